@@ -205,14 +205,14 @@ fn check_place(topic: &Topic, header: &Header) -> Result<(), WireError> {
 }
 
 /// The bytes that a signature covers (`docs/protocol.md`, section 3.3); one buffer serves all fragments of a message.
-struct SignatureInput {
+pub(super) struct SignatureInput {
     buffer: Vec<u8>,
     /// Where the part ends that is the same for all packets of a topic.
     topic_end: usize,
 }
 
 impl SignatureInput {
-    fn new(topic: &Topic) -> Self {
+    pub(super) fn new(topic: &Topic) -> Self {
         let mut buffer = Vec::with_capacity(1024);
         buffer.extend_from_slice(SIGNATURE_DOMAIN);
         push_counted(&mut buffer, topic.path().as_bytes());
@@ -243,7 +243,7 @@ struct Parts<'a> {
 }
 
 /// Signs a header with its body and puts the three together.
-fn packet(identity: &Identity, signed: &mut SignatureInput, header: &Header, body: &[u8]) -> Vec<u8> {
+pub(super) fn packet(identity: &Identity, signed: &mut SignatureInput, header: &Header, body: &[u8]) -> Vec<u8> {
     let encoded_header = header.encode();
     let signature = identity.sign(signed.over(&encoded_header, body));
     frame(&encoded_header, body, &signature)

@@ -19,3 +19,6 @@ mod kind;
 
 pub use error::WireError;
 pub use kind::Kind;
+
+#[cfg(test)]
+mod tests;
