@@ -72,12 +72,20 @@ proptest! {
     }
 
     #[test]
-    fn filters_match_what_they_say(topic in topic(), repository in repository(), document in document()) {
+    fn filters_match_what_they_say(topic in topic(), other in (repository(), document()), same in any::<bool>()) {
+        let (repository, document) = if same { of(&topic).unwrap_or(other) } else { other };
         let text = space().format(&topic);
         let presence = matches!(&topic, Topic::Presence { repository: of, .. } if *of == repository);
         prop_assert_eq!(matches(&space().all_presence(&repository), &text), presence);
         let manifest = matches!(&topic, Topic::Manifest { document: of, .. } if *of == document);
         prop_assert_eq!(matches(&space().all_manifests(&document), &text), manifest);
+        let within = |document: &DocumentId| {
+            matches!(document, DocumentId::Canvas { repository: of, .. } if *of == repository)
+        };
+        let changes = matches!(&topic, Topic::Changes(document) if within(document));
+        prop_assert_eq!(matches(&space().all_changes(&repository), &text), changes);
+        let cursor = matches!(&topic, Topic::Cursor(document) if within(document));
+        prop_assert_eq!(matches(&space().all_cursors(&repository), &text), cursor);
         if matches!(topic, Topic::Will { .. }) {
             prop_assert!(matches(&space().all_wills(), &text));
         }
@@ -185,4 +193,24 @@ fn prefixes_may_have_levels_but_nothing_special() {
             bytes: MAX_TOPIC_PREFIX_BYTES + 1
         })
     );
+}
+
+/// The repository of a topic, and its document or else the index.
+fn of(topic: &Topic) -> Option<(RepositoryName, DocumentId)> {
+    match topic {
+        Topic::Will { .. } => None,
+        Topic::Changes(document)
+        | Topic::Cursor(document)
+        | Topic::Manifest { document, .. }
+        | Topic::SnapshotPart { document, .. } => Some((document.repository().clone(), document.clone())),
+        Topic::Presence { repository, .. }
+        | Topic::Sync(repository)
+        | Topic::Inbox { repository, .. }
+        | Topic::Messages(repository) => Some((
+            repository.clone(),
+            DocumentId::Index {
+                repository: repository.clone(),
+            },
+        )),
+    }
 }
