@@ -46,3 +46,68 @@ pub const MAX_DOCUMENTS_PER_ANNOUNCEMENT: usize = 256;
 pub const MAX_PRESENCE_LIST: usize = 1_024;
 /// Largest application message, or cursor presence, as JSON. Larger: `ERR_PAYLOAD_TOO_LARGE`.
 pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
+
+// ---- synchroniser -------------------------------------------------------------------------------------------------
+
+/// Most changes of one document that wait for their dependencies. One more: dropped, and caught up with later.
+pub const MAX_CAUSAL_BUFFER_CHANGES: usize = 4_096;
+/// Most bytes of them. Beyond: dropped, and caught up with later.
+pub const MAX_CAUSAL_BUFFER_BYTES: usize = 16 << 20;
+/// Most changes published in one message; more leave in the next.
+pub const MAX_BATCH_CHANGES: usize = 1_000;
+/// Most bytes of changes published in one message, unless a single change is larger.
+pub const MAX_BATCH_BYTES: usize = 256 << 10;
+/// Most unpublished changes kept decoded per document; further ones are read from the document when their turn comes.
+pub const MAX_CACHED_OUTBOX_CHANGES: usize = 1_024;
+/// Shortest interval of the Trickle timer that announces heads (RFC 6206, Imin).
+pub const ANNOUNCE_MIN_MS: u64 = 2_000;
+/// Longest interval of the Trickle timer that announces heads (RFC 6206, Imax).
+pub const ANNOUNCE_MAX_MS: u64 = 300_000;
+/// Most message streams (sender, session, topic) whose counters are followed. Beyond: the longest silent is forgotten.
+pub const MAX_COUNTER_STREAMS: usize = 16_384;
+/// Most hashes that a document notes as heard of but lacking. Beyond: not noted.
+pub const MAX_WANTED_HEADS: usize = 256;
+/// How long something unknown may still arrive by itself before it is asked for; up to twice that, with jitter.
+pub const CATCH_UP_GRACE_MS: u64 = 100;
+/// How long the first request waits for its answer; doubled at each further one.
+pub const CATCH_UP_RETRY_MS: u64 = 1_000;
+/// The longest that a request waits before it is repeated.
+pub const CATCH_UP_MAX_RETRY_MS: u64 = 60_000;
+/// How often a request is made that nobody answers, when nothing is known to be lacking.
+pub const CATCH_UP_UNANSWERED_ATTEMPTS: u32 = 2;
+/// How long each lower-ranked peer waits for the one before it to answer a request.
+pub const ANSWER_STEP_MS: u64 = 150;
+/// Peers that rank lower than this do not answer; the requester asks again, and then others rank first.
+pub const MAX_ANSWER_RANK: usize = 8;
+/// Requests of others that wait for our turn. One more: ignored, the requester asks again.
+pub const MAX_PENDING_ANSWERS: usize = 1_024;
+/// Most bytes of changes in one answer; the requester asks again for the rest.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// An answer of at least this many changes to a peer that has nothing is the saved document instead.
+pub const DOCUMENT_ANSWER_CHANGES: usize = 64;
+/// Answers to a newcomer's hello are spread over this long for each known peer.
+pub const HELLO_JITTER_PER_PEER_MS: u64 = 5;
+/// The longest that answers to a newcomer's hello are spread.
+pub const MAX_HELLO_JITTER_MS: u64 = 2_000;
+/// How often peers not heard and unfinished fragments are looked for.
+pub const EXPIRY_CHECK_MS: u64 = 5_000;
+/// How long after the first acknowledgement on a topic our own echo may take, before the broker is said to reject it.
+pub const ECHO_TIMEOUT_MS: u64 = 10_000;
+/// How long a publish that the driver could not take waits before it is tried again.
+pub const PUBLISH_RETRY_MS: u64 = 200;
+/// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.
+pub const CANVAS_WAIT_MS: u64 = 5_000;
+/// How long sharing into a foreign repository waits for that repository's index.
+pub const SHARE_WAIT_MS: u64 = 3_000;
+/// Calls of an application that wait for something. One more: `ERR_RATE_LIMITED`.
+pub const MAX_WAITING_CALLS: usize = 10_000;
+/// Default of `performance.heartbeatInterval`.
+pub const DEFAULT_HEARTBEAT_MS: u64 = 30_000;
+/// Default of `performance.maxConnections`: most peers listed per repository.
+pub const DEFAULT_MAX_PEERS: usize = 100;
+/// Most refused changes remembered per document. Beyond: the smallest hashes are forgotten.
+pub const MAX_QUARANTINED_HASHES: usize = 256;
+/// Most documents of one repository that ask for what they lack at the same time; others wait their turn.
+pub const MAX_ACTIVE_REQUESTS: usize = 32;
+/// Most cursors of others that are remembered, to be taken away when their peer leaves. Beyond: not remembered.
+pub const MAX_CURSORS: usize = 10_000;
