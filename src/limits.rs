@@ -111,3 +111,24 @@ pub const MAX_QUARANTINED_HASHES: usize = 256;
 pub const MAX_ACTIVE_REQUESTS: usize = 32;
 /// Most cursors of others that are remembered, to be taken away when their peer leaves. Beyond: not remembered.
 pub const MAX_CURSORS: usize = 10_000;
+/// Longest topic prefix. Longer: the configuration is refused.
+pub const MAX_TOPIC_PREFIX_BYTES: usize = 256;
+/// Largest encoded header of an envelope, fields of later versions included. Larger: dropped and counted.
+pub const MAX_HEADER_BYTES: usize = 1_024;
+/// What an envelope adds to its body at most: header, signature and framing. A packet holds this much less of a body.
+pub const MAX_ENVELOPE_OVERHEAD_BYTES: usize = 256;
+/// Largest back-reference window of compressed data (RFC 8878, section 3.1.1.1.2), as a power of two of bytes: 8 MiB.
+/// Larger: refused, for the window is what inflating needs in memory.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+/// Most parts of one snapshot.
+pub const MAX_SNAPSHOT_PARTS: usize = 4_096;
+/// Most vouchers in one message.
+pub const MAX_VOUCHERS_PER_MESSAGE: usize = 16_384;
+/// Longest capability that a presence lists, and author that a cursor names, in bytes of UTF-8.
+pub const MAX_LABEL_BYTES: usize = 512;
+/// Shortest and longest Automerge actor that a voucher may name.
+pub const VOUCHER_ACTOR_BYTES: std::ops::RangeInclusive<usize> = 16..=40;
+/// Unfinished fragmented messages kept in all. One more: the oldest is forgotten.
+pub const MAX_REASSEMBLIES: usize = 256;
+/// What a fragment in memory counts for beside its bytes, so that many tiny ones cannot exceed the cap in bytes.
+pub const FRAGMENT_OVERHEAD_BYTES: usize = 128;

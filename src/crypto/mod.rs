@@ -1,1 +1,3 @@
-//! stub
+//! Identity and signatures: pure, every random number is passed in.
+
+pub mod identity;
