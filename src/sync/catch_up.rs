@@ -77,16 +77,21 @@ impl CatchUp {
 
     /// Somebody has these, the document has not. Asks after a short grace, in which they may still arrive by themselves.
     pub(crate) fn notice(&mut self, hashes: impl IntoIterator<Item = ChangeHash>, now: Now, rng: &mut dyn Rng) -> Step {
-        for hash in hashes {
-            if self.wanted.len() < MAX_WANTED_HEADS {
-                self.wanted.insert(hash);
-            }
-        }
+        self.want(hashes);
         if matches!(self.state, State::Idle) && self.lacks() {
             self.state = State::Noticed;
             return Step::Wait(now.after(CATCH_UP_GRACE_MS + rng.next_u64() % CATCH_UP_GRACE_MS));
         }
         Step::Rest
+    }
+
+    /// An answerer has these, and did not send them (yet): whether to ask again is decided by [`CatchUp::answered`].
+    pub(crate) fn want(&mut self, hashes: impl IntoIterator<Item = ChangeHash>) {
+        for hash in hashes {
+            if self.wanted.len() < MAX_WANTED_HEADS {
+                self.wanted.insert(hash);
+            }
+        }
     }
 
     /// The document took in changes, or gave some up for good: what `settled` says is no longer wanted.

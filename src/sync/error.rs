@@ -51,6 +51,9 @@ pub enum SyncError {
         /// What was seen.
         reason: &'static str,
     },
+    /// Something that makes sense only on a connection.
+    #[error("there is no connection to the broker at the moment; try again after 'connected'")]
+    Offline,
     /// The repository has left the network.
     #[error("the service has been disconnected; create a new one")]
     Closed,
@@ -75,6 +78,7 @@ impl SyncError {
             Self::Canvas(_) => "ERR_CANVAS_INVALID",
             Self::FeatureDisabled { .. } => "ERR_FEATURE_DISABLED",
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
+            Self::Offline => "ERR_BROKER_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }

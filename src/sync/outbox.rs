@@ -62,8 +62,9 @@ impl Outbox {
         self.waiting.len() + self.unconfirmed.len() + self.in_flight.as_ref().map_or(0, |flight| flight.batch.len())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Whether anything is still to be acknowledged.
+    pub(crate) fn waits(&self) -> bool {
+        self.in_flight.is_some() || !self.waiting.is_empty()
     }
 
     /// Whether an edit of content, not a mere move, is among them.
@@ -214,7 +215,7 @@ mod tests {
         outbox.sent(vec![PublishToken(2)]);
         outbox.acknowledged(PublishToken(2));
         outbox.confirm_echo();
-        assert!(outbox.is_empty());
+        assert_eq!(outbox.len(), 0);
     }
 
     #[test]

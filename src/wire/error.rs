@@ -73,3 +73,24 @@ pub enum WireError {
     #[error("a fragment contradicts an earlier one of its message; the sender is faulty: drop it")]
     ConflictingFragment,
 }
+
+impl WireError {
+    /// A short word for counting.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "malformed",
+            Self::TooLong { .. } => "too long",
+            Self::UnsupportedVersion(_) => "unsupported version",
+            Self::UnsupportedKind(_) => "unsupported kind",
+            Self::UnsupportedCodec(_) => "unsupported codec",
+            Self::UnsupportedSealed => "encrypted",
+            Self::Unverified(_) => "unverified",
+            Self::MisplacedKind { .. } => "misplaced",
+            Self::ForeignTopic => "another peer's topic",
+            Self::DigestMismatch => "digest mismatch",
+            Self::NotFragmentable { .. } | Self::PacketTooSmall { .. } => "unsealable",
+            Self::ConflictingFragment => "conflicting fragment",
+        }
+    }
+}

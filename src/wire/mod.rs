@@ -17,5 +17,10 @@ mod codec;
 mod compress;
 mod kind;
 
+pub use envelope::{Content, Opened, Stamp, open, peek, seal};
 pub use error::WireError;
+pub use fragments::Reassembler;
+pub use header::{Codec, Fragment, Header, Priority};
 pub use kind::Kind;
+pub use messages::*;
+pub use topics::{Topic, TopicError, TopicSpace};

@@ -131,6 +131,18 @@ impl TopicSpace {
         format!("{}{VERSION_LEVEL}/will/+", self.prefix)
     }
 
+    /// The filter that matches the changes of all canvases of a repository.
+    #[must_use]
+    pub fn all_changes(&self, repository: &RepositoryName) -> String {
+        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/changes", self.prefix, encode(repository.as_str()))
+    }
+
+    /// The filter that matches the cursors on all canvases of a repository.
+    #[must_use]
+    pub fn all_cursors(&self, repository: &RepositoryName) -> String {
+        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/presence", self.prefix, encode(repository.as_str()))
+    }
+
     /// The filter that matches all writers' manifests of a document.
     #[must_use]
     pub fn all_manifests(&self, document: &DocumentId) -> String {
