@@ -198,3 +198,34 @@ pub const EMBEDDED_RETAINED_BYTES: usize = 1 << 30;
 pub const EMBEDDED_START_TIMEOUT_MS: u64 = 10_000;
 /// How long tasks of the embedded broker may take to end when it stops. Beyond: they are abandoned.
 pub const EMBEDDED_STOP_TIMEOUT_MS: u64 = 2_000;
+
+// ---- service ------------------------------------------------------------------------------------------------------
+
+/// Most repositories of one service. More: `ERR_CONFIG_INVALID`.
+pub const MAX_REPOSITORIES: usize = 1_000;
+/// Most messages that wait for one repository. One more: dropped, and caught up with later.
+pub const MAX_INBOX_MESSAGES: usize = 16_384;
+/// Most bytes of them. Beyond: dropped, and caught up with later.
+pub const MAX_INBOX_BYTES: usize = 64 << 20;
+/// Most calls of the application that wait for one repository. One more: `ERR_RATE_LIMITED`.
+pub const MAX_INBOX_CALLS: usize = 50_000;
+/// Bytes of outcomes and events that wait for the application before repositories take in no more.
+pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
+/// Most bytes that the application takes at once, unless a single item is larger.
+pub const MAX_DRAIN_BYTES: usize = 1 << 20;
+/// How long `disconnect()` waits for acknowledgements before it leaves all the same.
+pub const LEAVE_TIMEOUT_MS: u64 = 5_000;
+/// How long a round trip of `testConnection`, `healthCheck` or `performanceTest` may take.
+pub const PROBE_TIMEOUT_MS: u64 = 5_000;
+/// Default of `discoverPeers({ timeoutMs })`.
+pub const DEFAULT_DISCOVER_MS: u64 = 1_000;
+/// Longest `discoverPeers({ timeoutMs })`; longer is shortened.
+pub const MAX_DISCOVER_MS: u64 = 60_000;
+/// Default and most messages of `performanceTest`.
+pub const DEFAULT_PERFORMANCE_MESSAGES: usize = 500;
+/// Most messages of `performanceTest`; more are not sent.
+pub const MAX_PERFORMANCE_MESSAGES: usize = 100_000;
+/// Default payload of `performanceTest`, in bytes.
+pub const DEFAULT_PERFORMANCE_PAYLOAD_BYTES: usize = 200;
+/// Bytes of changes that a document gathers in storage before it is compacted.
+pub const COMPACT_BYTES: usize = 1 << 20;
