@@ -115,7 +115,8 @@ pub const MAX_CURSORS: usize = 10_000;
 pub const MAX_TOPIC_PREFIX_BYTES: usize = 256;
 /// Largest encoded header of an envelope, fields of later versions included. Larger: dropped and counted.
 pub const MAX_HEADER_BYTES: usize = 1_024;
-/// What an envelope adds to its body at most: header, signature and framing. A packet holds this much less of a body.
+/// What an envelope adds to its body at most: header, signature and framing, and the fields reserved for encryption. A
+/// packet holds this much less of a body.
 pub const MAX_ENVELOPE_OVERHEAD_BYTES: usize = 256;
 /// Largest back-reference window of compressed data (RFC 8878, section 3.1.1.1.2), as a power of two of bytes: 8 MiB.
 /// Larger: refused, for the window is what inflating needs in memory.

@@ -53,7 +53,7 @@ impl fmt::Debug for Identity {
 /// Checks that `peer` signed `message`.
 ///
 /// Strict: small-order keys, with which one signature fits many messages, and non-canonical signatures are refused
-/// (Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs").
+/// (Chalkias, Garillot, Nikolaenko: "Taming the many `EdDSAs`").
 ///
 /// # Errors
 /// [`VerifyError`], always to be answered by dropping the message.

@@ -4,7 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::crypto::identity::{Identity, SIGNATURE_BYTES, verify};
 use crate::ids::{Nonce, Session};
-use crate::limits::{MAX_ENVELOPE_OVERHEAD_BYTES, MAX_FRAGMENTS, MAX_HEADER_BYTES, MAX_INBOUND_PACKET_BYTES};
+use crate::limits::{
+    MAX_BODY_BYTES, MAX_ENVELOPE_OVERHEAD_BYTES, MAX_FRAGMENTS, MAX_HEADER_BYTES, MAX_INBOUND_PACKET_BYTES,
+};
 use crate::wire::codec::{self, Limit, Reader, Writer};
 use crate::wire::compress;
 use crate::wire::error::WireError;
@@ -20,6 +22,10 @@ const SIGNATURE_DOMAIN: &[u8] = b"mind-git/mqtt-p2p/envelope/v1";
 const PACKET: Limit = Limit {
     what: "packet",
     max: MAX_INBOUND_PACKET_BYTES,
+};
+const INFLATED: Limit = Limit {
+    what: "inflated body",
+    max: MAX_BODY_BYTES,
 };
 const HEADER: Limit = Limit {
     what: "header",
@@ -74,14 +80,20 @@ pub fn seal(
     body: &Body,
     max_packet_bytes: usize,
 ) -> Result<Vec<Vec<u8>>, WireError> {
+    let Stamp {
+        session,
+        counter,
+        sent_unix_ms,
+        message,
+    } = stamp;
     let kind = body.kind();
     let mut header = Header {
         version: PROTOCOL_VERSION,
         kind,
         sender: identity.peer(),
-        session: stamp.session,
-        counter: *stamp.counter,
-        sent_unix_ms: stamp.sent_unix_ms,
+        session,
+        counter: *counter,
+        sent_unix_ms,
         priority,
         codec: Codec::None,
         fragment: None,
@@ -95,16 +107,10 @@ pub fn seal(
     let mut signed = SignatureInput::new(topic);
     let mut packets = Vec::with_capacity(pieces.len());
     for (index, piece) in (0..count).zip(pieces) {
-        header.counter = *stamp.counter;
-        header.fragment = (count > 1).then_some(Fragment {
-            message: stamp.message,
-            index,
-            count,
-        });
-        let encoded = header.encode();
-        let signature = identity.sign(signed.over(&encoded, piece));
-        packets.push(frame(&encoded, piece, &signature));
-        *stamp.counter = stamp.counter.wrapping_add(1);
+        header.counter = *counter;
+        header.fragment = (count > 1).then_some(Fragment { message, index, count });
+        packets.push(packet(identity, &mut signed, &header, piece));
+        *counter = counter.wrapping_add(1);
     }
     Ok(packets)
 }
@@ -147,7 +153,7 @@ pub fn open<'a>(topic: &Topic, payload: &'a [u8]) -> Result<Opened<'a>, WireErro
 pub(super) fn read_body(topic: &Topic, header: &Header, bytes: &[u8]) -> Result<Body, WireError> {
     let body = match header.codec {
         Codec::None => codec::decode(header.kind, bytes)?,
-        Codec::Zstd => codec::decode(header.kind, &compress::inflate(bytes)?)?,
+        Codec::Zstd => codec::decode(header.kind, &compress::inflate(bytes, INFLATED)?)?,
     };
     match (topic, &body) {
         (Topic::SnapshotPart { digest, .. }, Body::SnapshotPart(part)) if Sha256::digest(part)[..] != digest[..] => {
@@ -199,14 +205,14 @@ fn check_place(topic: &Topic, header: &Header) -> Result<(), WireError> {
 }
 
 /// The bytes that a signature covers (`docs/protocol.md`, section 3.3); one buffer serves all fragments of a message.
-struct SignatureInput {
+pub(super) struct SignatureInput {
     buffer: Vec<u8>,
     /// Where the part ends that is the same for all packets of a topic.
     topic_end: usize,
 }
 
 impl SignatureInput {
-    fn new(topic: &Topic) -> Self {
+    pub(super) fn new(topic: &Topic) -> Self {
         let mut buffer = Vec::with_capacity(1024);
         buffer.extend_from_slice(SIGNATURE_DOMAIN);
         push_counted(&mut buffer, topic.path().as_bytes());
@@ -234,6 +240,13 @@ struct Parts<'a> {
     encoded_header: &'a [u8],
     body: &'a [u8],
     signature: [u8; SIGNATURE_BYTES],
+}
+
+/// Signs a header with its body and puts the three together.
+pub(super) fn packet(identity: &Identity, signed: &mut SignatureInput, header: &Header, body: &[u8]) -> Vec<u8> {
+    let encoded_header = header.encode();
+    let signature = identity.sign(signed.over(&encoded_header, body));
+    frame(&encoded_header, body, &signature)
 }
 
 fn frame(encoded_header: &[u8], body: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Vec<u8> {

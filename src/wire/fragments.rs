@@ -9,6 +9,7 @@ use crate::limits::{
     REASSEMBLY_TIMEOUT_MS,
 };
 use crate::time::Now;
+use crate::wire::codec::Limit;
 use crate::wire::envelope::read_body;
 use crate::wire::error::WireError;
 use crate::wire::header::Header;
@@ -57,17 +58,42 @@ impl Pending {
 }
 
 /// Collects fragments of verified packets. What it forgets at a bound, catching up repairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reassembler {
     pending: BTreeMap<Key, Pending>,
+    /// Sum of all [`Pending::cost_bytes`].
     cost_bytes: usize,
+    max_message_bytes: usize,
+    max_cost_bytes: usize,
+}
+
+impl Default for Reassembler {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Reassembler {
-    /// An empty one.
+    /// An empty one, with the caps of `src/limits.rs`.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_caps(MAX_BODY_BYTES, MAX_REASSEMBLY_BYTES)
+    }
+
+    /// An empty one that holds at most `max_message_bytes` of one message and `max_cost_bytes` in all.
+    pub(super) fn with_caps(max_message_bytes: usize, max_cost_bytes: usize) -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            cost_bytes: 0,
+            max_message_bytes,
+            max_cost_bytes,
+        }
+    }
+
+    /// Whether no message waits for fragments.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// Takes a piece that [`open`](super::envelope::open) gave; returns the body when it was the last that was missing.
@@ -107,13 +133,13 @@ impl Reassembler {
         self.cost_bytes += piece.len() + FRAGMENT_OVERHEAD_BYTES;
 
         let (length, complete) = (pending.body_bytes, pending.pieces.len() == pending.count as usize);
-        if length > MAX_BODY_BYTES {
+        let limit = Limit {
+            what: "fragmented body",
+            max: self.max_message_bytes,
+        };
+        if let Err(too_long) = limit.check(length) {
             self.forget(&key);
-            return Err(WireError::TooLong {
-                what: "fragmented body",
-                length,
-                max: MAX_BODY_BYTES,
-            });
+            return Err(too_long);
         }
         if complete {
             let Some(pending) = self.forget(&key) else {
@@ -147,7 +173,7 @@ impl Reassembler {
                 break;
             }
         }
-        while self.pending.len() > MAX_REASSEMBLIES || self.cost_bytes > MAX_REASSEMBLY_BYTES {
+        while self.pending.len() > MAX_REASSEMBLIES || self.cost_bytes > self.max_cost_bytes {
             if !self.forget_oldest(|key| key != newest) {
                 break;
             }
@@ -171,5 +197,21 @@ impl Reassembler {
         let pending = self.pending.remove(key)?;
         self.cost_bytes = self.cost_bytes.saturating_sub(pending.cost_bytes());
         Some(pending)
+    }
+}
+
+#[cfg(test)]
+impl Reassembler {
+    /// Whether the books are right and the caps hold.
+    pub(super) fn is_consistent(&self) -> bool {
+        let cost: usize = self.pending.values().map(Pending::cost_bytes).sum();
+        let mut by_sender = BTreeMap::<PeerId, usize>::new();
+        for key in self.pending.keys() {
+            *by_sender.entry(key.sender).or_default() += 1;
+        }
+        cost == self.cost_bytes
+            && cost <= self.max_cost_bytes
+            && self.pending.len() <= MAX_REASSEMBLIES
+            && by_sender.values().all(|count| *count <= MAX_REASSEMBLIES_PER_PEER)
     }
 }

@@ -24,3 +24,6 @@ pub use header::{Codec, Fragment, Header, Priority};
 pub use kind::Kind;
 pub use messages::*;
 pub use topics::{Topic, TopicError, TopicSpace};
+
+#[cfg(test)]
+mod tests;

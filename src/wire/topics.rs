@@ -134,25 +134,21 @@ impl TopicSpace {
     /// The filter that matches the changes of all canvases of a repository.
     #[must_use]
     pub fn all_changes(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/changes", self.prefix, encode(repository.as_str()))
+        format!(
+            "{}{VERSION_LEVEL}/{}/canvas/+/+/changes",
+            self.prefix,
+            encode(repository.as_str())
+        )
     }
 
     /// The filter that matches the cursors on all canvases of a repository.
     #[must_use]
     pub fn all_cursors(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/presence", self.prefix, encode(repository.as_str()))
-    }
-
-    /// Where a peer measures round trips with itself; no message of this protocol, and read by nobody else.
-    #[must_use]
-    pub fn probe(&self, peer: &PeerId) -> String {
-        format!("{}{VERSION_LEVEL}/probe/{peer}", self.prefix)
-    }
-
-    /// The part of a topic or filter below the prefix: the version level, the repository's level, and so on.
-    #[must_use]
-    pub fn below<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        topic.strip_prefix(&self.prefix)
+        format!(
+            "{}{VERSION_LEVEL}/{}/canvas/+/+/presence",
+            self.prefix,
+            encode(repository.as_str())
+        )
     }
 
     /// The filter that matches all writers' manifests of a document.

@@ -126,12 +126,12 @@ impl<'b> Reader<'b> {
 
     /// The length of an array; its elements follow.
     pub(in crate::wire) fn array(&mut self, what: &'static str) -> Result<usize, WireError> {
-        definite(self.0.array(), what)
+        definite(self.0.array().ok().flatten(), what)
     }
 
     /// The number of pairs of a map; they follow.
     pub(in crate::wire) fn map(&mut self, what: &'static str) -> Result<usize, WireError> {
-        definite(self.0.map(), what)
+        definite(self.0.map().ok().flatten(), what)
     }
 
     /// An array that has exactly as many elements as the grammar says.
@@ -196,10 +196,9 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Arrays and maps of indefinite length are not part of the grammar.
-fn definite(length: Result<Option<u64>, minicbor::decode::Error>, what: &'static str) -> Result<usize, WireError> {
-    match length {
-        Ok(Some(length)) => usize::try_from(length).map_err(|_| WireError::Malformed { what }),
-        _ => Err(WireError::Malformed { what }),
-    }
+/// Arrays and maps of indefinite length, `None`, are not part of the grammar.
+fn definite(length: Option<u64>, what: &'static str) -> Result<usize, WireError> {
+    length
+        .and_then(|length| usize::try_from(length).ok())
+        .ok_or(WireError::Malformed { what })
 }
