@@ -5,6 +5,8 @@ import { startBroker } from './broker.js';
 import { MqttP2pError } from './errors.js';
 import { MQTTIntegrationService } from './service.js';
 
+export type * from '../index.js';
+
 /** Every default, as a whole configuration. */
 const DEFAULT_MQTT_INTEGRATION_CONFIG = deepFreeze(JSON.parse(defaultConfig()) as Public.MQTTIntegrationConfig);
 
