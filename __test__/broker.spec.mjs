@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
-import { answers } from './helpers/broker.mjs';
+import { answers } from './helpers/ports.mjs';
 import { rejectsWith } from './helpers/two-peers.mjs';
 import { until } from './helpers/wait.mjs';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
-import { answers } from './helpers/broker.mjs';
+import { answers } from './helpers/ports.mjs';
 import { ROOT, runNode, startNode } from './helpers/processes.mjs';
 import { until } from './helpers/wait.mjs';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eachBroker, embedded, freePort } from './helpers/broker.mjs';
+import { eachBroker, embedded } from './helpers/broker.mjs';
+import { freePort } from './helpers/ports.mjs';
 import { ROOT, runNode } from './helpers/processes.mjs';
 import { newPeer, REPOSITORY, rejectsWith } from './helpers/two-peers.mjs';
 
