@@ -1,0 +1,70 @@
+//! Bodies to and from CBOR (`docs/protocol.md`, section 4): arrays whose length and nesting the grammar fixes, every list
+//! and string bounded before anything is allocated, nothing behind the end.
+
+mod documents;
+mod ids;
+mod peers;
+mod primitives;
+
+pub(super) use primitives::{Limit, Reader, Writer};
+
+use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_BODY_BYTES};
+use crate::wire::error::WireError;
+use crate::wire::kind::Kind;
+use crate::wire::messages::Body;
+
+use primitives::Wire;
+
+const SNAPSHOT_PART: Limit = Limit {
+    what: "snapshot part",
+    max: MAX_BODY_BYTES,
+};
+const APPLICATION: Limit = Limit {
+    what: "application message",
+    max: MAX_APPLICATION_MESSAGE_BYTES,
+};
+
+/// The body as CBOR.
+pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
+    let mut writer = Writer::with_capacity(256);
+    match body {
+        Body::Presence(body) => body.write(&mut writer)?,
+        Body::Will(body) => body.write(&mut writer)?,
+        Body::Changes(body) => body.write(&mut writer)?,
+        Body::Manifest(body) => body.write(&mut writer)?,
+        Body::SnapshotPart(part) => writer.bytes(part, SNAPSHOT_PART)?,
+        Body::SyncRequest(body) => body.write(&mut writer)?,
+        Body::SyncAnnouncement(body) => body.write(&mut writer)?,
+        Body::SyncReply(body) => body.write(&mut writer)?,
+        Body::HeadsAnnouncement(body) => body.write(&mut writer)?,
+        Body::Cursor(body) => body.write(&mut writer)?,
+        Body::Application(message) => writer.text(message, APPLICATION)?,
+    }
+    let bytes = writer.into_bytes();
+    Limit {
+        what: "body",
+        max: MAX_BODY_BYTES,
+    }
+    .check(bytes.len())?;
+    Ok(bytes)
+}
+
+/// The body of a kind from its CBOR.
+pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
+    let mut reader = Reader::new(bytes);
+    let body = match kind {
+        Kind::Presence => Body::Presence(Wire::read(&mut reader)?),
+        Kind::Will => Body::Will(Wire::read(&mut reader)?),
+        Kind::Changes => Body::Changes(Wire::read(&mut reader)?),
+        Kind::Manifest => Body::Manifest(Wire::read(&mut reader)?),
+        Kind::SnapshotPart => Body::SnapshotPart(reader.bytes(SNAPSHOT_PART)?.to_vec()),
+        Kind::SyncRequest => Body::SyncRequest(Wire::read(&mut reader)?),
+        Kind::SyncAnnouncement => Body::SyncAnnouncement(Wire::read(&mut reader)?),
+        Kind::SyncReply => Body::SyncReply(Wire::read(&mut reader)?),
+        Kind::HeadsAnnouncement => Body::HeadsAnnouncement(Wire::read(&mut reader)?),
+        Kind::Cursor => Body::Cursor(Wire::read(&mut reader)?),
+        Kind::Application => Body::Application(reader.text(APPLICATION)?.to_owned()),
+    };
+    reader.finish("body")?;
+    Ok(body)
+}

@@ -1,0 +1,259 @@
+//! MQTT topics: a bijection between [`Topic`] and text (`docs/protocol.md`, section 2).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use thiserror::Error;
+
+use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
+use crate::limits::MAX_TOPIC_PREFIX_BYTES;
+
+/// First level below the prefix; peers of other versions do not meet on a topic.
+const VERSION_LEVEL: &str = "v1";
+
+/// Everything but `[A-Za-z0-9_-]`, so that no name injects a level, a wildcard, or `.`, which some brokers treat as `/`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+
+/// Where a message is published.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// A peer's birth, heartbeat and leave-taking; retained.
+    Presence {
+        /// The repository in which the peer takes part.
+        repository: RepositoryName,
+        /// The peer, which alone may publish here.
+        peer: PeerId,
+    },
+    /// A peer's Last Will.
+    Will {
+        /// The peer, which alone may publish here.
+        peer: PeerId,
+    },
+    /// New changes of a document.
+    Changes(DocumentId),
+    /// A writer's manifest of a document; retained.
+    Manifest {
+        /// The document.
+        document: DocumentId,
+        /// The writer, which alone may publish here.
+        writer: PeerId,
+    },
+    /// A part of a document's snapshot; retained.
+    SnapshotPart {
+        /// The document.
+        document: DocumentId,
+        /// SHA-256 of the part.
+        digest: [u8; 32],
+    },
+    /// Cursors and selections on a document.
+    Cursor(DocumentId),
+    /// Requests to catch up, and what all should hear about them.
+    Sync(RepositoryName),
+    /// What is meant for one peer.
+    Inbox {
+        /// The repository that it is about.
+        repository: RepositoryName,
+        /// The peer that reads it.
+        peer: PeerId,
+    },
+    /// What applications broadcast.
+    Messages(RepositoryName),
+}
+
+/// A prefix that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TopicError {
+    /// A level is empty or has a character that brokers treat differently.
+    #[error("topic prefix {prefix:?}: use levels of [A-Za-z0-9_-], separated by single slashes, such as \"mind-git\"")]
+    InvalidPrefix {
+        /// The prefix.
+        prefix: String,
+    },
+    /// The prefix is longer than [`MAX_TOPIC_PREFIX_BYTES`].
+    #[error("topic prefix of {bytes} bytes; at most {MAX_TOPIC_PREFIX_BYTES} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// All topics below one prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpace {
+    /// With the slash that ends it.
+    prefix: String,
+}
+
+impl TopicSpace {
+    /// The topics below `prefix`: one or more levels of `[A-Za-z0-9_-]`, such as `mind-git`.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub fn new(prefix: &str) -> Result<Self, TopicError> {
+        if prefix.len() > MAX_TOPIC_PREFIX_BYTES {
+            return Err(TopicError::TooLong { bytes: prefix.len() });
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if prefix
+            .split('/')
+            .all(|level| !level.is_empty() && level.bytes().all(plain))
+        {
+            Ok(Self {
+                prefix: format!("{prefix}/"),
+            })
+        } else {
+            Err(TopicError::InvalidPrefix {
+                prefix: prefix.to_owned(),
+            })
+        }
+    }
+
+    /// The topic as text.
+    #[must_use]
+    pub fn format(&self, topic: &Topic) -> String {
+        format!("{}{}", self.prefix, topic.path())
+    }
+
+    /// The topic of a text, or `None` where it is not one of ours. Strict: only what [`Self::format`] makes is read.
+    #[must_use]
+    pub fn parse(&self, text: &str) -> Option<Topic> {
+        Topic::from_path(text.strip_prefix(&self.prefix)?)
+    }
+
+    /// The filter that matches the presences of all peers of a repository.
+    #[must_use]
+    pub fn all_presence(&self, repository: &RepositoryName) -> String {
+        format!("{}{VERSION_LEVEL}/{}/peers/+", self.prefix, encode(repository.as_str()))
+    }
+
+    /// The filter that matches the Wills of all peers. It also matches topics of a repository named `will`, which
+    /// [`Self::parse`] tells apart.
+    #[must_use]
+    pub fn all_wills(&self) -> String {
+        format!("{}{VERSION_LEVEL}/will/+", self.prefix)
+    }
+
+    /// The filter that matches the changes of all canvases of a repository.
+    #[must_use]
+    pub fn all_changes(&self, repository: &RepositoryName) -> String {
+        format!(
+            "{}{VERSION_LEVEL}/{}/canvas/+/+/changes",
+            self.prefix,
+            encode(repository.as_str())
+        )
+    }
+
+    /// The filter that matches the cursors on all canvases of a repository.
+    #[must_use]
+    pub fn all_cursors(&self, repository: &RepositoryName) -> String {
+        format!(
+            "{}{VERSION_LEVEL}/{}/canvas/+/+/presence",
+            self.prefix,
+            encode(repository.as_str())
+        )
+    }
+
+    /// The filter that matches all writers' manifests of a document.
+    #[must_use]
+    pub fn all_manifests(&self, document: &DocumentId) -> String {
+        format!("{}{VERSION_LEVEL}/{}/heads/+", self.prefix, document_path(document))
+    }
+}
+
+impl Topic {
+    /// The topic below the prefix. Signatures cover it, so a message cannot be moved to another topic; they do not cover
+    /// the prefix, which is a matter of how a broker is set up.
+    pub(crate) fn path(&self) -> String {
+        let below = match self {
+            Self::Presence { repository, peer } => format!("{}/peers/{peer}", encode(repository.as_str())),
+            Self::Will { peer } => format!("will/{peer}"),
+            Self::Changes(document) => format!("{}/changes", document_path(document)),
+            Self::Manifest { document, writer } => format!("{}/heads/{writer}", document_path(document)),
+            Self::SnapshotPart { document, digest } => {
+                format!("{}/snapshot/{}", document_path(document), hex::encode(digest))
+            }
+            Self::Cursor(document) => format!("{}/presence", document_path(document)),
+            Self::Sync(repository) => format!("{}/sync", encode(repository.as_str())),
+            Self::Inbox { repository, peer } => format!("{}/inbox/{peer}", encode(repository.as_str())),
+            Self::Messages(repository) => format!("{}/messages", encode(repository.as_str())),
+        };
+        format!("{VERSION_LEVEL}/{below}")
+    }
+
+    fn from_path(path: &str) -> Option<Self> {
+        let levels: Vec<&str> = path.split('/').collect();
+        let [VERSION_LEVEL, levels @ ..] = levels.as_slice() else {
+            return None;
+        };
+        let topic = match levels {
+            // Before `will`, so that a repository may bear that name: no peer id is `sync` or `messages`.
+            [repository, "sync"] => Self::Sync(repository_name(repository)?),
+            [repository, "messages"] => Self::Messages(repository_name(repository)?),
+            ["will", peer] => Self::Will {
+                peer: peer.parse().ok()?,
+            },
+            [repository, "peers", peer] => Self::Presence {
+                repository: repository_name(repository)?,
+                peer: peer.parse().ok()?,
+            },
+            [repository, "inbox", peer] => Self::Inbox {
+                repository: repository_name(repository)?,
+                peer: peer.parse().ok()?,
+            },
+            [repository, "index", rest @ ..] => Self::of_document(
+                DocumentId::Index {
+                    repository: repository_name(repository)?,
+                },
+                rest,
+            )?,
+            [repository, "canvas", canvas, generation, rest @ ..] => {
+                let document = DocumentId::Canvas {
+                    repository: repository_name(repository)?,
+                    canvas: CanvasId::new(&decode(canvas)?).ok()?,
+                    generation: Generation(generation.parse().ok()?),
+                };
+                Self::of_document(document, rest)?
+            }
+            _ => return None,
+        };
+        // One topic, one text: a second spelling would let one message pass as two.
+        (topic.path() == path).then_some(topic)
+    }
+
+    fn of_document(document: DocumentId, rest: &[&str]) -> Option<Self> {
+        Some(match rest {
+            ["changes"] => Self::Changes(document),
+            ["presence"] => Self::Cursor(document),
+            ["heads", writer] => Self::Manifest {
+                document,
+                writer: writer.parse().ok()?,
+            },
+            ["snapshot", part] => {
+                let mut digest = [0; 32];
+                hex::decode_to_slice(part, &mut digest).ok()?;
+                Self::SnapshotPart { document, digest }
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn document_path(document: &DocumentId) -> String {
+    let repository = encode(document.repository().as_str());
+    match document {
+        DocumentId::Index { .. } => format!("{repository}/index"),
+        DocumentId::Canvas { canvas, generation, .. } => {
+            format!("{repository}/canvas/{}/{}", encode(canvas.as_str()), generation.0)
+        }
+    }
+}
+
+fn encode(name: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(name, ENCODED)
+}
+
+fn decode(level: &str) -> Option<std::borrow::Cow<'_, str>> {
+    percent_decode_str(level).decode_utf8().ok()
+}
+
+fn repository_name(level: &str) -> Option<RepositoryName> {
+    RepositoryName::new(&decode(level)?).ok()
+}
