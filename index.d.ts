@@ -120,16 +120,16 @@ export interface MQTTIntegrationConfig {
     port?: number;
     /** Default: none. */
     username?: string;
-    /** Never appears in a log, a status or an error. Default: none. */
+    /** Needs a user name. Never appears in a log, a status or an error. Default: none. */
     password?: string;
     /** MQTT client id; must be unique on the broker. Default: derived from the peer id. */
     clientId?: string;
-    /** MQTT keep-alive, in seconds. Default: see {@link DEFAULT_MQTT_INTEGRATION_CONFIG}. */
+    /** MQTT keep-alive, in seconds, 10 to 65535. Default: 30. */
     keepAliveSeconds?: number;
-    /** Time allowed for connecting, in milliseconds. Default: see {@link DEFAULT_MQTT_INTEGRATION_CONFIG}. */
+    /** How long `initialize()` tries, in milliseconds. Default: 10000. */
     connectTimeoutMs?: number;
   };
-  /** Repositories to take part in: groups of canvases that the same peers replicate. */
+  /** Repositories to take part in, at least one: groups of canvases that the same peers replicate. */
   repositories: (string | { name: string })[];
   /** What is switched on. */
   features?: {
@@ -146,16 +146,18 @@ export interface MQTTIntegrationConfig {
   performance?: {
     /** Largest MQTT payload sent, in bytes; larger messages travel in fragments. Default: 1 MiB. */
     maxMessageSize?: number;
-    /** Most peers followed at a time. Default: 100. */
+    /** Most peers listed per repository. Default: 100. */
     maxConnections?: number;
     /** How often the peer says that it is there, in seconds. Default: 30. */
     heartbeatInterval?: number;
   };
   /** First levels of all topics. Peers with different prefixes do not meet. Default: `mind-git`. */
   topicPrefix?: string;
+  /** Words that tell other peers what this one is for, such as `server`. Default: none. */
+  capabilities?: string[];
 }
 
-/** Every default, as a whole configuration. */
+/** Every default. Names no repository, so it needs some to be a valid configuration. */
 export const DEFAULT_MQTT_INTEGRATION_CONFIG: Readonly<MQTTIntegrationConfig>;
 
 // ---- Reports -------------------------------------------------------------------------------------------------------
@@ -228,12 +230,14 @@ export interface RepositoryStatus {
   pendingEdits: number;
   /** Changes received that wait for others on which they build. */
   bufferedChanges: number;
-  /** Whether a catch-up is under way. */
-  catchingUp: boolean;
-  /** Edits since the start. */
+  /** Number of documents (canvases, and the list of them) that are asking for what they lack. */
+  catchingUp: number;
+  /** Edits made here, and changes taken in from others, since the start. */
   edits: { local: number; remote: number };
-  /** Messages since the start; `rejected` counts by reason. */
-  messages: { received: number; rejected: Record<string, number> };
+  /** Messages since the start. `gaps`: how often some were found missing; `rejected`: dropped ones, by reason. */
+  messages: { sent: number; received: number; gaps: number; rejected: Record<string, number> };
+  /** Requests to catch up since the start: own ones, and those of others that were answered. */
+  requests: { asked: number; answered: number };
   /** When the last catch-up ended, in milliseconds since the Unix epoch; null before the first. */
   lastSync: number | null;
 }
@@ -276,7 +280,7 @@ export interface HealthReport {
 
 /** What `performanceTest` sends. */
 export interface PerformanceOptions {
-  /** Number of round trips. Default: 200. */
+  /** Number of messages; the first 200 at most are sent one by one for the latency. Default: 500, at most 100000. */
   messages?: number;
   /** Size of each message, in bytes. Default: 200. */
   payloadBytes?: number;
@@ -284,15 +288,15 @@ export interface PerformanceOptions {
 
 /** Measured round trips through the broker. */
 export interface PerformanceReport {
-  /** Round trips made. */
+  /** Messages sent at full speed. */
   messages: number;
   /** Size of each message, in bytes. */
   payloadBytes: number;
   /** Time for all of them, in milliseconds. */
   durationMs: number;
-  /** Round trips per second. */
+  /** Messages per second, sent and received back. */
   throughputPerSecond: number;
-  /** Latency of a round trip, in milliseconds. */
+  /** Latency of one round trip at a time, in milliseconds. */
   latencyMs: { min: number; p50: number; p95: number; p99: number; max: number };
 }
 
@@ -333,8 +337,8 @@ export interface CanvasEvent {
   repository: string;
   /** The canvas. */
   canvasId: string;
-  /** What the peer claims for its user; `peerId` vouches for it. */
-  author: string | null;
+  /** What the peer claims for its user, empty where it said nothing; `peerId` vouches for it. */
+  author: string;
   /** The peer whose edit it is. */
   peerId: string;
   /** Who brought it: this service, or another peer. */
@@ -347,10 +351,10 @@ export interface CanvasEvent {
   changes: CanvasChanges;
 }
 
-/** A canvas was put into another repository's list. */
+/** A canvas was shared into this repository, or from it into another one. */
 export interface CanvasSharedEvent extends CanvasEvent {
-  /** The repository that shares it now. */
-  targetRepository?: string;
+  /** The repository at the other end. */
+  sharedWith?: string;
 }
 
 /** A cursor, selection or the like of another peer. */
@@ -360,7 +364,7 @@ export interface PresenceEvent {
   /** Whose it is. */
   peerId: string;
   /** The application's name for that peer's user, where it gave one. */
-  author?: string | null;
+  author?: string;
   /** What that peer gave to `setPresence`; null when it is gone. */
   presence: { [key: string]: JsonValue } | null;
 }
@@ -370,6 +374,8 @@ export interface MessageEvent {
   repository: string;
   peerId: string;
   message: { [key: string]: JsonValue };
+  /** When it was sent, in milliseconds since the Unix epoch by the sender's clock. */
+  timestamp: number;
 }
 
 /** A concurrent write that lost. */
@@ -388,16 +394,26 @@ export interface ConflictEvent {
   loser: JsonValue;
 }
 
-/** The broker link changed. Fields are there where they apply. */
-export interface ConnectionEvent {
-  /** The broker. */
-  broker?: { host: string; port: number };
-  /** Why the link went. */
-  reason?: string | null;
-  /** How many times connecting was tried since the link went. */
-  attempt?: number;
+/** The broker link is up: connected, subscribed and announced. */
+export interface ConnectedEvent {
+  /** Counts the connections of this service, from 1. */
+  connection: number;
+}
+
+/** The broker link is gone; connecting again is being tried. */
+export interface DisconnectedEvent {
+  /** Why. */
+  reason: string;
+}
+
+/** Connecting failed and will be tried again. */
+export interface ReconnectingEvent {
+  /** How many times it failed in a row. */
+  attempt: number;
   /** Time until the next try, in milliseconds. */
-  delayMs?: number;
+  retryInMs: number;
+  /** Why it failed. */
+  reason: string;
 }
 
 /** A peer sent more than it may; what was over is dropped and caught up with later. */
@@ -418,9 +434,9 @@ export interface MQTTIntegrationEvents {
   message: [event: MessageEvent];
   conflict: [event: ConflictEvent];
   'sync-completed': [report: SyncReport];
-  connected: [event: ConnectionEvent];
-  disconnected: [event: ConnectionEvent];
-  reconnecting: [event: ConnectionEvent];
+  connected: [event: ConnectedEvent];
+  disconnected: [event: DisconnectedEvent];
+  reconnecting: [event: ReconnectingEvent];
   'peer-throttled': [event: ThrottledEvent];
   /** Only what no promise can carry. Without a listener it becomes a process warning; it never ends the process. */
   error: [error: MqttP2pError];
@@ -442,8 +458,9 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   /**
    * Connects, subscribes, announces this peer and requests the first catch-up. From now on the service keeps the
-   * process alive until `disconnect()`.
-   * @throws `ERR_BROKER_UNREACHABLE`, `ERR_BROKER_REJECTED` (for example wrong credentials), `ERR_TIMEOUT`.
+   * process alive until `disconnect()`, but not when it rejects.
+   * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over, `ERR_BROKER_REJECTED` (for example wrong
+   *   credentials). It can be called again then.
    */
   initialize(): Promise<void>;
 
@@ -590,5 +607,5 @@ export interface EmbeddedBroker {
   stop(): Promise<void>;
 }
 
-/** Starts a broker. @throws `ERR_CONFIG_INVALID`; `ERR_BROKER_UNREACHABLE` when the address cannot be bound. */
+/** Starts a broker. @throws `ERR_CONFIG_INVALID` (also a port that is taken), `ERR_BROKER_UNREACHABLE`. */
 export function startBroker(options?: BrokerOptions): Promise<EmbeddedBroker>;

@@ -21,7 +21,7 @@ test('a broker takes a free port, says which, and gives it back', async () => {
 test('a port that is taken is an error', async (t) => {
   const broker = await startBroker();
   t.after(() => broker.stop());
-  await rejectsWith(startBroker({ port: broker.port }), 'ERR_BROKER_UNREACHABLE', new RegExp(`${broker.port}`));
+  await rejectsWith(startBroker({ port: broker.port }), 'ERR_CONFIG_INVALID', new RegExp(`${broker.port}`));
 });
 
 test('wrong options are an error', async () => {

@@ -43,7 +43,7 @@ test('a process ends by itself after disconnect(), and not before', async (t) =>
 test('a process ends by itself when initialize() fails and disconnect() follows', async () => {
   const script = `
     const { MQTTIntegrationService } = require(${JSON.stringify(ROOT)});
-    const service = new MQTTIntegrationService({ broker: { host: '127.0.0.1', port: ${await freePort()} }, repositories: ['team'] });
+    const service = new MQTTIntegrationService({ broker: { host: '127.0.0.1', port: ${await freePort()}, connectTimeoutMs: 500 }, repositories: ['team'] });
     service.initialize().catch((error) => { console.log(error.code); return service.disconnect(); });`;
   const { code, signal, stdout, stderr } = await runNode(['-e', script]);
   assert.deepEqual([code, signal, stdout.trim()], [0, null, 'ERR_BROKER_UNREACHABLE'], stderr);

@@ -16,6 +16,9 @@ interface Source {
   drain(): string;
 }
 
+/** The longest that Node takes: its callback has nothing to do, only the timer's being there counts. */
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+
 /**
  * The one ordered channel from the native side: outcomes of calls and events arrive in batches and are handed over in
  * the order in which the core produced them.
@@ -29,6 +32,7 @@ export class Mailbox {
   #next = 0;
   #dispatching = false;
   #rang = false;
+  #alive: NodeJS.Timeout | undefined;
 
   /** Events go to `emit`; what it throws is reported as an uncaught exception and stops nothing. */
   constructor(source: Source, emit: (event: string, payload: unknown) => void) {
@@ -36,9 +40,20 @@ export class Mailbox {
     this.#emit = emit;
   }
 
-  /** Opens the channel: from now on, until the service is closed, it keeps the process alive. */
+  /** Opens the channel. By itself it does not keep the process alive, see `hold`. */
   open(): void {
     this.#source.start(() => this.#ring());
+  }
+
+  /** Keeps the process alive until `release`. */
+  hold(): void {
+    this.#alive ??= setInterval(() => {}, LONGEST_INTERVAL_MS);
+  }
+
+  /** Lets the process end. */
+  release(): void {
+    clearInterval(this.#alive);
+    this.#alive = undefined;
   }
 
   /** Sends a command under a fresh number; settles with its outcome. */

@@ -29,7 +29,8 @@ type Place = Omit<Remembered, 'version'>;
 export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
   readonly #native: NativeService;
   readonly #mailbox: Mailbox;
-  #open = false;
+  #opened = false;
+  #connected = false;
   #closing: Promise<void> | undefined;
 
   constructor(config: MQTTIntegrationConfig) {
@@ -41,15 +42,35 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   // ---- life ----
 
   async initialize(): Promise<void> {
-    if (!this.#open) attempt(() => this.#mailbox.open());
-    this.#open = true;
-    await this.#call((call) => this.#native.initialize(call));
+    this.#open();
+    this.#mailbox.hold();
+    try {
+      await this.#call((call) => this.#native.initialize(call));
+      this.#connected = true;
+    } finally {
+      if (!this.#connected) this.#mailbox.release();
+    }
   }
 
-  async disconnect(): Promise<void> {
-    if (!this.#open) return;
-    this.#closing ??= this.#call((call) => this.#native.disconnect(call));
-    await this.#closing;
+  disconnect(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#open();
+    this.#mailbox.hold();
+    try {
+      await this.#call((call) => this.#native.disconnect(call));
+    } finally {
+      this.#connected = false;
+      this.#mailbox.release();
+    }
+  }
+
+  #open(): void {
+    if (!this.#opened) attempt(() => this.#mailbox.open());
+    this.#opened = true;
   }
 
   // ---- canvases ----

@@ -4,6 +4,9 @@ import { interruptible } from './lifetime.js';
 import { CROSS, colour, print, printJson, TICK } from './output.js';
 import { type CommonOptions, settings, withCommonOptions } from './settings.js';
 
+/** Shorter than the service's own: whoever asks wants an answer. */
+const CONNECT_TIMEOUT_MS = 3000;
+
 /** `mqtt-p2p health`: exit status 1 when something is wrong. */
 export function health(): Command {
   return withCommonOptions(new Command('health')).description('check the broker and this peer').action(run);
@@ -11,6 +14,7 @@ export function health(): Command {
 
 async function run(options: CommonOptions): Promise<void> {
   const { config, json } = settings(options, ['default']);
+  config.broker = { connectTimeoutMs: CONNECT_TIMEOUT_MS, ...config.broker };
   const service = new MQTTIntegrationService(config);
   service.on('error', () => {}); // The report tells.
   await interruptible(

@@ -28,10 +28,10 @@ async function run({ listen }: Options, { config, brokerGiven, json }: Settings)
   await interruptible(
     async () => {
       if (!brokerGiven) {
-        broker = await startBroker(listen);
+        broker = await listenOn(listen);
         config.broker = { ...config.broker, host: broker.host, port: broker.port };
       }
-      service = new MQTTIntegrationService(config);
+      service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
       follow(service, json);
       await service.initialize();
       announce(service, broker, json);
@@ -42,6 +42,13 @@ async function run({ listen }: Options, { config, brokerGiven, json }: Settings)
       await broker?.stop();
     },
   );
+}
+
+/** That a port cannot be had is a failure, not wrong usage, whatever the error's code. */
+function listenOn(options: BrokerOptions): Promise<EmbeddedBroker> {
+  return startBroker(options).catch((error: MqttP2pError) => {
+    throw new Error(`${error.code}: ${error.message}`);
+  });
 }
 
 function announce(service: MQTTIntegrationService, broker: EmbeddedBroker | undefined, json: boolean): void {
@@ -66,7 +73,7 @@ function follow(service: MQTTIntegrationService, json: boolean): void {
   };
   for (const event of ['canvas-created', 'canvas-deleted', 'canvas-shared'] as const) {
     service.on(event, ({ repository, canvasId, author }: CanvasEvent) => {
-      tell(event, `${event.replace('-', ' ')}: ${repository}/${canvasId} by ${author ?? 'unknown'}`, {
+      tell(event, `${event.replace('-', ' ')}: ${repository}/${canvasId} by ${author || 'unknown'}`, {
         repository,
         canvasId,
         author,
@@ -80,7 +87,7 @@ function follow(service: MQTTIntegrationService, json: boolean): void {
     });
   }
   for (const event of ['connected', 'disconnected', 'reconnecting'] as const) {
-    service.on(event, (link) => tell(event, `broker ${event}`, link));
+    service.on(event, (link: object) => tell(event, `broker ${event}`, link));
   }
   service.on('error', ({ code, message }) => tell('error', colour.red(`${code}: ${message}`), { code, message }));
 }
