@@ -15,6 +15,26 @@ pub const MAX_ELEMENTS: usize = 100_000;
 pub const MAX_CANVAS_JSON_BYTES: usize = 64 << 20;
 /// Order keys longer than this are re-keyed when next touched.
 pub const MAX_ORDER_KEY_BYTES: usize = 64;
+/// Largest integer that is stored as one, in magnitude: 2^53 - 1, the largest that JavaScript holds exactly. Beyond:
+/// stored as a floating-point number.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+/// Largest encoded change accepted from elsewhere. Larger: refused.
+pub const MAX_CHANGE_BYTES: usize = 64 << 20;
+/// Most operations in a change accepted from elsewhere. More: refused.
+pub const MAX_CHANGE_OPERATIONS: u64 = 4 << 20;
+/// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.
+pub const MAX_CONFLICTS_REPORTED: usize = 1_024;
+/// Patches remembered by value before they are folded into the canvas that the application last had.
+pub const MAX_UNFOLDED_PATCHES: usize = 256;
+/// Old versions on which chains of updates are remembered. One more: the least recent is forgotten, and the next
+/// update from it starts a new chain.
+pub const MAX_UPDATE_CHAINS: usize = 32;
+/// Runs of own edits remembered for each text, to be put into another text if it loses to one. One more: the oldest is
+/// forgotten.
+pub const MAX_TEXT_RUNS: usize = 256;
+/// Texts whose differing middle parts, multiplied, exceed this many characters squared are replaced rather than
+/// compared character by character.
+pub const MAX_TEXT_COMPARISON: usize = 4 << 20;
 
 // ---- wire ---------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
 use crate::drivers::storage::Storage;
-use crate::ids::RepositoryName;
+use crate::ids::{DocumentId, RepositoryName};
 use crate::limits::COMPACT_BYTES;
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService,
@@ -137,7 +137,26 @@ impl RepositoryTask {
             output = self.synchronizer.handle(now, &mut self.rng, Input::Stored(token));
         }
         turn.wake_at_ms = output.wake_at_ms;
+        let wanted = std::mem::take(&mut output.load);
         self.carry_out(output, calls, turn);
+        for document in wanted {
+            let input = self.load(document);
+            self.step(input, calls, turn);
+        }
+    }
+
+    fn load(&self, document: DocumentId) -> Input {
+        let stored = self.storage.load(&document).unwrap_or_else(|error| {
+            tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not loaded");
+            None
+        });
+        let stored = stored.unwrap_or_default();
+        Input::Loaded {
+            document,
+            snapshot: stored.snapshot,
+            changes: stored.changes,
+            acknowledged: stored.acknowledged,
+        }
     }
 
     fn carry_out(&mut self, output: Output, calls: &mut Calls, turn: &mut Turn) {

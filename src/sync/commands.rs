@@ -106,8 +106,8 @@ impl CanvasP2PSynchronizer {
             return Err(SyncError::Closed);
         };
         let entry = index.entry(canvas).cloned();
-        let changes = index.delete(canvas, author);
-        self.keep_and_send(step, &index_id, &changes, true);
+        let edit = index.delete(canvas, author)?;
+        self.keep_and_send(step, &index_id, &edit.changes, true);
         if let Some(entry) = entry {
             let source = self.here(step);
             self.close(step, &entry, Some(author.to_owned()), source, Origin::Local);

@@ -127,8 +127,12 @@ impl Document {
         }
     }
 
-    /// The document was rebuilt after a panic inside Automerge: its old actor may have been used beyond what is held.
-    pub(crate) fn forget_actor(&mut self) {
+    /// The document was damaged by a panic inside Automerge: begin anew, under an actor of its own, since the old one may
+    /// have been used beyond what was stored. What was refused stays refused.
+    pub(crate) fn start_over(&mut self) {
+        self.content = Content::new(&self.id);
+        self.outbox = Outbox::default();
+        self.causal = CausalBuffer::default();
         self.has_actor = false;
     }
 
@@ -136,6 +140,11 @@ impl Document {
     pub(crate) fn unknown<'a>(&self, hashes: impl IntoIterator<Item = &'a ChangeHash>) -> Vec<ChangeHash> {
         let lacking = |hash: &&ChangeHash| !self.replica().contains(hash) && !self.quarantined.contains(*hash);
         hashes.into_iter().filter(lacking).copied().collect()
+    }
+
+    /// Whether Automerge refused this change before.
+    pub(crate) fn is_quarantined(&self, hash: &ChangeHash) -> bool {
+        self.quarantined.contains(hash)
     }
 
     /// Puts incoming changes into causal order; see [`CausalBuffer::sort`].

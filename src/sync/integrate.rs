@@ -24,7 +24,8 @@ struct Taken {
     rejected: Vec<(ChangeHash, String)>,
     /// Own edits made in answer, to be published.
     repair: Vec<Change>,
-    rebuilt: bool,
+    /// Automerge panicked, and the document could not be restored in memory.
+    damaged: bool,
 }
 
 impl CanvasP2PSynchronizer {
@@ -52,7 +53,7 @@ impl CanvasP2PSynchronizer {
 
     fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {
         let Some(document) = self.documents.get_mut(id) else {
-            return Taken { count: 0, rejected: Vec::new(), repair: Vec::new(), rebuilt: false };
+            return Taken { count: 0, rejected: Vec::new(), repair: Vec::new(), damaged: false };
         };
         match &mut document.content {
             Content::Canvas(canvas) => {
@@ -61,7 +62,7 @@ impl CanvasP2PSynchronizer {
                     count: applied.hashes.len(),
                     rejected: applied.rejected,
                     repair: applied.repair,
-                    rebuilt: applied.rebuilt,
+                    damaged: applied.damaged,
                 };
                 self.report_edit(step, id, applied.author, source, Origin::Remote, applied.diff);
                 self.report_conflicts(step, id, applied.conflicts);
@@ -73,7 +74,7 @@ impl CanvasP2PSynchronizer {
                     count: applied.hashes.len(),
                     rejected: applied.rejected,
                     repair: Vec::new(),
-                    rebuilt: applied.rebuilt,
+                    damaged: applied.damaged,
                 };
                 if *id == self.index_id() {
                     self.on_index_changed(step, applied.appeared, applied.disappeared, applied.author, source);
@@ -85,8 +86,10 @@ impl CanvasP2PSynchronizer {
 
     fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
         let Some(document) = self.documents.get_mut(id) else { return };
-        if taken.rebuilt {
-            document.forget_actor();
+        if taken.damaged {
+            // It comes back from storage, without what damaged it, and with a fresh actor.
+            document.start_over();
+            step.out.load.push(id.clone());
         }
         for (hash, reason) in taken.rejected {
             document.quarantine(hash);

@@ -39,6 +39,17 @@ pub enum Input {
     PublishRefused(PublishToken),
     /// What was put out under this and all smaller tokens is stored.
     Stored(StoreToken),
+    /// What storage has of a document that [`Output::load`] asked for.
+    Loaded {
+        /// Which document.
+        document: DocumentId,
+        /// The saved document, if there is one.
+        snapshot: Option<Vec<u8>>,
+        /// Raw change chunks since, in causal order.
+        changes: Vec<Vec<u8>>,
+        /// The newest own changes that the broker has acknowledged.
+        acknowledged: Option<Heads>,
+    },
     /// An application wants something.
     Command {
         /// Names the call; the outcome carries it.
@@ -244,6 +255,8 @@ pub struct Output {
     pub publish: Vec<Publish>,
     /// To write to storage; afterwards [`Input::Stored`] with the token is due.
     pub store: Option<(StoreToken, Vec<StoreOperation>)>,
+    /// To read from storage; [`Input::Loaded`] is due for each.
+    pub load: Vec<DocumentId>,
     /// To tell the application: outcomes of calls and events, in document order.
     pub notices: Vec<Notice>,
     /// When [`Input::Timer`] is next due, in [`Now::elapsed_ms`](crate::time::Now); never when absent.

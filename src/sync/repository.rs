@@ -6,8 +6,8 @@ use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Origin, StoreOperation};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, Conflict, ElementKind, IndexDocument, IndexEntry, Value};
-use crate::ids::{CanvasId, DocumentId, Generation, RepositoryName};
+use crate::canvas::{CanvasChanges, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change};
+use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
 
 /// The document that an index entry names.
 pub(super) fn document_id(entry: &IndexEntry) -> DocumentId {
@@ -69,8 +69,10 @@ impl CanvasP2PSynchronizer {
         let Some(index) = self.documents.get_mut(index_id).and_then(|document| document.edit_index(step.rng)) else {
             return;
         };
-        let changes = index.put(entry, author);
-        self.keep_and_send(step, index_id, &changes, true);
+        match index.put(entry, author) {
+            Ok(edit) => self.keep_and_send(step, index_id, &edit.changes, true),
+            Err(error) => step.event(Event::Error(error.into())),
+        }
     }
 
     /// The index took in changes of others.
@@ -196,8 +198,10 @@ impl CanvasP2PSynchronizer {
         }
         let index_id = self.index_id();
         if let Some(index) = self.documents.get_mut(&index_id).and_then(|index| index.edit_index(step.rng)) {
-            let changes = index.revive(&entry.canvas, entry.created_by.as_deref().unwrap_or_default());
-            self.keep_and_send(step, &index_id, &changes, true);
+            match index.revive(&entry.canvas, entry.created_by.as_deref().unwrap_or_default()) {
+                Ok(edit) => self.keep_and_send(step, &index_id, &edit.changes, true),
+                Err(error) => step.event(Event::Error(error.into())),
+            }
         }
         true
     }
@@ -211,5 +215,33 @@ impl CanvasP2PSynchronizer {
             document.live = true;
         }
         id
+    }
+
+    /// Storage has brought a document back. What the broker is not known to have leaves again.
+    pub(super) fn on_loaded(
+        &mut self,
+        step: &mut Step,
+        id: &DocumentId,
+        snapshot: Option<&[u8]>,
+        changes: Vec<Vec<u8>>,
+        acknowledged: Option<&Heads>,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        match snapshot.map(|bytes| Content::load(id, bytes)) {
+            Some(Ok(content)) => document.content = content,
+            Some(Err(error)) => step.event(Event::Error(error.into())),
+            None => {}
+        }
+        let decoded = changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
+        let changes: Vec<_> = decoded.filter(|change| !document.is_quarantined(&change.hash())).collect();
+        match &mut document.content {
+            Content::Canvas(canvas) => drop(canvas.apply(changes)),
+            Content::Index(index) => drop(index.apply(changes)),
+        }
+        let sent = acknowledged.map(Heads::as_slice).unwrap_or_default();
+        let unsent = document.replica().changes_since(sent);
+        document.outbox.push(&unsent, true);
+        self.flush(step, id);
+        self.ask_if_auto(step, id);
     }
 }

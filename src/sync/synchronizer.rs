@@ -169,6 +169,9 @@ impl CanvasP2PSynchronizer {
             Input::Acknowledged(token) => self.on_acknowledged(&mut step, token),
             Input::PublishRefused(token) => self.on_publish_refused(&mut step, token),
             Input::Stored(token) => self.stored = self.stored.max(token),
+            Input::Loaded { document, snapshot, changes, acknowledged } => {
+                self.on_loaded(&mut step, &document, snapshot.as_deref(), changes, acknowledged.as_ref());
+            }
             Input::Command { call, command } => self.on_command(&mut step, call, command),
             Input::Timer => {}
         }
