@@ -4,6 +4,7 @@ import {
   type CanvasEvent,
   type EmbeddedBroker,
   MQTTIntegrationService,
+  type MqttP2pError,
   startBroker,
 } from '../index.js';
 import { forever, interruptible } from './lifetime.js';
