@@ -12,7 +12,6 @@
 //! | L5 | `service` | `P2PNetworkManager`: repositories, configuration, health, shutdown |
 //! | L6 | `binding` | the Node.js addon: delegation only |
 
-
 pub mod canvas;
 pub mod crypto;
 pub mod ids;

@@ -15,6 +15,26 @@ pub const MAX_ELEMENTS: usize = 100_000;
 pub const MAX_CANVAS_JSON_BYTES: usize = 64 << 20;
 /// Order keys longer than this are re-keyed when next touched.
 pub const MAX_ORDER_KEY_BYTES: usize = 64;
+/// Largest integer that is stored as one, in magnitude: 2^53 - 1, the largest that JavaScript holds exactly. Beyond:
+/// stored as a floating-point number.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+/// Largest encoded change accepted from elsewhere. Larger: refused.
+pub const MAX_CHANGE_BYTES: usize = 64 << 20;
+/// Most operations in a change accepted from elsewhere. More: refused.
+pub const MAX_CHANGE_OPERATIONS: u64 = 4 << 20;
+/// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.
+pub const MAX_CONFLICTS_REPORTED: usize = 1_024;
+/// Patches remembered by value before they are folded into the canvas that the application last had.
+pub const MAX_UNFOLDED_PATCHES: usize = 256;
+/// Old versions on which chains of updates are remembered. One more: the least recent is forgotten, and the next
+/// update from it starts a new chain.
+pub const MAX_UPDATE_CHAINS: usize = 32;
+/// Runs of own edits remembered for each text, to be put into another text if it loses to one. One more: the oldest is
+/// forgotten.
+pub const MAX_TEXT_RUNS: usize = 256;
+/// Texts whose differing middle parts, multiplied, exceed this many characters squared are replaced rather than
+/// compared character by character.
+pub const MAX_TEXT_COMPARISON: usize = 4 << 20;
 
 // ---- wire ---------------------------------------------------------------------------------------------------------
 
@@ -46,6 +66,71 @@ pub const MAX_DOCUMENTS_PER_ANNOUNCEMENT: usize = 256;
 pub const MAX_PRESENCE_LIST: usize = 1_024;
 /// Largest application message, or cursor presence, as JSON. Larger: `ERR_PAYLOAD_TOO_LARGE`.
 pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
+
+// ---- synchroniser -------------------------------------------------------------------------------------------------
+
+/// Most changes of one document that wait for their dependencies. One more: dropped, and caught up with later.
+pub const MAX_CAUSAL_BUFFER_CHANGES: usize = 4_096;
+/// Most bytes of them. Beyond: dropped, and caught up with later.
+pub const MAX_CAUSAL_BUFFER_BYTES: usize = 16 << 20;
+/// Most changes published in one message; more leave in the next.
+pub const MAX_BATCH_CHANGES: usize = 1_000;
+/// Most bytes of changes published in one message, unless a single change is larger.
+pub const MAX_BATCH_BYTES: usize = 256 << 10;
+/// Most unpublished changes kept decoded per document; further ones are read from the document when their turn comes.
+pub const MAX_CACHED_OUTBOX_CHANGES: usize = 1_024;
+/// Shortest interval of the Trickle timer that announces heads (RFC 6206, Imin).
+pub const ANNOUNCE_MIN_MS: u64 = 2_000;
+/// Longest interval of the Trickle timer that announces heads (RFC 6206, Imax).
+pub const ANNOUNCE_MAX_MS: u64 = 300_000;
+/// Most message streams (sender, session, topic) whose counters are followed. Beyond: the longest silent is forgotten.
+pub const MAX_COUNTER_STREAMS: usize = 16_384;
+/// Most hashes that a document notes as heard of but lacking. Beyond: not noted.
+pub const MAX_WANTED_HEADS: usize = 256;
+/// How long something unknown may still arrive by itself before it is asked for; up to twice that, with jitter.
+pub const CATCH_UP_GRACE_MS: u64 = 100;
+/// How long the first request waits for its answer; doubled at each further one.
+pub const CATCH_UP_RETRY_MS: u64 = 1_000;
+/// The longest that a request waits before it is repeated.
+pub const CATCH_UP_MAX_RETRY_MS: u64 = 60_000;
+/// How often a request is made that nobody answers, when nothing is known to be lacking.
+pub const CATCH_UP_UNANSWERED_ATTEMPTS: u32 = 2;
+/// How long each lower-ranked peer waits for the one before it to answer a request.
+pub const ANSWER_STEP_MS: u64 = 150;
+/// Peers that rank lower than this do not answer; the requester asks again, and then others rank first.
+pub const MAX_ANSWER_RANK: usize = 8;
+/// Requests of others that wait for our turn. One more: ignored, the requester asks again.
+pub const MAX_PENDING_ANSWERS: usize = 1_024;
+/// Most bytes of changes in one answer; the requester asks again for the rest.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// An answer of at least this many changes to a peer that has nothing is the saved document instead.
+pub const DOCUMENT_ANSWER_CHANGES: usize = 64;
+/// Answers to a newcomer's hello are spread over this long for each known peer.
+pub const HELLO_JITTER_PER_PEER_MS: u64 = 5;
+/// The longest that answers to a newcomer's hello are spread.
+pub const MAX_HELLO_JITTER_MS: u64 = 2_000;
+/// How often peers not heard and unfinished fragments are looked for.
+pub const EXPIRY_CHECK_MS: u64 = 5_000;
+/// How long after the first acknowledgement on a topic our own echo may take, before the broker is said to reject it.
+pub const ECHO_TIMEOUT_MS: u64 = 10_000;
+/// How long a publish that the driver could not take waits before it is tried again.
+pub const PUBLISH_RETRY_MS: u64 = 200;
+/// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.
+pub const CANVAS_WAIT_MS: u64 = 5_000;
+/// How long sharing into a foreign repository waits for that repository's index.
+pub const SHARE_WAIT_MS: u64 = 3_000;
+/// Calls of an application that wait for something. One more: `ERR_RATE_LIMITED`.
+pub const MAX_WAITING_CALLS: usize = 10_000;
+/// Default of `performance.heartbeatInterval`.
+pub const DEFAULT_HEARTBEAT_MS: u64 = 30_000;
+/// Default of `performance.maxConnections`: most peers listed per repository.
+pub const DEFAULT_MAX_PEERS: usize = 100;
+/// Most refused changes remembered per document. Beyond: the smallest hashes are forgotten.
+pub const MAX_QUARANTINED_HASHES: usize = 256;
+/// Most documents of one repository that ask for what they lack at the same time; others wait their turn.
+pub const MAX_ACTIVE_REQUESTS: usize = 32;
+/// Most cursors of others that are remembered, to be taken away when their peer leaves. Beyond: not remembered.
+pub const MAX_CURSORS: usize = 10_000;
 /// Longest topic prefix. Longer: the configuration is refused.
 pub const MAX_TOPIC_PREFIX_BYTES: usize = 256;
 /// Largest encoded header of an envelope, fields of later versions included. Larger: dropped and counted.
@@ -68,3 +153,100 @@ pub const VOUCHER_ACTOR_BYTES: std::ops::RangeInclusive<usize> = 16..=40;
 pub const MAX_REASSEMBLIES: usize = 256;
 /// What a fragment in memory counts for beside its bytes, so that many tiny ones cannot exceed the cap in bytes.
 pub const FRAGMENT_OVERHEAD_BYTES: usize = 128;
+// ---- drivers/mqtt -------------------------------------------------------------------------------------------------
+
+/// Default MQTT keep-alive: a ping leaves after this long.
+pub const DEFAULT_KEEP_ALIVE_MS: u64 = 30_000;
+/// Smallest keep-alive. Smaller values are raised to it, so that the watchdog and not a second ping ends a stall.
+pub const MIN_KEEP_ALIVE_MS: u64 = 10_000;
+/// Largest keep-alive: MQTT 3.1.1 counts it in seconds in 16 bits. Larger values are lowered to it.
+pub const MAX_KEEP_ALIVE_MS: u64 = 65_535_000;
+/// Default time for one attempt to connect, up to the broker's answer. Beyond: the attempt has failed.
+pub const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// Default number of unacknowledged publishes of one class (live or bulk). Beyond: publishes wait in the outbox.
+pub const DEFAULT_IN_FLIGHT: u16 = 256;
+/// Largest number of unacknowledged publishes of one class. Larger values are lowered to it.
+pub const MAX_IN_FLIGHT: u16 = 8_192;
+/// Unacknowledged bytes of live publishes. Beyond: they wait in the outbox; one alone may be larger.
+pub const MAX_IN_FLIGHT_LIVE_BYTES: usize = 1 << 20;
+/// Unacknowledged bytes of bulk publishes. Beyond: they wait in the outbox; one alone may be larger. Small, because a
+/// live edit travels behind them.
+pub const MAX_IN_FLIGHT_BULK_BYTES: usize = 256 << 10;
+/// Publishes that wait in the outbox, for each priority. One more: refused with `QueueFull`.
+pub const MAX_OUTBOX_MESSAGES: usize = 16_384;
+/// Payload bytes that wait in the outbox, for each priority. Beyond: refused with `QueueFull`.
+pub const MAX_OUTBOX_BYTES: usize = 64 << 20;
+/// Filters in one SUBSCRIBE packet; AWS IoT takes no more than 8. More filters travel in further packets.
+pub const MAX_FILTERS_PER_SUBSCRIBE: usize = 8;
+/// SUBSCRIBE and UNSUBSCRIBE packets that are not acknowledged yet. Further ones wait.
+pub const MAX_CONTROL_IN_FLIGHT: usize = 64;
+/// Subscribe and unsubscribe packets that wait. At the bound subscriptions are reported as rejected, and unsubscriptions
+/// dropped.
+pub const MAX_CONTROL_QUEUED: usize = 16_384;
+/// With something unanswered and nothing at all arriving for this long, a connection is rebuilt.
+pub const WATCHDOG_TIMEOUT_MS: u64 = 10_000;
+/// With a publish unacknowledged, and no acknowledgement for this long, a connection is rebuilt whatever else arrives.
+pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 60_000;
+/// After each rebuild by the watchdog both times double, up to this factor: on a slow link one large packet takes long,
+/// and nothing else arrives meanwhile.
+pub const WATCHDOG_MAX_PATIENCE: u32 = 16;
+/// How often the watchdog looks.
+pub const WATCHDOG_TICK_MS: u64 = 1_000;
+/// The first pause before connecting again is random and at most this; it doubles with every failure.
+pub const RECONNECT_BASE_MS: u64 = 200;
+/// No pause before connecting again is longer than this.
+pub const RECONNECT_MAX_MS: u64 = 15_000;
+/// A connection that held for this long starts the pauses from the beginning.
+pub const CONNECTION_STABLE_MS: u64 = 30_000;
+/// After DISCONNECT, how long to wait for the broker to close the connection. Beyond: it is closed from here.
+pub const DISCONNECT_LINGER_MS: u64 = 500;
+/// Largest packet that MQTT 3.1.1 can express (its section 2.2.3).
+pub const MAX_MQTT_PACKET_BYTES: usize = 268_435_455;
+
+// ---- drivers/mqtt/embedded ----------------------------------------------------------------------------------------
+
+/// Unacknowledged QoS 1 messages that the embedded broker sends to one client. Further ones wait in its queue.
+pub const EMBEDDED_IN_FLIGHT: u16 = 1_024;
+/// Messages that wait in the embedded broker for one client. One more: dropped, and catching up repairs it.
+pub const EMBEDDED_QUEUE_MESSAGES: usize = 10_000;
+/// Clients of the embedded broker. One more: refused.
+pub const EMBEDDED_MAX_CONNECTIONS: usize = 10_000;
+/// Retained messages in the embedded broker. One more topic: delivered, but not retained.
+pub const EMBEDDED_RETAINED_MESSAGES: usize = 100_000;
+/// Bytes of retained payloads in the embedded broker. Beyond: delivered, but not retained.
+pub const EMBEDDED_RETAINED_BYTES: usize = 1 << 30;
+/// How long the embedded broker may take to start. Beyond: `EmbeddedBrokerError::Start`.
+pub const EMBEDDED_START_TIMEOUT_MS: u64 = 10_000;
+/// How long tasks of the embedded broker may take to end when it stops. Beyond: they are abandoned.
+pub const EMBEDDED_STOP_TIMEOUT_MS: u64 = 2_000;
+
+// ---- service ------------------------------------------------------------------------------------------------------
+
+/// Most repositories of one service. More: `ERR_CONFIG_INVALID`.
+pub const MAX_REPOSITORIES: usize = 1_000;
+/// Most messages that wait for one repository. One more: dropped, and caught up with later.
+pub const MAX_INBOX_MESSAGES: usize = 16_384;
+/// Most bytes of them. Beyond: dropped, and caught up with later.
+pub const MAX_INBOX_BYTES: usize = 64 << 20;
+/// Most calls of the application that wait for one repository. One more: `ERR_RATE_LIMITED`.
+pub const MAX_INBOX_CALLS: usize = 50_000;
+/// Bytes of outcomes and events that wait for the application before repositories take in no more.
+pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
+/// Most bytes that the application takes at once, unless a single item is larger.
+pub const MAX_DRAIN_BYTES: usize = 1 << 20;
+/// How long `disconnect()` waits for acknowledgements before it leaves all the same.
+pub const LEAVE_TIMEOUT_MS: u64 = 5_000;
+/// How long a round trip of `testConnection`, `healthCheck` or `performanceTest` may take.
+pub const PROBE_TIMEOUT_MS: u64 = 5_000;
+/// Default of `discoverPeers({ timeoutMs })`.
+pub const DEFAULT_DISCOVER_MS: u64 = 1_000;
+/// Longest `discoverPeers({ timeoutMs })`; longer is shortened.
+pub const MAX_DISCOVER_MS: u64 = 60_000;
+/// Default and most messages of `performanceTest`.
+pub const DEFAULT_PERFORMANCE_MESSAGES: usize = 500;
+/// Most messages of `performanceTest`; more are not sent.
+pub const MAX_PERFORMANCE_MESSAGES: usize = 100_000;
+/// Default payload of `performanceTest`, in bytes.
+pub const DEFAULT_PERFORMANCE_PAYLOAD_BYTES: usize = 200;
+/// Bytes of changes that a document gathers in storage before it is compacted.
+pub const COMPACT_BYTES: usize = 1 << 20;

@@ -1,1 +1,46 @@
-//! The document model.
+//! The document model: one canvas is one Automerge document, and so is a repository's index of canvases. Pure: no I/O,
+//! no clock, no randomness but what is passed in.
+//!
+//! | part | modules |
+//! | --- | --- |
+//! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
+//! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
+//! | replication | `replica`: own edits, changes from elsewhere, who has what |
+//! | what it means | `view` (the canvas in memory), `order` (z-order keys), `conflict` |
+//! | edits | `held` (what the application has), `update` and `patching` (what to write), `plan`, `text`, `lost_text` |
+//! | together | [`CanvasDocument`], [`IndexDocument`] |
+
+mod changes;
+mod chunk;
+mod conflict;
+mod derived;
+mod document;
+mod error;
+mod held;
+mod index;
+mod lost_text;
+mod model;
+mod order;
+mod parse;
+mod patch;
+mod patching;
+mod plan;
+mod replica;
+mod root;
+mod schema;
+mod text;
+mod update;
+mod value;
+mod version;
+mod view;
+
+pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
+pub use derived::{ChangeError, decode_change};
+pub use document::{Applied, Base, CanvasDocument, LocalEdit};
+pub use error::CanvasError;
+pub use index::{AppliedIndex, IndexDocument, IndexEntry, LocalIndexEdit};
+pub use model::{Canvas, Element, ElementKind, Properties};
+pub use patch::{CanvasPatch, ElementsPatch};
+pub use replica::Replica;
+pub use value::Value;
+pub use version::Version;

@@ -1,1 +1,4 @@
-//! stub
+//! Everything that touches a socket, a file or a clock: it carries out what `sync` decides.
+
+pub mod mqtt;
+pub mod storage;

@@ -1,1 +1,26 @@
-//! stub
+//! `P2PNetworkManager`: the repositories of one service on one connection.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `config.rs`, `error.rs` | what applications set, and what can go wrong |
+//! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
+//! | `router.rs` | between the one connection and the repositories |
+//! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
+//! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
+//! | `probe.rs` | real round trips, for health and measurements |
+
+mod calls;
+mod config;
+mod error;
+mod inbox;
+mod json;
+mod mailbox;
+mod manager;
+mod probe;
+mod repository_task;
+mod router;
+
+pub use config::{BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig};
+pub use error::ServiceError;
+pub use mailbox::{Doorbell, Mailbox};
+pub use manager::P2PNetworkManager;

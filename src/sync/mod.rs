@@ -1,1 +1,46 @@
-//! stub
+//! `CanvasP2PSynchronizer`: one repository's state machine. No I/O, no clock, no randomness of its own, no `async`.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `synchronizer.rs` | the type and its one entrance, `handle` |
+//! | `io.rs` | everything that goes in and comes out |
+//! | `link.rs` | the connection: subscribing, presence, echoes |
+//! | `receive.rs` | what arrives: bounded, verified, dispatched |
+//! | `integrate.rs` | changes going into documents; the outbox going out |
+//! | `requests.rs` | catching up, both sides; announcements of heads |
+//! | `repository.rs` | the index: canvases that appear, disappear, are shared |
+//! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
+//! | `document.rs` | one document with what belongs to it: |
+//! | `outbox.rs`, `causal.rs`, `catch_up.rs`, `announce.rs` | small state machines, each with its table |
+//! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
+//!
+//! `docs/protocol.md` says what travels between peers.
+
+mod announce;
+mod calls;
+mod catch_up;
+mod causal;
+mod commands;
+mod counters;
+mod document;
+mod error;
+mod integrate;
+mod io;
+mod link;
+mod outbox;
+mod peers;
+mod receive;
+mod repository;
+mod requests;
+mod status;
+mod synchronizer;
+mod timers;
+
+pub use error::SyncError;
+pub use io::{
+    CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
+    PublishToken, QualityOfService, Reply, StoreOperation, StoreToken, SyncReport,
+};
+pub use peers::{PeerInfo, SERVER_CAPABILITY};
+pub use status::{RepositoryStatus, Statistics};
+pub use synchronizer::{CanvasP2PSynchronizer, Config};

@@ -151,6 +151,18 @@ impl TopicSpace {
         )
     }
 
+    /// Where a peer measures round trips with itself; no message of this protocol, and read by nobody else.
+    #[must_use]
+    pub fn probe(&self, peer: &PeerId) -> String {
+        format!("{}{VERSION_LEVEL}/probe/{peer}", self.prefix)
+    }
+
+    /// The part of a topic or filter below the prefix: the version level, the repository's level, and so on.
+    #[must_use]
+    pub fn below<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        topic.strip_prefix(&self.prefix)
+    }
+
     /// The filter that matches all writers' manifests of a document.
     #[must_use]
     pub fn all_manifests(&self, document: &DocumentId) -> String {

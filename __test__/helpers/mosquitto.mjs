@@ -1,0 +1,33 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { answers, freePort } from './ports.mjs';
+import { until } from './wait.mjs';
+
+/** The Mosquitto broker's program, if it is installed; Debian puts it where only root's PATH leads. */
+export const MOSQUITTO = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => !spawnSync(path, ['-h']).error);
+
+/**
+ * Starts Mosquitto on a free loopback port, with its default settings and the given lines of configuration, in which
+ * `{folder}` stands for the folder that holds the given files.
+ */
+export async function startMosquitto(lines = ['allow_anonymous true'], files = {}) {
+  if (!MOSQUITTO) throw new Error('Mosquitto is not installed: apt-get install mosquitto');
+  const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-mosquitto-'));
+  const port = await freePort();
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
+  // Started by root it would change to a user that cannot read the folder.
+  const config = [`listener ${port} 127.0.0.1`, `user ${userInfo().username}`, ...lines];
+  writeFileSync(join(folder, 'mosquitto.conf'), `${config.join('\n').replaceAll('{folder}', folder)}\n`);
+  const server = spawn(MOSQUITTO, ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore' });
+  const ended = once(server, 'exit');
+  await until(() => answers(port), 'Mosquitto listens');
+  const stop = async () => {
+    server.kill();
+    await ended;
+    rmSync(folder, { recursive: true });
+  };
+  return { host: '127.0.0.1', port, stop };
+}

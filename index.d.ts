@@ -1,0 +1,611 @@
+/**
+ * Real-time, peer-to-peer collaboration on JSON Canvas boards through any MQTT broker.
+ *
+ * Every error is an {@link MqttP2pError} with a stable `code`; `docs/errors.md` gives the cause and the remedy of each.
+ */
+import { EventEmitter } from 'node:events';
+
+// ---- JSON Canvas ---------------------------------------------------------------------------------------------------
+
+/** Any JSON value. Integers up to 2^53 - 1 in magnitude stay integers. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+
+/** A node of a canvas. Properties that JSON Canvas 1.0 does not know are kept and come back unchanged. */
+export interface CanvasNode {
+  /** Unique within the canvas's nodes; not empty. */
+  id: string;
+  /** `text`, `file`, `link` or `group` in JSON Canvas 1.0. */
+  type?: string;
+  /** Left edge, in pixels. */
+  x?: number;
+  /** Top edge, in pixels. */
+  y?: number;
+  /** In pixels. */
+  width?: number;
+  /** In pixels. */
+  height?: number;
+  /** Markdown of a text node. Concurrent edits merge per character; every other property merges as a whole. */
+  text?: string;
+  /** Anything else. */
+  [property: string]: unknown;
+}
+
+/** An edge of a canvas. Hidden from readers while one of its ends is a deleted node; comes back with it. */
+export interface CanvasEdge {
+  /** Unique within the canvas's edges; not empty. */
+  id: string;
+  /** Id of the node where it starts. */
+  fromNode?: string;
+  /** Id of the node where it ends. */
+  toNode?: string;
+  /** Anything else. */
+  [property: string]: unknown;
+}
+
+/** A JSON Canvas 1.0 document, read leniently: both arrays may be absent, unknown properties are kept. */
+export interface CanvasData {
+  /** In z-order, lowest first. Default: none. */
+  nodes?: CanvasNode[];
+  /** Default: none. */
+  edges?: CanvasEdge[];
+  /** Other top-level properties. */
+  [property: string]: unknown;
+}
+
+/** A canvas as it is read: both arrays are there. */
+export interface ReadCanvas extends CanvasData {
+  nodes: CanvasNode[];
+  edges: CanvasEdge[];
+}
+
+/** Names a state of one canvas. Opaque: keep it and hand it back. */
+export type CanvasVersion = string;
+
+/** What to change; whatever is not named stays. In an upsert, `null` removes a property and absent ones stay. */
+export interface CanvasPatch {
+  nodes?: {
+    /** Nodes to add, or to change by id. */
+    upsert?: ({ id: string } & { [property: string]: unknown })[];
+    /** Ids of nodes to delete; their edges are hidden with them. */
+    remove?: string[];
+  };
+  edges?: {
+    /** Edges to add, or to change by id. */
+    upsert?: ({ id: string } & { [property: string]: unknown })[];
+    /** Ids of edges to delete. */
+    remove?: string[];
+  };
+  /** Top-level properties other than `nodes` and `edges`; `null` removes one. */
+  properties?: { [property: string]: unknown };
+}
+
+/** How the nodes, or the edges, of a canvas changed. Empty parts are absent. */
+export interface ElementChanges<E> {
+  /** New ones, whole. */
+  added?: E[];
+  /** Properties that got another value (`set`) or went (`removed`). */
+  updated?: { id: string; set?: { [property: string]: JsonValue }; removed?: string[] }[];
+  /** Ids of those that went. */
+  removed?: string[];
+  /** Every added or moved element, in ascending final order, each with the id that it directly follows (null: first). */
+  order?: { id: string; after: string | null }[];
+}
+
+/** What changed in a canvas: all that is needed to follow it without reading it again. Empty parts are absent. */
+export interface CanvasChanges {
+  nodes?: ElementChanges<CanvasNode>;
+  edges?: ElementChanges<CanvasEdge>;
+  /** Top-level properties. */
+  properties?: { set?: { [property: string]: JsonValue }; removed?: string[] };
+}
+
+/**
+ * Applies what an event brought to what the application has. Pure: `canvas` is left as it is, and what did not change
+ * is shared with the result. Applied in order, it gives what `getCanvas` returns after the event.
+ *
+ * The result remembers its version, as objects from `getCanvas` do, when `canvas` did and `changes` is an event's.
+ * Elements that `canvas` lacks are skipped.
+ */
+export function applyCanvasChanges(canvas: CanvasData, changes: CanvasChanges): ReadCanvas;
+
+// ---- Configuration -------------------------------------------------------------------------------------------------
+
+/** Configuration of a service. An unknown field is an error. */
+export interface MQTTIntegrationConfig {
+  /** The MQTT 3.1.1 broker to use. */
+  broker: {
+    /** Name or address. Default: `localhost`. */
+    host?: string;
+    /** TCP port, 1 to 65535. Default: 1883. */
+    port?: number;
+    /** Default: none. */
+    username?: string;
+    /** Needs a user name. Never appears in a log, a status or an error. Default: none. */
+    password?: string;
+    /** MQTT client id; must be unique on the broker. Default: derived from the peer id. */
+    clientId?: string;
+    /** MQTT keep-alive, in seconds, 10 to 65535. Default: 30. */
+    keepAliveSeconds?: number;
+    /** How long `initialize()` tries, in milliseconds. Default: 10000. */
+    connectTimeoutMs?: number;
+  };
+  /** Repositories to take part in, at least one: groups of canvases that the same peers replicate. */
+  repositories: (string | { name: string })[];
+  /** What is switched on. */
+  features?: {
+    /** Send and receive each edit at once. Default: true. */
+    realTimeCollaboration?: boolean;
+    /** Catch up by itself after connecting and whenever something is found missing. Default: true. */
+    autoSync?: boolean;
+    /** Tell others of this peer and learn of them. Default: true. */
+    discovery?: boolean;
+    /** Only `false` so far. */
+    encryption?: false;
+  };
+  /** Limits. */
+  performance?: {
+    /** Largest MQTT payload sent, in bytes; larger messages travel in fragments. Default: 1 MiB. */
+    maxMessageSize?: number;
+    /** Most peers listed per repository. Default: 100. */
+    maxConnections?: number;
+    /** How often the peer says that it is there, in seconds. Default: 30. */
+    heartbeatInterval?: number;
+  };
+  /** First levels of all topics. Peers with different prefixes do not meet. Default: `mind-git`. */
+  topicPrefix?: string;
+  /** Words that tell other peers what this one is for, such as `server`. Default: none. */
+  capabilities?: string[];
+}
+
+/** Every default. Names no repository, so it needs some to be a valid configuration. */
+export const DEFAULT_MQTT_INTEGRATION_CONFIG: Readonly<MQTTIntegrationConfig>;
+
+// ---- Reports -------------------------------------------------------------------------------------------------------
+
+/** A canvas in a repository's list. */
+export interface CanvasInfo {
+  /** The canvas's id. */
+  id: string;
+  /** The repository that was asked. */
+  repository: string;
+  /** The repository in which the document lives; another one when the canvas was shared into this one. */
+  origin: string;
+  /** Grows each time that the id is created anew after a deletion; starts at 1. */
+  generation: number;
+  /** Who created it, where that is known. */
+  createdBy: string | null;
+  /** Number of nodes. */
+  nodes: number;
+  /** Number of edges that readers see. */
+  edges: number;
+  /** Its present version. */
+  version: CanvasVersion;
+  /** Whether real-time collaboration is on for it. */
+  live: boolean;
+}
+
+/** Another peer. */
+export interface PeerInfo {
+  /** The peer's public key in multibase form (`z6Mk…`). */
+  id: string;
+  /** The repository through which it was met. */
+  repository: string;
+  /** All repositories in which it takes part. */
+  repositories: string[];
+  /** Words such as `canvas` or `server`. */
+  capabilities: string[];
+  /** When it was last heard, in milliseconds since the Unix epoch by this machine's clock. */
+  lastSeen: number;
+  /** False until something live was heard from it; what a broker retained may be of the past. */
+  confirmed: boolean;
+}
+
+/** What a catch-up did. */
+export interface SyncReport {
+  /** The repository. */
+  repository: string;
+  /** The canvas, where one was asked for. */
+  canvasId?: string;
+  /** Number of canvases caught up with. */
+  canvases: number;
+  /** False when no peer answered in time: what is here is all that could be had. */
+  answered: boolean;
+  /** Number of changes that came in. */
+  changesReceived: number;
+  /** How long it took, in milliseconds. */
+  durationMs: number;
+}
+
+/** One repository at a glance. */
+export interface RepositoryStatus {
+  /** The repository's name. */
+  name: string;
+  /** Number of canvases. */
+  canvases: number;
+  /** Number of other peers. */
+  peers: number;
+  /** Number of canvases with real-time collaboration on. */
+  live: number;
+  /** Edits that the broker has not acknowledged yet. */
+  pendingEdits: number;
+  /** Changes received that wait for others on which they build. */
+  bufferedChanges: number;
+  /** Number of documents (canvases, and the list of them) that are asking for what they lack. */
+  catchingUp: number;
+  /** Edits made here, and changes taken in from others, since the start. */
+  edits: { local: number; remote: number };
+  /** Messages since the start. `gaps`: how often some were found missing; `rejected`: dropped ones, by reason. */
+  messages: { sent: number; received: number; gaps: number; rejected: Record<string, number> };
+  /** Requests to catch up since the start: own ones, and those of others that were answered. */
+  requests: { asked: number; answered: number };
+  /** When the last catch-up ended, in milliseconds since the Unix epoch; null before the first. */
+  lastSync: number | null;
+}
+
+/** The service at a glance. */
+export interface NetworkStatus {
+  /** Whether the broker link is up. */
+  connected: boolean;
+  /** The configured broker; never a password. */
+  broker: { host: string; port: number };
+  /** This peer's id (`z6Mk…`). */
+  peerId: string;
+  /** The MQTT client id. */
+  clientId: string;
+  /** Time since `initialize()`, in milliseconds. */
+  uptimeMs: number;
+  /** Times that the link was made again. */
+  reconnects: number;
+  /** Messages since the start. */
+  messages: { sent: number; received: number; dropped: number };
+  /** Bytes of payload since the start. */
+  bytes: { sent: number; received: number };
+  /** What waits to be sent. */
+  queue: { messages: number; bytes: number; inFlight: number };
+  /** By name. */
+  repositories: Record<string, RepositoryStatus>;
+  /** Number of other peers in all repositories. */
+  peers: number;
+  /** The last error of the broker link; null when there was none. */
+  lastError: { code: ErrorCode; message: string } | null;
+}
+
+/** The outcome of real checks. */
+export interface HealthReport {
+  /** Whether every check passed. */
+  healthy: boolean;
+  /** Each check; `remedy` says what to do about a failed one. */
+  checks: { name: string; ok: boolean; detail: string; remedy?: string }[];
+}
+
+/** What `performanceTest` sends. */
+export interface PerformanceOptions {
+  /** Number of messages; the first 200 at most are sent one by one for the latency. Default: 500, at most 100000. */
+  messages?: number;
+  /** Size of each message, in bytes. Default: 200. */
+  payloadBytes?: number;
+}
+
+/** Measured round trips through the broker. */
+export interface PerformanceReport {
+  /** Messages sent at full speed. */
+  messages: number;
+  /** Size of each message, in bytes. */
+  payloadBytes: number;
+  /** Time for all of them, in milliseconds. */
+  durationMs: number;
+  /** Messages per second, sent and received back. */
+  throughputPerSecond: number;
+  /** Latency of one round trip at a time, in milliseconds. */
+  latencyMs: { min: number; p50: number; p95: number; p99: number; max: number };
+}
+
+// ---- Errors --------------------------------------------------------------------------------------------------------
+
+/** The stable codes. */
+export type ErrorCode =
+  | 'ERR_CONFIG_INVALID'
+  | 'ERR_NOT_INITIALIZED'
+  | 'ERR_CLOSED'
+  | 'ERR_BROKER_UNREACHABLE'
+  | 'ERR_BROKER_REJECTED'
+  | 'ERR_REPOSITORY_UNKNOWN'
+  | 'ERR_CANVAS_NOT_FOUND'
+  | 'ERR_CANVAS_EXISTS'
+  | 'ERR_CANVAS_INVALID'
+  | 'ERR_PAYLOAD_TOO_LARGE'
+  | 'ERR_FEATURE_DISABLED'
+  | 'ERR_STORAGE_LOCKED'
+  | 'ERR_STORAGE_CORRUPT'
+  | 'ERR_STORAGE_FULL'
+  | 'ERR_ENCRYPTION_KEY'
+  | 'ERR_RATE_LIMITED'
+  | 'ERR_TIMEOUT';
+
+/** Every error of this package. The message says what to do. */
+export class MqttP2pError extends Error {
+  constructor(code: ErrorCode, message: string);
+  /** Tells what happened, for programs. */
+  readonly code: ErrorCode;
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+/** Something happened to a canvas. */
+export interface CanvasEvent {
+  /** The repository in which it happened. */
+  repository: string;
+  /** The canvas. */
+  canvasId: string;
+  /** What the peer claims for its user, empty where it said nothing; `peerId` vouches for it. */
+  author: string;
+  /** The peer whose edit it is. */
+  peerId: string;
+  /** Who brought it: this service, or another peer. */
+  origin: 'local' | 'remote' | 'file';
+  /** When it was made, in milliseconds since the Unix epoch by its author's clock. Information only. */
+  timestamp: number;
+  /** The version that the canvas has reached. */
+  version: CanvasVersion;
+  /** How the canvas changed. */
+  changes: CanvasChanges;
+}
+
+/** A canvas was shared into this repository, or from it into another one. */
+export interface CanvasSharedEvent extends CanvasEvent {
+  /** The repository at the other end. */
+  sharedWith?: string;
+}
+
+/** A cursor, selection or the like of another peer. */
+export interface PresenceEvent {
+  repository: string;
+  canvasId: string;
+  /** Whose it is. */
+  peerId: string;
+  /** The application's name for that peer's user, where it gave one. */
+  author?: string;
+  /** What that peer gave to `setPresence`; null when it is gone. */
+  presence: { [key: string]: JsonValue } | null;
+}
+
+/** What another peer gave to `broadcastMessage`. */
+export interface MessageEvent {
+  repository: string;
+  peerId: string;
+  message: { [key: string]: JsonValue };
+  /** When it was sent, in milliseconds since the Unix epoch by the sender's clock. */
+  timestamp: number;
+}
+
+/** A concurrent write that lost. */
+export interface ConflictEvent {
+  repository: string;
+  canvasId: string;
+  /** What was written to. */
+  element: 'node' | 'edge' | 'canvas';
+  /** Id of the node or edge. */
+  id: string;
+  /** The property written to. */
+  property: string;
+  /** The value that stays. */
+  winner: JsonValue;
+  /** The value that lost. */
+  loser: JsonValue;
+}
+
+/** The broker link is up: connected, subscribed and announced. */
+export interface ConnectedEvent {
+  /** Counts the connections of this service, from 1. */
+  connection: number;
+}
+
+/** The broker link is gone; connecting again is being tried. */
+export interface DisconnectedEvent {
+  /** Why. */
+  reason: string;
+}
+
+/** Connecting failed and will be tried again. */
+export interface ReconnectingEvent {
+  /** How many times it failed in a row. */
+  attempt: number;
+  /** Time until the next try, in milliseconds. */
+  retryInMs: number;
+  /** Why it failed. */
+  reason: string;
+}
+
+/** A peer sent more than it may; what was over is dropped and caught up with later. */
+export interface ThrottledEvent {
+  repository: string;
+  peerId: string;
+}
+
+/** The events of {@link MQTTIntegrationService}. Results and events of one canvas come in document order. */
+export interface MQTTIntegrationEvents {
+  'canvas-created': [event: CanvasEvent];
+  'canvas-updated': [event: CanvasEvent];
+  'canvas-deleted': [event: CanvasEvent];
+  'canvas-shared': [event: CanvasSharedEvent];
+  'peer-discovered': [peer: PeerInfo];
+  'peer-left': [peer: PeerInfo];
+  presence: [event: PresenceEvent];
+  message: [event: MessageEvent];
+  conflict: [event: ConflictEvent];
+  'sync-completed': [report: SyncReport];
+  connected: [event: ConnectedEvent];
+  disconnected: [event: DisconnectedEvent];
+  reconnecting: [event: ReconnectingEvent];
+  'peer-throttled': [event: ThrottledEvent];
+  /** Only what no promise can carry. Without a listener it becomes a process warning; it never ends the process. */
+  error: [error: MqttP2pError];
+}
+
+// ---- Service -------------------------------------------------------------------------------------------------------
+
+/**
+ * One peer: takes part in repositories of canvases through a broker.
+ *
+ * An edit resolves once it is in the local document; it does not wait for the network, works offline and is delivered
+ * later. All methods that return a promise reject with `ERR_NOT_INITIALIZED` before `initialize()`, with `ERR_CLOSED`
+ * after `disconnect()` and with `ERR_RATE_LIMITED` when too many calls wait; what else is stated at each. Arguments of a
+ * wrong JavaScript type give Node's own `ERR_INVALID_ARG_TYPE`.
+ */
+export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
+  /** @throws {MqttP2pError} `ERR_CONFIG_INVALID`, naming the field. */
+  constructor(config: MQTTIntegrationConfig);
+
+  /**
+   * Connects, subscribes, announces this peer and requests the first catch-up. From now on the service keeps the
+   * process alive until `disconnect()`, but not when it rejects.
+   * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over, `ERR_BROKER_REJECTED` (for example wrong
+   *   credentials). It can be called again then.
+   */
+  initialize(): Promise<void>;
+
+  /** Sends what waits, says goodbye and frees everything; nothing keeps the process alive afterwards. Idempotent. */
+  disconnect(): Promise<void>;
+
+  /**
+   * Creates a canvas.
+   * @param canvasId any non-empty string of at most 512 bytes of UTF-8; slashes are allowed.
+   * @param author what this application calls its user.
+   * @returns the version of what was passed in, which `canvasData` remembers from now on.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_EXISTS`, `ERR_CANVAS_INVALID` (with a path such as `nodes[3].id`),
+   *   `ERR_PAYLOAD_TOO_LARGE`.
+   */
+  createCanvas(repository: string, canvasId: string, canvasData: CanvasData, author: string): Promise<CanvasVersion>;
+
+  /**
+   * Takes the whole canvas and makes the edits by which it differs from what this application had: `options.base`; else
+   * the version that the object remembers (objects from `getCanvas` and `applyCanvasChanges`, also after being changed
+   * in place); else what was last passed in or returned for the canvas. So what others added meanwhile, unseen here, is
+   * never deleted.
+   * @returns the version of what was passed in (not of the merged canvas), which `updatedData` remembers from now on.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_INVALID`, `ERR_PAYLOAD_TOO_LARGE`.
+   */
+  updateCanvas(
+    repository: string,
+    canvasId: string,
+    updatedData: CanvasData,
+    author: string,
+    options?: { base?: CanvasVersion },
+  ): Promise<CanvasVersion>;
+
+  /**
+   * Changes what the patch names and nothing else: the cheapest edit.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_INVALID`, `ERR_PAYLOAD_TOO_LARGE`.
+   */
+  patchCanvas(repository: string, canvasId: string, patch: CanvasPatch, author: string): Promise<CanvasVersion>;
+
+  /**
+   * Reads the canvas as it is now, or as it was at a version. The object remembers its version, see `updateCanvas`.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_INVALID` (unknown version).
+   */
+  getCanvas(repository: string, canvasId: string, options?: { at?: CanvasVersion }): Promise<ReadCanvas>;
+
+  /** Lists a repository's canvases. @throws `ERR_REPOSITORY_UNKNOWN`. */
+  listCanvases(repository: string): Promise<CanvasInfo[]>;
+
+  /**
+   * Deletes a canvas for everyone. A peer with edits that nobody had seen keeps it. Creating the id again makes a new,
+   * empty canvas. @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`.
+   */
+  deleteCanvas(repository: string, canvasId: string, author: string): Promise<void>;
+
+  /**
+   * Puts the canvas into another repository's list as well. Nothing is copied: both edit one document.
+   * @param targetRepository default: announces the canvas to its own repository only.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
+   *   that id).
+   */
+  shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
+
+  /** Catches up with one canvas now. @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`. */
+  syncCanvas(repository: string, canvasId: string): Promise<SyncReport>;
+
+  /** Catches up with the list and all canvases of a repository now. @throws `ERR_REPOSITORY_UNKNOWN`. */
+  syncRepository(repository: string): Promise<SyncReport>;
+
+  /**
+   * Turns live exchange of one canvas on.
+   * @throws `ERR_FEATURE_DISABLED` with `features.realTimeCollaboration: false`, `ERR_REPOSITORY_UNKNOWN`,
+   *   `ERR_CANVAS_NOT_FOUND`.
+   */
+  enableRealTimeCollaboration(repository: string, canvasId: string): Promise<void>;
+
+  /** Turns live exchange of one canvas off; catching up still works. @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`. */
+  disableRealTimeCollaboration(repository: string, canvasId: string): Promise<void>;
+
+  /**
+   * Shows others this user's cursor, selection or the like; `null` takes it away. Not stored, may be lost.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_PAYLOAD_TOO_LARGE` (over 256 KiB as JSON).
+   */
+  setPresence(
+    repository: string,
+    canvasId: string,
+    presence: object | null,
+    options?: { author?: string },
+  ): Promise<void>;
+
+  /**
+   * Asks who is there and gives all peers known when the time is over.
+   * @param options.timeoutMs how long to wait for answers, in milliseconds. Default: 1000.
+   * @throws `ERR_FEATURE_DISABLED` with `features.discovery: false`.
+   */
+  discoverPeers(options?: { timeoutMs?: number }): Promise<PeerInfo[]>;
+
+  /**
+   * Sends a message to the other peers: once, not stored.
+   * @param options.repository default: all repositories of this service.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_PAYLOAD_TOO_LARGE` (over 256 KiB as JSON).
+   */
+  broadcastMessage(message: object, options?: { repository?: string }): Promise<void>;
+
+  /** The service at a glance, as of now. */
+  getNetworkStatus(): NetworkStatus;
+
+  /** One repository at a glance, as of now. @throws {MqttP2pError} `ERR_REPOSITORY_UNKNOWN`. */
+  getRepositoryStatus(repository: string): RepositoryStatus;
+
+  /** All repositories at a glance, by name. */
+  getAllRepositoryStatuses(): Record<string, RepositoryStatus>;
+
+  /** Checks the link, a round trip, queues and repositories. Resolves also when something is wrong. */
+  healthCheck(): Promise<HealthReport>;
+
+  /** Whether a message makes the round trip through the broker. */
+  testConnection(): Promise<boolean>;
+
+  /** Measures round trips through the broker. @throws `ERR_TIMEOUT`, `ERR_BROKER_UNREACHABLE`. */
+  performanceTest(options?: PerformanceOptions): Promise<PerformanceReport>;
+
+  /** Checks a configuration without using it; `errors` name the fields. */
+  validateConfig(config: unknown): { valid: boolean; errors: string[] };
+}
+
+// ---- Embedded broker -----------------------------------------------------------------------------------------------
+
+/** Where the embedded broker listens. */
+export interface BrokerOptions {
+  /** Address to bind. Default: 127.0.0.1; anything else is open to the network, without authentication. */
+  host?: string;
+  /** TCP port; 0 takes a free one. Default: 0. */
+  port?: number;
+}
+
+/** A small MQTT 3.1.1 broker in this process. Retained messages live in memory. */
+export interface EmbeddedBroker {
+  /** The bound address. */
+  readonly host: string;
+  /** The bound port. */
+  readonly port: number;
+  /** Such as `mqtt://127.0.0.1:1883`. */
+  readonly url: string;
+  /** Closes all connections and frees the port. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts a broker. @throws `ERR_CONFIG_INVALID` (also a port that is taken), `ERR_BROKER_UNREACHABLE`. */
+export function startBroker(options?: BrokerOptions): Promise<EmbeddedBroker>;

@@ -1,0 +1,149 @@
+//! The outermost form of Automerge's encoding, checked before Automerge sees it.
+//!
+//! A chunk is: magic number, checksum (the first four bytes of the hash), type, length, body; the hash is SHA-256 over
+//! type, length and body. See the Automerge binary format specification, sections "Chunk" and "Change chunk".
+
+use sha2::{Digest, Sha256};
+
+use crate::limits::MAX_CHANGE_BYTES;
+
+/// Type of a chunk that holds a whole document.
+pub(crate) const DOCUMENT: u8 = 0;
+/// Type of a chunk that holds one uncompressed change.
+pub(crate) const CHANGE: u8 = 1;
+
+const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const CHECKSUM_BYTES: usize = 4;
+/// In a column's specification, says that the column is deflated.
+const DEFLATE_BIT: u64 = 0b1000;
+
+/// Reads an unsigned LEB128 number of at most 64 bits off the front.
+pub(crate) fn read_uleb(input: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn write_uleb(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+/// Splits a single chunk into type and body; `None` if it is none, or more than one.
+pub(crate) fn split(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (kind, body, rest) = split_first(bytes)?;
+    rest.is_empty().then_some((kind, body))
+}
+
+fn split_first(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let rest = bytes.strip_prefix(&MAGIC)?.get(CHECKSUM_BYTES..)?;
+    let (kind, mut rest) = rest.split_first()?;
+    let length = usize::try_from(read_uleb(&mut rest)?).ok()?;
+    let (body, rest) = rest.split_at_checked(length)?;
+    Some((*kind, body, rest))
+}
+
+/// Makes a chunk of type and body.
+pub(crate) fn join(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut tail = vec![kind];
+    write_uleb(body.len() as u64, &mut tail);
+    tail.extend_from_slice(body);
+    let hash = Sha256::digest(&tail);
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&hash[..CHECKSUM_BYTES]);
+    bytes.extend_from_slice(&tail);
+    bytes
+}
+
+/// Checks the size and type of what should be one uncompressed change. (Automerge itself refuses deflated columns in
+/// those.)
+pub(crate) fn check_change(bytes: &[u8]) -> Result<(), &'static str> {
+    if bytes.len() > MAX_CHANGE_BYTES {
+        return Err("it is too large");
+    }
+    match split(bytes) {
+        Some((CHANGE, _)) => Ok(()),
+        Some(_) => Err("it is not an uncompressed change"),
+        None => Err("it is not one Automerge chunk"),
+    }
+}
+
+/// Checks that a saved document is one document chunk without deflated columns, which could inflate to gigabytes.
+pub(crate) fn check_document(bytes: &[u8]) -> Result<(), &'static str> {
+    match split(bytes) {
+        Some((DOCUMENT, body)) => match has_deflated_columns(body) {
+            Some(false) => Ok(()),
+            Some(true) => Err("it has compressed columns"),
+            None => Err("its header is damaged"),
+        },
+        _ => Err("it is not one Automerge document"),
+    }
+}
+
+/// A document's body starts with actors, heads, and the two lists of columns.
+fn has_deflated_columns(body: &[u8]) -> Option<bool> {
+    let mut rest = body;
+    let actors = read_uleb(&mut rest)?;
+    for _ in 0..actors {
+        let length = usize::try_from(read_uleb(&mut rest)?).ok()?;
+        rest = rest.get(length..)?;
+    }
+    let heads = usize::try_from(read_uleb(&mut rest)?).ok()?;
+    rest = rest.get(heads.checked_mul(32)?..)?;
+    let mut deflated = false;
+    for _list in ["changes", "operations"] {
+        let columns = read_uleb(&mut rest)?;
+        for _ in 0..columns {
+            deflated |= read_uleb(&mut rest)? & DEFLATE_BIT != 0;
+            read_uleb(&mut rest)?;
+        }
+    }
+    Some(deflated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_splits_into_what_it_was_joined_of() {
+        for length in [0, 1, 127, 128, 70_000] {
+            let body = vec![5; length];
+            assert_eq!(split(&join(CHANGE, &body)), Some((CHANGE, body.as_slice())));
+        }
+    }
+
+    #[test]
+    fn damaged_chunks_are_refused() {
+        let chunk = join(CHANGE, &[1, 2, 3]);
+        for length in 0..chunk.len() {
+            assert_eq!(split(&chunk[..length]), None);
+        }
+        assert!(check_change(&[chunk.clone(), chunk].concat()).is_err());
+        assert!(check_change(&join(2, b"deflated")).is_err());
+    }
+
+    #[test]
+    fn compressed_documents_are_refused() {
+        use automerge::transaction::Transactable;
+        let mut doc = automerge::Automerge::new();
+        let mut tx = doc.transaction();
+        for key in 0..500 {
+            tx.put(automerge::ROOT, format!("key {key}"), "value").unwrap();
+        }
+        tx.commit();
+        assert_eq!(check_document(&doc.save_nocompress()), Ok(()));
+        assert_eq!(check_document(&doc.save()), Err("it has compressed columns"));
+        assert!(check_document(b"garbage").is_err());
+    }
+}

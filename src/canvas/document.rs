@@ -1,0 +1,331 @@
+//! One canvas as this peer holds it.
+
+use automerge::{ActorId, Change, ChangeHash};
+
+use crate::canvas::changes::{CanvasChanges, Conflict};
+use crate::canvas::conflict;
+use crate::canvas::error::CanvasError;
+use crate::canvas::held::Held;
+use crate::canvas::lost_text::OwnTextEdits;
+use crate::canvas::model::Canvas;
+use crate::canvas::patch::CanvasPatch;
+use crate::canvas::patching;
+use crate::canvas::plan::Batch;
+use crate::canvas::replica::Replica;
+use crate::canvas::root;
+use crate::canvas::schema::{Maps, Touched};
+use crate::canvas::update::{Ahead, Basis, Plan, Planner, import};
+use crate::canvas::version::Version;
+use crate::canvas::view::{Reader, View};
+use crate::ids::Heads;
+
+/// What a whole-canvas update is a difference from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// The version that the application named, and nothing else.
+    Explicit(Version),
+    /// The version that the passed object remembers; own edits made since are united with it.
+    Remembered(Version),
+    /// What was last passed in or returned for this canvas; nothing if that never happened.
+    Last,
+}
+
+/// What an edit did.
+#[derive(Debug, Clone)]
+pub struct LocalEdit {
+    /// The changes that it added to the document, in causal order; empty if it changed nothing.
+    pub changes: Vec<Change>,
+    /// The version of what was passed in, which is not that of the merged document: it never covers what the
+    /// application has not seen.
+    pub version: Version,
+    /// How the visible canvas changed.
+    pub diff: CanvasChanges,
+    /// Whether anything but moves (position, size, order) was edited.
+    pub content: bool,
+    /// Writes of others, concurrent with the edit, that lost to it.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// What changes from elsewhere did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The newly applied ones.
+    pub hashes: Vec<ChangeHash>,
+    /// Those refused, with why; everything else was applied.
+    pub rejected: Vec<(ChangeHash, String)>,
+    /// How the visible canvas changed.
+    pub diff: CanvasChanges,
+    /// Concurrent writes that lost.
+    pub conflicts: Vec<Conflict>,
+    /// Who made the last applied change that says so.
+    pub author: Option<String>,
+    /// Own edits to be published: what this process had written into texts that lost, put into the winning ones.
+    pub repair: Vec<Change>,
+    /// The changes made Automerge panic and the document could not be restored. It must be thrown away, loaded again
+    /// from storage, and given a fresh actor.
+    pub damaged: bool,
+}
+
+/// One canvas: its document, what it means, and what the application has of it.
+#[derive(Debug)]
+pub struct CanvasDocument {
+    pub(super) replica: Replica,
+    pub(super) view: View,
+    pub(super) held: Held,
+    pub(super) own_texts: OwnTextEdits,
+}
+
+impl CanvasDocument {
+    /// An empty canvas, which holds only the root change.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Replica::new(&root::CANVAS), View::default())
+    }
+
+    /// Reads what [`Replica::save`] wrote.
+    ///
+    /// # Errors
+    /// [`CanvasError::Corrupt`] or [`CanvasError::SchemaTooNew`].
+    pub fn load(bytes: &[u8]) -> Result<Self, CanvasError> {
+        let replica = Replica::load(&root::CANVAS, bytes)?;
+        let view = View::read(reader(&replica, None));
+        Ok(Self::of(replica, view))
+    }
+
+    fn of(replica: Replica, view: View) -> Self {
+        let held = Held::nothing(replica.root_heads());
+        Self {
+            replica,
+            view,
+            held,
+            own_texts: OwnTextEdits::default(),
+        }
+    }
+
+    /// The document below: heads, changes, questions about who has what.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Edits are made under this actor from now on; to be called before the first. Random, 16 bytes, and never one
+    /// that another process, or a copy of this document, uses.
+    pub fn set_actor(&mut self, actor: ActorId) {
+        self.replica.set_actor(actor);
+    }
+
+    /// The version of the canvas at present.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version(self.replica.heads())
+    }
+
+    /// The canvas at present.
+    #[must_use]
+    pub fn canvas(&self) -> Canvas {
+        self.view.canvas()
+    }
+
+    /// The canvas at present, as JSON.
+    #[must_use]
+    pub fn canvas_json(&self) -> String {
+        self.canvas().to_json()
+    }
+
+    /// How many nodes and edges the canvas has at present.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.view.nodes.count(), self.view.edges.count())
+    }
+
+    /// The canvas at a version.
+    ///
+    /// # Errors
+    /// [`CanvasError::UnknownVersion`].
+    pub fn canvas_at(&self, version: &Version) -> Result<Canvas, CanvasError> {
+        Ok(self.view_at(&version.0)?.canvas())
+    }
+
+    /// The application was just given [`canvas`](Self::canvas): it is now what it had last.
+    pub fn note_returned(&mut self) {
+        let heads = self.replica.heads();
+        self.held.replace(heads, self.view.canvas(), Ahead::new());
+    }
+
+    /// Puts a canvas into a document: the first import, the same change on every peer that makes it, if the document is
+    /// pristine; otherwise an update that adds and overwrites, and deletes nothing.
+    ///
+    /// # Errors
+    /// [`CanvasError::Invalid`] if two elements have the same id.
+    pub fn create(&mut self, canvas: &Canvas, author: &str) -> Result<LocalEdit, CanvasError> {
+        canvas.check()?;
+        if !self.replica.is_pristine() {
+            let basis = Basis {
+                heads: self.replica.heads().as_slice().to_vec(),
+                ..Basis::default()
+            };
+            return self.update_from(canvas, &basis, None, author);
+        }
+        let batch = import(canvas);
+        let change = self.replica.derive(|tx, maps| batch.write(tx, maps))?;
+        let taken = self.replica.take(change.into_iter().collect());
+        let content = !taken.applied.is_empty();
+        let edit = self.finish(taken.applied, taken.touched, content, self.replica.heads());
+        self.held.replace(self.replica.heads(), canvas.clone(), Ahead::new());
+        Ok(edit)
+    }
+
+    /// Takes in a whole canvas: the difference between it and its base.
+    ///
+    /// # Errors
+    /// [`CanvasError::Invalid`] if two elements have the same id, [`CanvasError::UnknownVersion`].
+    pub fn update(&mut self, passed: &Canvas, base: &Base, author: &str) -> Result<LocalEdit, CanvasError> {
+        passed.check()?;
+        let (basis, from) = self.basis(base)?;
+        self.update_from(passed, &basis, Some(from), author)
+    }
+
+    /// Changes what a patch names, at present.
+    ///
+    /// # Errors
+    /// [`CanvasError::Internal`] only.
+    pub fn patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<LocalEdit, CanvasError> {
+        let before = self.replica.heads();
+        let batch = patching::plan(&self.view, &self.held, patch);
+        let content = batch.has_content();
+        let change = if batch.is_empty() {
+            None
+        } else {
+            self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))?
+        };
+        let changes: Vec<Change> = change.into_iter().collect();
+        let after = self.replica.heads();
+        self.held.patched(patch, &before, &after);
+        let touched = self.touched_by(&changes);
+        Ok(self.finish(changes, touched, content, self.held.heads().clone()))
+    }
+
+    /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
+    /// ignored.
+    pub fn apply(&mut self, changes: Vec<Change>) -> Applied {
+        let mut taken = self.replica.take(changes);
+        if taken.damaged {
+            return Applied {
+                rejected: taken.rejected,
+                damaged: true,
+                ..Applied::default()
+            };
+        }
+        let repair = self.repair_texts(&taken.touched);
+        taken.touched.extend(self.touched_by(&repair));
+        let diff = self.view.refresh(reader(&self.replica, None), &taken.touched);
+        Applied {
+            hashes: taken.applied.iter().map(Change::hash).collect(),
+            conflicts: conflict::find(&self.replica, &taken.applied, &taken.touched),
+            author: taken
+                .applied
+                .iter()
+                .rev()
+                .find_map(|change| change.message().map(str::to_owned)),
+            rejected: taken.rejected,
+            diff,
+            repair,
+            damaged: false,
+        }
+    }
+
+    /// The view at a version all of whose changes are here.
+    pub(super) fn view_at(&self, heads: &Heads) -> Result<View, CanvasError> {
+        if !heads.as_slice().iter().all(|hash| self.replica.contains(hash)) {
+            return Err(CanvasError::UnknownVersion);
+        }
+        if *heads == self.replica.heads() {
+            return Ok(self.view.clone());
+        }
+        Ok(View::read(reader(&self.replica, Some(heads.as_slice()))))
+    }
+
+    fn update_from(
+        &mut self,
+        passed: &Canvas,
+        basis: &Basis,
+        from: Option<Heads>,
+        author: &str,
+    ) -> Result<LocalEdit, CanvasError> {
+        let present = self.replica.heads();
+        let at_present = present.as_slice() == basis.heads;
+        let heads = (!at_present).then_some(basis.heads.as_slice());
+        let planner = Planner {
+            view: &self.view,
+            base: reader(&self.replica, heads),
+            basis,
+            plan: Plan::default(),
+        };
+        let mut plan = planner.plan(passed);
+        if at_present {
+            plan.base.append(std::mem::take(&mut plan.present));
+            plan.ahead.clear();
+        }
+        let content = plan.base.has_content() || plan.present.has_content();
+        let mut changes = Vec::new();
+        changes.extend(self.write(heads, &plan.base, author)?);
+        let version = changes.last().map_or_else(
+            || Heads::new(basis.heads.clone()),
+            |change| Heads::new(vec![change.hash()]),
+        );
+        // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
+        changes.extend(self.write(None, &plan.present, author)?);
+        let touched = self.touched_by(&changes);
+        let mut edit = self.finish(changes, touched, content, version);
+        self.remember(passed, basis, from, &plan, &mut edit.version);
+        Ok(edit)
+    }
+
+    fn write(&mut self, at: Option<&[ChangeHash]>, batch: &Batch, author: &str) -> Result<Option<Change>, CanvasError> {
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        self.replica.edit(at, author, |tx, maps: &Maps| batch.write(tx, maps))
+    }
+
+    pub(super) fn touched_by(&mut self, changes: &[Change]) -> Touched {
+        let mut touched = Touched::default();
+        for change in changes {
+            let by_change = self.replica.touched_by(change);
+            self.own_texts.record(change, &by_change);
+            touched.extend(by_change);
+        }
+        touched
+    }
+
+    fn finish(&mut self, changes: Vec<Change>, touched: Touched, content: bool, version: Heads) -> LocalEdit {
+        let diff = self.view.refresh(reader(&self.replica, None), &touched);
+        let conflicts = conflict::find(&self.replica, &changes, &touched);
+        LocalEdit {
+            content: content && !changes.is_empty(),
+            changes,
+            version: Version(version),
+            diff,
+            conflicts,
+        }
+    }
+}
+
+impl Default for CanvasDocument {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads the document at present, or at an older version.
+pub(super) fn reader<'a>(replica: &'a Replica, heads: Option<&'a [ChangeHash]>) -> Reader<'a> {
+    Reader {
+        doc: &replica.doc,
+        maps: &replica.maps,
+        heads,
+    }
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+pub(super) mod tests;

@@ -1,0 +1,273 @@
+//! A repository's index: which canvases there are, in which generation, and where each lives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::transaction::{Transactable, Transaction};
+use automerge::{ActorId, Change, ChangeHash, ReadDoc, Value};
+
+use crate::canvas::error::CanvasError;
+use crate::canvas::replica::Replica;
+use crate::canvas::root::{self, IndexMap};
+use crate::canvas::schema::{Maps, Touched};
+use crate::ids::{CanvasId, Generation, RepositoryName};
+
+/// One canvas of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Its id.
+    pub canvas: CanvasId,
+    /// Which of the documents that bore this id.
+    pub generation: Generation,
+    /// The repository in which its document lives; another one than the index's own if it was shared from there.
+    pub origin: RepositoryName,
+    /// Who created it.
+    pub created_by: Option<String>,
+}
+
+/// What an own edit did to an index.
+#[derive(Debug, Clone, Default)]
+pub struct LocalIndexEdit {
+    /// The changes that it added, in causal order; empty if it changed nothing.
+    pub changes: Vec<Change>,
+    /// Entries that are there now and were not before.
+    pub appeared: Vec<IndexEntry>,
+    /// Entries that are there no longer: deleted, or replaced.
+    pub disappeared: Vec<IndexEntry>,
+}
+
+/// What changes from elsewhere did to an index.
+#[derive(Debug, Clone, Default)]
+pub struct AppliedIndex {
+    /// The newly applied ones.
+    pub hashes: Vec<ChangeHash>,
+    /// Those refused, with why; everything else was applied.
+    pub rejected: Vec<(ChangeHash, String)>,
+    /// Who made the last applied change that says so.
+    pub author: Option<String>,
+    /// Entries that are there now and were not before.
+    pub appeared: Vec<IndexEntry>,
+    /// Entries that are there no longer: deleted, or replaced by a newer generation or another origin.
+    pub disappeared: Vec<IndexEntry>,
+    /// See [`crate::canvas::Applied::damaged`].
+    pub damaged: bool,
+}
+
+/// A repository's index as this peer holds it.
+#[derive(Debug)]
+pub struct IndexDocument {
+    replica: Replica,
+    entries: BTreeMap<CanvasId, IndexEntry>,
+}
+
+impl IndexDocument {
+    /// An empty index, which holds only the root change.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            replica: Replica::new(&root::INDEX),
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// Reads what [`Replica::save`] wrote.
+    ///
+    /// # Errors
+    /// [`CanvasError::Corrupt`] or [`CanvasError::SchemaTooNew`].
+    pub fn load(bytes: &[u8]) -> Result<Self, CanvasError> {
+        let replica = Replica::load(&root::INDEX, bytes)?;
+        let keys: Vec<String> = replica.doc.keys(map(&replica.maps, IndexMap::LiveCanvases)).collect();
+        let ids = keys.iter().filter_map(|key| CanvasId::new(key).ok());
+        let entries = ids.filter_map(|id| Some((id.clone(), read(&replica, &id)?))).collect();
+        Ok(Self { replica, entries })
+    }
+
+    /// The document below: heads, changes, questions about who has what.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// See [`crate::canvas::CanvasDocument::set_actor`].
+    pub fn set_actor(&mut self, actor: ActorId) {
+        self.replica.set_actor(actor);
+    }
+
+    /// All canvases that exist.
+    #[must_use]
+    pub fn entries(&self) -> &BTreeMap<CanvasId, IndexEntry> {
+        &self.entries
+    }
+
+    /// A canvas, if it exists.
+    #[must_use]
+    pub fn entry(&self, canvas: &CanvasId) -> Option<&IndexEntry> {
+        self.entries.get(canvas)
+    }
+
+    /// The newest generation that a canvas ever had here, also if it was deleted.
+    #[must_use]
+    pub fn last_generation(&self, canvas: &CanvasId) -> Option<Generation> {
+        generation(&self.replica, canvas)
+    }
+
+    /// Puts an entry in, in place of any with its id.
+    ///
+    /// # Errors
+    /// [`CanvasError::Internal`] only.
+    pub fn put(&mut self, entry: &IndexEntry, author: &str) -> Result<LocalIndexEdit, CanvasError> {
+        self.edit(&entry.canvas, author, |tx, maps| {
+            let key = entry.canvas.as_str();
+            tx.put(map(maps, IndexMap::Generation), key, entry.generation.0)?;
+            tx.put(map(maps, IndexMap::Origin), key, entry.origin.as_str())?;
+            match &entry.created_by {
+                Some(author) => tx.put(map(maps, IndexMap::CreatedBy), key, author.as_str())?,
+                None if tx.get(map(maps, IndexMap::CreatedBy), key)?.is_some() => {
+                    tx.delete(map(maps, IndexMap::CreatedBy), key)?;
+                }
+                None => {}
+            }
+            put_tag(tx, maps, key)
+        })
+    }
+
+    /// Deletes a canvas; nothing happens if there is none.
+    ///
+    /// # Errors
+    /// [`CanvasError::Internal`] only.
+    pub fn delete(&mut self, canvas: &CanvasId, author: &str) -> Result<LocalIndexEdit, CanvasError> {
+        self.edit(canvas, author, |tx, maps| {
+            let live = map(maps, IndexMap::LiveCanvases);
+            if tx.get(live, canvas.as_str())?.is_some() {
+                tx.delete(live, canvas.as_str())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts the tag of a canvas again, so that it outlives a deletion; nothing happens if there never was one.
+    ///
+    /// # Errors
+    /// [`CanvasError::Internal`] only.
+    pub fn revive(&mut self, canvas: &CanvasId, author: &str) -> Result<LocalIndexEdit, CanvasError> {
+        if self.last_generation(canvas).is_none() {
+            return Ok(LocalIndexEdit::default());
+        }
+        self.edit(canvas, author, |tx, maps| put_tag(tx, maps, canvas.as_str()))
+    }
+
+    /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
+    /// ignored.
+    pub fn apply(&mut self, changes: Vec<Change>) -> AppliedIndex {
+        let taken = self.replica.take(changes);
+        if taken.damaged {
+            return AppliedIndex {
+                rejected: taken.rejected,
+                damaged: true,
+                ..AppliedIndex::default()
+            };
+        }
+        let (appeared, disappeared) = self.refresh(&taken.touched);
+        AppliedIndex {
+            hashes: taken.applied.iter().map(Change::hash).collect(),
+            author: taken
+                .applied
+                .iter()
+                .rev()
+                .find_map(|change| change.message().map(str::to_owned)),
+            rejected: taken.rejected,
+            appeared,
+            disappeared,
+            damaged: false,
+        }
+    }
+
+    fn edit(
+        &mut self,
+        canvas: &CanvasId,
+        author: &str,
+        write: impl FnOnce(&mut Transaction<'_>, &Maps) -> Result<(), CanvasError>,
+    ) -> Result<LocalIndexEdit, CanvasError> {
+        let change = self.replica.edit(None, author, write)?;
+        let mut touched = Touched::default();
+        touched.keys.extend(
+            change
+                .iter()
+                .map(|_| (IndexMap::LiveCanvases as usize, canvas.as_str().to_owned())),
+        );
+        let (appeared, disappeared) = self.refresh(&touched);
+        Ok(LocalIndexEdit {
+            changes: change.into_iter().collect(),
+            appeared,
+            disappeared,
+        })
+    }
+
+    /// Reads the touched entries again, and says which appeared and which disappeared.
+    fn refresh(&mut self, touched: &Touched) -> (Vec<IndexEntry>, Vec<IndexEntry>) {
+        let ids: BTreeSet<CanvasId> = touched
+            .keys
+            .iter()
+            .filter_map(|(_, key)| CanvasId::new(key).ok())
+            .collect();
+        let (mut appeared, mut disappeared) = (Vec::new(), Vec::new());
+        for id in ids {
+            let now = read(&self.replica, &id);
+            let before = match &now {
+                Some(entry) => self.entries.insert(id, entry.clone()),
+                None => self.entries.remove(&id),
+            };
+            let document = |entry: &IndexEntry| (entry.generation, entry.origin.clone());
+            if before.as_ref().map(document) != now.as_ref().map(document) {
+                disappeared.extend(before);
+                appeared.extend(now);
+            }
+        }
+        (appeared, disappeared)
+    }
+}
+
+impl Default for IndexDocument {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn map(maps: &Maps, map: IndexMap) -> &automerge::ObjId {
+    maps.id(map as usize)
+}
+
+fn put_tag(tx: &mut Transaction<'_>, maps: &Maps, key: &str) -> Result<(), CanvasError> {
+    let live = map(maps, IndexMap::LiveCanvases);
+    let tag = tx.get(live, key)?.and_then(|(value, _)| value.as_u64());
+    Ok(tx.put(live, key, tag.map_or(1, |tag| tag.saturating_add(1)))?)
+}
+
+fn get<'a>(replica: &'a Replica, of: IndexMap, canvas: &CanvasId) -> Option<Value<'a>> {
+    replica
+        .doc
+        .get(map(&replica.maps, of), canvas.as_str())
+        .ok()
+        .flatten()
+        .map(|(value, _)| value)
+}
+
+/// Of generations put at the same time the highest counts: no older document may come back.
+fn generation(replica: &Replica, canvas: &CanvasId) -> Option<Generation> {
+    let all = replica
+        .doc
+        .get_all(map(&replica.maps, IndexMap::Generation), canvas.as_str())
+        .unwrap_or_default();
+    all.iter().filter_map(|(value, _)| value.as_u64()).max().map(Generation)
+}
+
+/// The entry of a canvas that exists. What no version of this software writes counts as none.
+fn read(replica: &Replica, canvas: &CanvasId) -> Option<IndexEntry> {
+    get(replica, IndexMap::LiveCanvases, canvas)?;
+    let origin = get(replica, IndexMap::Origin, canvas)?;
+    Some(IndexEntry {
+        canvas: canvas.clone(),
+        generation: generation(replica, canvas)?,
+        origin: RepositoryName::new(origin.as_str()?).ok()?,
+        created_by: get(replica, IndexMap::CreatedBy, canvas).and_then(|value| value.as_str().map(str::to_owned)),
+    })
+}

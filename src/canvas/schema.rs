@@ -1,0 +1,173 @@
+//! The maps at a document's root, and what changes may do to them.
+
+use std::collections::BTreeSet;
+
+use automerge::legacy::{Key, ObjectId, OpId, OpType};
+use automerge::{ActorId, Change, ObjId, ObjType, ScalarValue};
+
+/// The highest schema that this version reads and the one that it writes.
+pub(crate) const SCHEMA: i64 = 1;
+
+/// The kind of a document: its constant first change, which makes a map for each name, and what may stand in the maps.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// The change's encoded bytes, the same on every peer.
+    pub(crate) bytes: &'static [u8],
+    /// The names of the maps in the order of their creation, after the key `schema`.
+    pub(crate) maps: &'static [&'static str],
+    /// Which of the maps may hold Text objects.
+    pub(crate) texts: Option<usize>,
+}
+
+/// The counter of the operation that creates the first map; the first sets `schema`.
+const FIRST_MAP_COUNTER: u64 = 2;
+
+/// Names a Text object: the counter and actor of the operation that made it.
+pub(crate) type TextId = (u64, ActorId);
+
+/// The name of a Text object from Automerge's.
+pub(crate) fn text_id(object: &ObjId) -> Option<TextId> {
+    match object {
+        ObjId::Root => None,
+        ObjId::Id(counter, actor, _) => Some((*counter, actor.clone())),
+    }
+}
+
+/// Automerge's name of a Text object; its last field is but a hint at where to look.
+pub(crate) fn text_object((counter, actor): &TextId) -> ObjId {
+    ObjId::Id(*counter, actor.clone(), 0)
+}
+
+/// The object ids of a root's maps.
+#[derive(Debug)]
+pub(crate) struct Maps {
+    actor: ActorId,
+    ids: Vec<ObjId>,
+}
+
+impl Maps {
+    pub(crate) fn new(root: &Root, root_actor: &ActorId) -> Self {
+        let counters = (FIRST_MAP_COUNTER..).take(root.maps.len());
+        Self {
+            actor: root_actor.clone(),
+            ids: counters
+                .map(|counter| ObjId::Id(counter, root_actor.clone(), 0))
+                .collect(),
+        }
+    }
+
+    /// The map's object id; the root object for an index that no map has, which no caller passes.
+    pub(crate) fn id(&self, map: usize) -> &ObjId {
+        self.ids.get(map).unwrap_or(&ObjId::Root)
+    }
+
+    fn index_of(&self, id: &OpId) -> Option<usize> {
+        if *id.actor() != self.actor {
+            return None;
+        }
+        let index = usize::try_from(id.counter().checked_sub(FIRST_MAP_COUNTER)?).ok()?;
+        (index < self.ids.len()).then_some(index)
+    }
+}
+
+/// What a set of changes touched: all that has to be read again.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Map and key.
+    pub(crate) keys: BTreeSet<(usize, String)>,
+    /// Text objects whose characters changed.
+    pub(crate) texts: BTreeSet<TextId>,
+}
+
+impl Touched {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.texts.extend(other.texts);
+    }
+}
+
+/// Counters above this are refused, so that nobody can use up Automerge's 32 bits at one stroke.
+const MAX_COUNTER: u64 = 1 << 31;
+
+/// Learns what a change touches from its own operations, and refuses what no version of this schema does: such a
+/// change could replace whole maps, or nest objects that no reader looks for.
+///
+/// # Errors
+/// Why the change is refused.
+pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touched, &'static str> {
+    if change.max_op() > MAX_COUNTER {
+        return Err("its operation counters are implausibly high");
+    }
+    let mut touched = Touched::default();
+    for (counter, op) in (change.start_op().get()..).zip(change.decode().operations) {
+        if op.pred.iter().any(|id| id.counter() >= counter) {
+            return Err("it overwrites an operation that is not older than itself");
+        }
+        match (&op.obj, &op.key) {
+            (ObjectId::Root, _) => return Err("it writes at the root of the document"),
+            (ObjectId::Id(id), Key::Map(key)) => {
+                let Some(map) = maps.index_of(id) else {
+                    return Err("it writes into an object that is no known map");
+                };
+                match op.action {
+                    OpType::Put(_) | OpType::Delete => {}
+                    OpType::Make(ObjType::Text) if root.texts == Some(map) => {}
+                    _ => return Err("it does to a map what this schema does not allow"),
+                }
+                touched.keys.insert((map, key.to_string()));
+            }
+            (ObjectId::Id(id), Key::Seq(element)) => {
+                if root.texts.is_none() || maps.index_of(id).is_some() || id.counter() >= counter {
+                    return Err("it edits as a text what is none");
+                }
+                if element.as_opid().is_some_and(|id| id.counter() >= counter) {
+                    return Err("it refers to a character that is not older than itself");
+                }
+                match op.action {
+                    OpType::Put(ScalarValue::Str(_)) | OpType::Delete => {}
+                    _ => return Err("it does to a text what this schema does not allow"),
+                }
+                touched.texts.insert((id.counter(), id.actor().clone()));
+            }
+        }
+    }
+    Ok(touched)
+}
+
+/// Escapes an element's id, so that the first `/` of a key ends it.
+pub(crate) fn escape_id(id: &str) -> String {
+    id.replace('%', "%25").replace('/', "%2F")
+}
+
+/// The key of one property of an element.
+pub(crate) fn property_key(id: &str, property: &str) -> String {
+    let mut key = escape_id(id);
+    key.push('/');
+    key.push_str(property);
+    key
+}
+
+/// Splits a property's key into id and property; `None` if no writer makes such a key.
+pub(crate) fn split_key(key: &str) -> Option<(String, &str)> {
+    let (escaped, property) = key.split_once('/')?;
+    let id = escaped.replace("%2F", "/").replace("%25", "%");
+    // Only one escaping of an id is valid, or two keys would mean the same property.
+    (escape_id(&id) == escaped).then_some((id, property))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_split_into_what_they_were_made_of() {
+        for id in ["", "a", "a/b", "%", "%2F", "a%25/", "//", "é%/"] {
+            for property in ["", "x", "a/b", "%"] {
+                assert_eq!(split_key(&property_key(id, property)), Some((id.to_owned(), property)));
+            }
+        }
+        for key in ["", "a", "%/x", "%2f/x", "a%/x"] {
+            assert_eq!(split_key(key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Texts: how far two differ, writing a new one into a Text object, and merging three.
+
+use automerge::transaction::{Transactable, Transaction};
+use automerge::{ActorId, AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc};
+
+use crate::limits::MAX_TEXT_COMPARISON;
+
+/// What remains of two texts without their common start and end, in characters.
+struct Middle<'a> {
+    /// Characters before it.
+    start: usize,
+    old: &'a str,
+    new: &'a str,
+}
+
+impl<'a> Middle<'a> {
+    fn of(old: &'a str, new: &'a str) -> Self {
+        let prefix: usize = old
+            .chars()
+            .zip(new.chars())
+            .take_while(|(a, b)| a == b)
+            .map(|(a, _)| a.len_utf8())
+            .sum();
+        let start = old.get(..prefix).unwrap_or_default().chars().count();
+        let (old, new) = (
+            old.get(prefix..).unwrap_or_default(),
+            new.get(prefix..).unwrap_or_default(),
+        );
+        let both = old.chars().rev().zip(new.chars().rev());
+        let suffix: usize = both.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+        let cut = |text: &'a str| text.get(..text.len() - suffix).unwrap_or_default();
+        Self {
+            start,
+            old: cut(old),
+            new: cut(new),
+        }
+    }
+}
+
+/// How much two texts differ: the bytes of the longer of the parts that remain without the common start and end.
+/// Cheap, and exact enough to tell an edit from a stale base.
+pub(crate) fn difference(old: &str, new: &str) -> usize {
+    let middle = Middle::of(old, new);
+    middle.old.len().max(middle.new.len())
+}
+
+/// Makes a Text object contain `new`, with the fewest operations where the comparison is affordable, so that what
+/// others do to the same text at the same time keeps its place.
+pub(crate) fn write(tx: &mut Transaction<'_>, object: &ObjId, new: &str) -> Result<(), AutomergeError> {
+    let old = tx.text(object)?;
+    let middle = Middle::of(&old, new);
+    let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
+    if deleted.saturating_mul(inserted) > MAX_TEXT_COMPARISON || deleted == 0 || inserted == 0 {
+        let deleted = isize::try_from(deleted).unwrap_or(isize::MAX);
+        tx.splice_text(object, middle.start, deleted, middle.new)
+    } else {
+        tx.update_text(object, new)
+    }
+}
+
+/// Merges what two did to the same text, character by character.
+pub(crate) fn merge(base: &str, ours: &str, theirs: &str) -> String {
+    if base == ours || ours == theirs {
+        return theirs.to_owned();
+    }
+    if base == theirs {
+        return ours.to_owned();
+    }
+    // Scratch documents cannot fail for reasons of ours; if one did, nothing that others wrote may be lost.
+    try_merge(base, ours, theirs).unwrap_or_else(|_| theirs.to_owned())
+}
+
+fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeError> {
+    // Fixed actors make the result the same wherever it is computed.
+    let mut first = AutoCommit::new().with_actor(ActorId::from([0]));
+    let text = first.put_object(ROOT, "text", ObjType::Text)?;
+    first.splice_text(&text, 0, 0, base)?;
+    let mut second = first.fork().with_actor(ActorId::from([1]));
+    let mut third = first.fork().with_actor(ActorId::from([2]));
+    for (doc, new) in [(&mut second, ours), (&mut third, theirs)] {
+        let middle = Middle::of(base, new);
+        let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
+        if deleted.saturating_mul(inserted) > MAX_TEXT_COMPARISON {
+            doc.splice_text(
+                &text,
+                middle.start,
+                isize::try_from(deleted).unwrap_or(isize::MAX),
+                middle.new,
+            )?;
+        } else {
+            doc.update_text(&text, new)?;
+        }
+    }
+    second.merge(&mut third)?;
+    second.text(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn difference_sees_the_middle_only() {
+        assert_eq!(difference("abc", "abc"), 0);
+        assert_eq!(difference("abc", "abXc"), 1);
+        assert_eq!(difference("aaa", "aa"), 1);
+        assert_eq!(difference("ä€x", "ä€y"), 1);
+        assert_eq!(difference("", "four"), 4);
+    }
+
+    #[test]
+    fn three_texts_merge() {
+        assert_eq!(merge("the cat", "the big cat", "the cat sat"), "the big cat sat");
+        assert_eq!(merge("a", "a", "b"), "b");
+        assert_eq!(merge("a", "b", "a"), "b");
+        let long = "x".repeat(10_000);
+        assert_eq!(
+            merge(&format!("{long}1"), &format!("{long}2"), &format!("0{long}1")),
+            format!("0{long}2")
+        );
+    }
+}

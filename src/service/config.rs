@@ -1,0 +1,313 @@
+//! The configuration: what applications may set, its defaults, and what is wrong with a wrong one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::ServiceError;
+use crate::ids::RepositoryName;
+use crate::limits::{
+    DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS, DEFAULT_MAX_MESSAGE_BYTES,
+    DEFAULT_MAX_PEERS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
+};
+use crate::wire::TopicSpace;
+
+/// The whole configuration, as JSON names it. An unknown field is an error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// How to reach the broker.
+    #[serde(default)]
+    pub broker: BrokerConfig,
+    /// The repositories in which the service takes part; at least one.
+    #[serde(default)]
+    pub repositories: Vec<RepositoryConfig>,
+    /// What is turned on.
+    #[serde(default)]
+    pub features: FeaturesConfig,
+    /// Sizes and intervals.
+    #[serde(default)]
+    pub performance: PerformanceConfig,
+    /// First level or levels of all topics. Default `mind-git`.
+    #[serde(default = "default_prefix")]
+    pub topic_prefix: String,
+    /// Words that tell other peers what this one is for, such as `server`. Default none.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}
+
+/// A repository: its name, or an object that has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a name, or an object with a name")]
+pub enum RepositoryConfig {
+    /// The name alone.
+    Name(String),
+    /// An object, which has room for more.
+    Object(RepositoryObject),
+}
+
+/// A repository as an object.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryObject {
+    /// Its name.
+    pub name: String,
+}
+
+impl RepositoryConfig {
+    fn name(&self) -> &str {
+        match self {
+            Self::Name(name) | Self::Object(RepositoryObject { name }) => name,
+        }
+    }
+}
+
+/// How to reach the broker.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BrokerConfig {
+    /// Host name or address. Default `localhost`.
+    pub host: String,
+    /// TCP port, 1 to 65535. Default 1883.
+    pub port: u16,
+    /// User name. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password; needs a user name. Default none. Never shown.
+    #[serde(skip_serializing)]
+    pub password: Option<String>,
+    /// MQTT client id. Default: made from the peer id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// MQTT keep-alive in seconds, 10 to 65535. Default 30.
+    pub keep_alive_seconds: u64,
+    /// How long `initialize()` tries, in milliseconds. Default 10,000.
+    pub connect_timeout_ms: u64,
+}
+
+impl std::fmt::Debug for BrokerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerConfig").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: 1883,
+            username: None,
+            password: None,
+            client_id: None,
+            keep_alive_seconds: DEFAULT_KEEP_ALIVE_MS / 1000,
+            connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        }
+    }
+}
+
+/// What is turned on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "the features are switches")]
+pub struct FeaturesConfig {
+    /// Publish and take in edits as they are made. Default true.
+    pub real_time_collaboration: bool,
+    /// Catch up without being asked. Default true.
+    pub auto_sync: bool,
+    /// Tell others of this peer and learn of them. Default true.
+    pub discovery: bool,
+    /// Reserved; must be false.
+    pub encryption: bool,
+}
+
+impl Default for FeaturesConfig {
+    fn default() -> Self {
+        Self { real_time_collaboration: true, auto_sync: true, discovery: true, encryption: false }
+    }
+}
+
+/// Sizes and intervals.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PerformanceConfig {
+    /// Largest MQTT payload sent, in bytes; more travels in fragments. Default 1 MiB.
+    pub max_message_size: usize,
+    /// Most peers listed per repository. Default 100.
+    pub max_connections: usize,
+    /// Seconds between two signs of life. Default 30.
+    pub heartbeat_interval: u64,
+}
+
+impl Default for PerformanceConfig {
+    fn default() -> Self {
+        Self {
+            max_message_size: DEFAULT_MAX_MESSAGE_BYTES,
+            max_connections: DEFAULT_MAX_PEERS,
+            heartbeat_interval: DEFAULT_HEARTBEAT_MS / 1000,
+        }
+    }
+}
+
+fn default_prefix() -> String {
+    "mind-git".to_owned()
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            broker: BrokerConfig::default(),
+            repositories: Vec::new(),
+            features: FeaturesConfig::default(),
+            performance: PerformanceConfig::default(),
+            topic_prefix: default_prefix(),
+            capabilities: Vec::new(),
+        }
+    }
+}
+
+impl ServiceConfig {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// [`ServiceError::ConfigInvalid`] with everything that is wrong, each naming its field.
+    pub fn from_json(json: &str) -> Result<Self, ServiceError> {
+        let config = read_sections(json).map_err(ServiceError::ConfigInvalid)?;
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ServiceError::ConfigInvalid(problems)) }
+    }
+
+    /// The names of the repositories, in the given order. Empty when the configuration was not checked.
+    #[must_use]
+    pub fn repository_names(&self) -> Vec<RepositoryName> {
+        self.repositories.iter().filter_map(|repository| RepositoryName::new(repository.name()).ok()).collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut check = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        check(!self.broker.host.is_empty(), "broker.host must not be empty".to_owned());
+        check(self.broker.port != 0, "broker.port must be 1 to 65535".to_owned());
+        check(
+            self.broker.username.is_some() || self.broker.password.is_none(),
+            "broker.password needs broker.username".to_owned(),
+        );
+        check(
+            (10..=65_535).contains(&self.broker.keep_alive_seconds),
+            "broker.keepAliveSeconds must be 10 to 65535".to_owned(),
+        );
+        check(
+            (1..=600_000).contains(&self.broker.connect_timeout_ms),
+            "broker.connectTimeoutMs must be 1 to 600000".to_owned(),
+        );
+        let count = self.repositories.len();
+        check(
+            (1..=MAX_REPOSITORIES).contains(&count),
+            format!("repositories must name 1 to {MAX_REPOSITORIES} repositories; it names {count}"),
+        );
+        let mut seen = std::collections::BTreeSet::new();
+        for (index, repository) in self.repositories.iter().enumerate() {
+            if let Err(error) = RepositoryName::new(repository.name()) {
+                check(false, format!("repositories[{index}]: {error}"));
+            }
+            check(
+                seen.insert(repository.name()),
+                format!("repositories[{index}] names '{}' a second time", repository.name()),
+            );
+        }
+        let encryption = "features.encryption is not available in this version; leave it false";
+        check(!self.features.encryption, encryption.to_owned());
+        let sizes = MIN_MAX_MESSAGE_BYTES..=MAX_INBOUND_PACKET_BYTES;
+        check(
+            sizes.contains(&self.performance.max_message_size),
+            format!("performance.maxMessageSize must be {} to {} bytes", sizes.start(), sizes.end()),
+        );
+        check(
+            (1..=100_000).contains(&self.performance.max_connections),
+            "performance.maxConnections must be 1 to 100000".to_owned(),
+        );
+        check(
+            (1..=3_600).contains(&self.performance.heartbeat_interval),
+            "performance.heartbeatInterval must be 1 to 3600 seconds".to_owned(),
+        );
+        if let Err(error) = TopicSpace::new(&self.topic_prefix) {
+            check(false, format!("topicPrefix: {error}"));
+        }
+        problems
+    }
+}
+
+/// Reads each section by itself, so that a message names the section that is wrong, and all that are.
+fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
+    let value: Value = serde_json::from_str(json).map_err(|error| vec![format!("the configuration: {error}")])?;
+    let Value::Object(fields) = value else {
+        return Err(vec!["the configuration must be an object".to_owned()]);
+    };
+    let mut config = ServiceConfig::default();
+    let mut problems = Vec::new();
+    for (name, value) in fields {
+        let result = match name.as_str() {
+            "broker" => read(value, &mut config.broker),
+            "repositories" => read(value, &mut config.repositories),
+            "features" => read(value, &mut config.features),
+            "performance" => read(value, &mut config.performance),
+            "topicPrefix" => read(value, &mut config.topic_prefix),
+            "capabilities" => read(value, &mut config.capabilities),
+            _ => Err("is not a known field".to_owned()),
+        };
+        if let Err(problem) = result {
+            problems.push(format!("{name}: {problem}"));
+        }
+    }
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value, into: &mut T) -> Result<(), String> {
+    *into = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: &str) -> String {
+        ServiceConfig::from_json(json).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_guides_configuration_is_valid_and_missing_fields_take_their_defaults() {
+        let config = ServiceConfig::from_json(
+            r#"{"broker":{"host":"localhost","port":1883},"repositories":["my-repo",{"name":"other"}],
+                "features":{"encryption":false},"performance":{"heartbeatInterval":5}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.repository_names().len(), 2);
+        assert!(config.features.real_time_collaboration && config.features.auto_sync && config.features.discovery);
+        assert_eq!(config.performance.heartbeat_interval, 5);
+        assert_eq!(config.performance.max_message_size, 1 << 20);
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_field() {
+        let text = problems(r#"{"broker":{"port":0},"repositories":["a","a",""],"features":{"encryption":true}}"#);
+        for field in ["broker.port", "repositories[1]", "repositories[2]", "features.encryption"] {
+            assert!(text.contains(field), "{text}");
+        }
+        assert!(problems(r#"{"repositories":["a"],"storage":{}}"#).contains("storage"));
+        assert!(problems(r#"{"repositories":["a"],"broker":{"hots":"x"}}"#).contains("hots"));
+        assert!(problems(r#"{"repositories":["a"],"performance":{"maxMessageSize":"big"}}"#).contains("performance"));
+        assert!(problems(r#"{"repositories":[{"path":"x"}]}"#).contains("repositories"));
+        assert!(problems("[]").contains("object"));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let json = r#"{"repositories":["a"],"broker":{"username":"u","password":"hunter2"}}"#;
+        let config = ServiceConfig::from_json(json).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(!serde_json::to_string(&config).unwrap().contains("hunter2"));
+    }
+}

@@ -1,0 +1,107 @@
+//! What waits for a repository's task.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::repository_task::Call;
+use crate::limits::{MAX_INBOX_BYTES, MAX_INBOX_CALLS, MAX_INBOX_MESSAGES};
+use crate::sync::{Input, Message};
+
+/// A bounded queue with a rule for each kind of entry at the bound:
+///
+/// * messages are dropped, and the synchroniser is told so that it catches up;
+/// * calls are refused, and the application is told;
+/// * what the connection reports (connected, acknowledged, …) is always taken: there is at most one entry for each
+///   publish or subscription in flight, which the connection bounds.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    messages: usize,
+    message_bytes: usize,
+    calls: usize,
+    messages_lost: bool,
+    closed: bool,
+}
+
+/// One thing to do.
+pub(crate) enum Entry {
+    Input(Input),
+    Message(Message),
+    Call(Call),
+}
+
+/// Everything that had come when it was taken.
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) messages_lost: bool,
+    pub(crate) closed: bool,
+}
+
+impl Inbox {
+    pub(crate) fn push_input(&self, input: Input) {
+        self.state().entries.push(Entry::Input(input));
+        self.filled.notify_one();
+    }
+
+    pub(crate) fn push_message(&self, message: Message) {
+        let mut state = self.state();
+        let bytes = message.payload.len() + message.topic.len();
+        if state.messages >= MAX_INBOX_MESSAGES || state.message_bytes + bytes > MAX_INBOX_BYTES {
+            state.messages_lost = true;
+        } else {
+            state.messages += 1;
+            state.message_bytes += bytes;
+            state.entries.push(Entry::Message(message));
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Adds a call, or gives it back when too many wait; the number says how many.
+    pub(crate) fn push_call(&self, call: Call) -> Result<(), (Call, usize)> {
+        let mut state = self.state();
+        if state.calls >= MAX_INBOX_CALLS {
+            return Err((call, state.calls));
+        }
+        state.calls += 1;
+        state.entries.push(Entry::Call(call));
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Tells the task to end after what is there.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Takes everything; empty when nothing is there.
+    pub(crate) fn take(&self) -> Batch {
+        let mut state = self.state();
+        state.messages = 0;
+        state.message_bytes = 0;
+        state.calls = 0;
+        Batch {
+            entries: std::mem::take(&mut state.entries),
+            messages_lost: std::mem::take(&mut state.messages_lost),
+            closed: state.closed,
+        }
+    }
+
+    /// Waits until something is there.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

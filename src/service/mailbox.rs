@@ -1,0 +1,141 @@
+//! The one ordered channel to the application: outcomes of calls and events, already as JSON.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::limits::{MAX_DRAIN_BYTES, MAX_MAILBOX_BYTES};
+
+/// Rings when there is something new.
+pub type Doorbell = Box<dyn Fn() + Send + Sync>;
+
+/// A bounded mailbox. At its bound nothing is lost: whoever fills it waits for room before it takes in more (see
+/// [`Mailbox::room`]), so the pressure goes back to the repository's inbox, and from there to the broker, whose dropped
+/// messages are caught up with later.
+#[derive(Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    drained: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    items: std::collections::VecDeque<String>,
+    bytes: usize,
+    doorbell: Option<Doorbell>,
+}
+
+impl Mailbox {
+    /// Says how the application is told that there is something; rings if there is already.
+    pub fn set_doorbell(&self, doorbell: Option<Doorbell>) {
+        let mut state = self.state();
+        state.doorbell = doorbell;
+        if !state.items.is_empty() {
+            state.ring();
+        }
+    }
+
+    /// Adds items, in order.
+    pub(crate) fn push(&self, items: Vec<String>) {
+        if items.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        let was_empty = state.items.is_empty();
+        for item in items {
+            state.bytes += item.len();
+            state.items.push_back(item);
+        }
+        if was_empty {
+            state.ring();
+        }
+    }
+
+    /// Takes what is there, as a JSON array; when there is more than the application should take at once, the doorbell
+    /// rings again.
+    pub fn drain(&self) -> String {
+        let mut state = self.state();
+        let mut text = String::from("[");
+        while let Some(item) = state.items.front()
+            && (text.len() == 1 || text.len() + item.len() <= MAX_DRAIN_BYTES)
+        {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(item);
+            state.bytes -= item.len();
+            state.items.pop_front();
+        }
+        text.push(']');
+        if !state.items.is_empty() {
+            state.ring();
+        }
+        drop(state);
+        self.drained.notify_waiters();
+        text
+    }
+
+    /// Waits until there is room.
+    pub(crate) async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.state().bytes <= MAX_MAILBOX_BYTES {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// The doorbell is a callback of the application's runtime, which may not panic into ours; nothing else can poison.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ring(&self) {
+        if let Some(doorbell) = &self.doorbell {
+            doorbell();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn items_come_out_in_order_and_the_bell_rings_once_for_many() {
+        let mailbox = Mailbox::default();
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = rings.clone();
+        mailbox.set_doorbell(Some(Box::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })));
+        mailbox.push(vec!["1".into(), "2".into()]);
+        mailbox.push(vec!["3".into()]);
+        assert_eq!(rings.load(Ordering::SeqCst), 1);
+        assert_eq!(mailbox.drain(), "[1,2,3]");
+        assert_eq!(mailbox.drain(), "[]");
+    }
+
+    #[tokio::test]
+    async fn a_full_mailbox_makes_its_fillers_wait() {
+        let mailbox = Arc::new(Mailbox::default());
+        mailbox.push(vec!["x".repeat(MAX_MAILBOX_BYTES), "y".repeat(MAX_DRAIN_BYTES)]);
+        let waiting = tokio::spawn({
+            let mailbox = mailbox.clone();
+            async move { mailbox.room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        assert!(mailbox.drain().len() > MAX_MAILBOX_BYTES);
+        waiting.await.unwrap();
+        assert_eq!(mailbox.drain().len(), MAX_DRAIN_BYTES + 2);
+    }
+}

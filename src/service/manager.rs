@@ -1,0 +1,320 @@
+//! `P2PNetworkManager`: the repositories of one service on one connection.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::config::ServiceConfig;
+use super::error::ServiceError;
+use super::inbox::Inbox;
+use super::json;
+use super::mailbox::Mailbox;
+use super::repository_task::{AnswerTo, Call, RepositoryTask};
+use super::router::{LinkState, Router};
+use crate::crypto::Identity;
+use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
+use crate::drivers::storage::MemoryStorage;
+use crate::ids::{RepositoryName, Session};
+use crate::limits::LEAVE_TIMEOUT_MS;
+use crate::sync::{CanvasP2PSynchronizer, Command, Config, Reply, RepositoryStatus, SyncError};
+use crate::wire::TopicSpace;
+
+/// One service: created with a configuration, connected once, disconnected once.
+///
+/// | state | `initialize` | other calls | `disconnect` |
+/// | --- | --- | --- | --- |
+/// | created | connecting | `ERR_NOT_INITIALIZED` | closed |
+/// | connecting | connecting; both calls end together | `ERR_NOT_INITIALIZED` | closed |
+/// | open | open | carried out | closed |
+/// | closed | `ERR_CLOSED` | `ERR_CLOSED` | closed |
+///
+/// Outcomes of calls and events go to the [`Mailbox`], in document order.
+#[derive(Clone)]
+pub struct P2PNetworkManager {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) config: ServiceConfig,
+    pub(super) identity: Arc<Identity>,
+    pub(super) client_id: String,
+    pub(super) repositories: BTreeMap<RepositoryName, Repository>,
+    pub(super) router: Arc<Router>,
+    pub(super) started: Instant,
+    mailbox: Arc<Mailbox>,
+    runtime: Handle,
+    opened: AtomicBool,
+    closed: AtomicBool,
+}
+
+pub(super) struct Repository {
+    inbox: Arc<Inbox>,
+    pub(super) status: Arc<Mutex<RepositoryStatus>>,
+}
+
+impl P2PNetworkManager {
+    /// Makes a service. `seed` are 32 bytes from the operating system; the peer's identity and everything random comes
+    /// from them.
+    ///
+    /// # Errors
+    /// [`ServiceError::ConfigInvalid`].
+    pub fn new(
+        config: ServiceConfig,
+        seed: [u8; 32],
+        mailbox: Arc<Mailbox>,
+        runtime: Handle,
+    ) -> Result<Self, ServiceError> {
+        let invalid = |error: String| ServiceError::ConfigInvalid(vec![error]);
+        let topics = TopicSpace::new(&config.topic_prefix).map_err(|error| invalid(error.to_string()))?;
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut key = [0; 32];
+        rng.fill_bytes(&mut key);
+        let identity = Arc::new(Identity::from_seed(key));
+        let instance = rng.next_u64();
+        let names = config.repository_names();
+        let inboxes: Vec<Arc<Inbox>> = names.iter().map(|_| Arc::default()).collect();
+        let router =
+            Arc::new(Router::new(topics.clone(), identity.clone(), instance, inboxes.clone(), mailbox.clone()));
+        let started = Instant::now();
+        let mut repositories = BTreeMap::new();
+        for ((index, name), inbox) in (0_u16..).zip(&names).zip(&inboxes) {
+            let mut own_rng = ChaCha20Rng::from_rng(&mut rng);
+            let synchronizer = CanvasP2PSynchronizer::new(Config {
+                repository: name.clone(),
+                repositories: names.clone(),
+                topics: topics.clone(),
+                identity: identity.clone(),
+                session: Session(own_rng.next_u64()),
+                instance,
+                capabilities: config.capabilities.clone(),
+                live: config.features.real_time_collaboration,
+                auto_sync: config.features.auto_sync,
+                discovery: config.features.discovery,
+                max_message_bytes: config.performance.max_message_size,
+                heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
+                max_peers: config.performance.max_connections,
+            });
+            let status = Arc::new(Mutex::new(synchronizer.status()));
+            let task = RepositoryTask {
+                name: name.clone(),
+                index,
+                synchronizer,
+                storage: Box::new(MemoryStorage::default()),
+                inbox: inbox.clone(),
+                mailbox: mailbox.clone(),
+                router: router.clone(),
+                status: status.clone(),
+                rng: own_rng,
+                started,
+            };
+            runtime.spawn(task.run());
+            repositories.insert(name.clone(), Repository { inbox: inbox.clone(), status });
+        }
+        let peer = identity.peer().to_string();
+        let client_id = config.broker.client_id.clone().unwrap_or_else(|| default_client_id(&peer, instance));
+        let inner = Inner {
+            config,
+            identity,
+            client_id,
+            repositories,
+            router,
+            started,
+            mailbox,
+            runtime,
+            opened: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    // ---- life -----------------------------------------------------------------------------------------------------
+
+    /// Connects; the outcome comes when all repositories are subscribed and announced, or not in time.
+    pub fn initialize(&self, call: u64) {
+        let this = self.clone();
+        self.inner.runtime.spawn(async move {
+            let result = this.connect().await.map(|()| "null".to_owned());
+            this.answer(call, result);
+        });
+    }
+
+    async fn connect(&self) -> Result<(), ServiceError> {
+        let inner = &self.inner;
+        if inner.closed.load(Ordering::SeqCst) {
+            return Err(ServiceError::Closed);
+        }
+        let mut link = inner.router.link.subscribe();
+        if inner.router.broker().is_none() {
+            let options = self.connection_options();
+            inner.router.set_broker(Some(CanvasMQTTBroker::start(options, inner.router.clone(), &inner.runtime)));
+        }
+        let timeout_ms = inner.config.broker.connect_timeout_ms;
+        let settled = link.wait_for(|state| matches!(state, LinkState::Ready | LinkState::Rejected(_)));
+        let state = timeout(Duration::from_millis(timeout_ms), settled).await.map(|state| state.map(|s| s.clone()));
+        let address = self.address();
+        let error = match state {
+            Ok(Ok(LinkState::Ready)) => {
+                inner.opened.store(true, Ordering::SeqCst);
+                return Ok(());
+            }
+            Ok(Ok(LinkState::Rejected(reason))) => ServiceError::BrokerRejected { address, reason },
+            Ok(_) => ServiceError::Closed,
+            Err(_) => {
+                let reason = match &*inner.router.link.borrow() {
+                    LinkState::Down(reason) | LinkState::Rejected(reason) => reason.clone(),
+                    LinkState::Subscribing | LinkState::Ready => "it does not answer subscriptions".to_owned(),
+                };
+                ServiceError::BrokerUnreachable { address, timeout_ms, reason }
+            }
+        };
+        // A later initialize() starts afresh.
+        if let Some(broker) = inner.router.broker() {
+            inner.router.set_broker(None);
+            broker.disconnect(Duration::ZERO).await;
+        }
+        Err(error)
+    }
+
+    fn connection_options(&self) -> ConnectionOptions {
+        let broker = &self.inner.config.broker;
+        let defaults = ConnectionOptions::new(broker.host.clone(), broker.port, self.inner.client_id.clone());
+        ConnectionOptions {
+            username: broker.username.clone(),
+            password: broker.password.clone(),
+            keep_alive_ms: broker.keep_alive_seconds.saturating_mul(1000),
+            connect_timeout_ms: broker.connect_timeout_ms.min(defaults.connect_timeout_ms),
+            ..defaults
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.inner.config.broker.host, self.inner.config.broker.port)
+    }
+
+    /// Sends what waits, says goodbye, ends everything; at most [`LEAVE_TIMEOUT_MS`] and a little. May be called often.
+    pub fn disconnect(&self, call: u64) {
+        let this = self.clone();
+        self.inner.runtime.spawn(async move {
+            this.leave().await;
+            this.answer(call, Ok("null".to_owned()));
+        });
+    }
+
+    async fn leave(&self) {
+        let inner = &self.inner;
+        if inner.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let limit = Duration::from_millis(LEAVE_TIMEOUT_MS);
+        if inner.opened.load(Ordering::SeqCst) {
+            let leaving: Vec<_> =
+                inner.repositories.values().map(|repository| self.ask(repository, Command::Leave)).collect();
+            let all = async {
+                for outcome in leaving {
+                    // A repository that has ended has nothing left to send.
+                    let _ = outcome.await;
+                }
+            };
+            if timeout(limit, all).await.is_err() {
+                tracing::warn!(target: "mqtt:net", "left before everything was acknowledged");
+            }
+        }
+        if let Some(broker) = inner.router.broker() {
+            broker.disconnect(limit).await;
+            inner.router.set_broker(None);
+        }
+        for repository in inner.repositories.values() {
+            repository.inbox.close();
+        }
+    }
+
+    // ---- calls ----------------------------------------------------------------------------------------------------
+
+    /// Hands a call to a repository; its outcome comes through the mailbox.
+    ///
+    /// # Errors
+    /// The call was not taken: not initialized, closed, an unknown repository, or too many calls wait.
+    pub fn call(
+        &self,
+        call: u64,
+        repository: &str,
+        prepare: impl FnOnce() -> Result<Command, ServiceError> + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        self.check_open()?;
+        let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
+        self.repository(repository)?
+            .inbox
+            .push_call(call)
+            .map_err(|(_, waiting)| ServiceError::RateLimited { waiting })
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), ServiceError> {
+        if self.inner.closed.load(Ordering::SeqCst) {
+            return Err(ServiceError::Closed);
+        }
+        if !self.inner.opened.load(Ordering::SeqCst) {
+            return Err(ServiceError::NotInitialized);
+        }
+        Ok(())
+    }
+
+    pub(super) fn repository(&self, name: &str) -> Result<&Repository, ServiceError> {
+        let unknown = || ServiceError::RepositoryUnknown(name.to_owned());
+        let key = RepositoryName::new(name).map_err(|_| unknown())?;
+        self.inner.repositories.get(&key).ok_or_else(unknown)
+    }
+
+    /// Runs a call that concerns more than one repository, or the connection.
+    pub(super) fn run<F>(&self, call: u64, work: impl FnOnce(Self) -> F) -> Result<(), ServiceError>
+    where
+        F: Future<Output = Result<String, ServiceError>> + Send + 'static,
+    {
+        self.check_open()?;
+        let this = self.clone();
+        let future = work(self.clone());
+        self.inner.runtime.spawn(async move {
+            let result = future.await;
+            this.answer(call, result);
+        });
+        Ok(())
+    }
+
+    /// The service's own call to a repository.
+    pub(super) fn ask(
+        &self,
+        repository: &Repository,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, ServiceError>> + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let call = Call { prepare: Box::new(move || Ok(command)), answer_to: AnswerTo::Service(sender) };
+        let pushed = repository.inbox.push_call(call).map_err(|(_, waiting)| waiting);
+        async move {
+            match pushed {
+                Ok(()) => Ok(receiver.await.unwrap_or(Err(SyncError::Closed))?),
+                Err(waiting) => Err(ServiceError::RateLimited { waiting }),
+            }
+        }
+    }
+
+    fn answer(&self, call: u64, result: Result<String, ServiceError>) {
+        self.inner.mailbox.push(vec![json::outcome(call, result)]);
+    }
+
+    /// The status of one repository.
+    pub(super) fn status_of(repository: &Repository) -> RepositoryStatus {
+        repository.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Unique on the broker, and short enough for all (MQTT 3.1.1, section 3.1.3.1, promises 23 characters).
+fn default_client_id(peer: &str, instance: u64) -> String {
+    let tail = peer.get(peer.len().saturating_sub(8)..).unwrap_or_default();
+    format!("mg{tail}{:08x}", instance >> 32)
+}

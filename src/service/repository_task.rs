@@ -1,0 +1,289 @@
+//! The task that owns one repository's synchroniser and carries out what it decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rand_chacha::ChaCha20Rng;
+use tokio::sync::oneshot;
+
+use super::error::ServiceError;
+use super::inbox::{Batch, Entry, Inbox};
+use super::json;
+use super::mailbox::Mailbox;
+use super::router::Router;
+use crate::drivers::mqtt;
+use crate::drivers::storage::Storage;
+use crate::ids::{DocumentId, RepositoryName};
+use crate::limits::COMPACT_BYTES;
+use crate::sync::{
+    CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService,
+    Reply, RepositoryStatus, StoreOperation, SyncError,
+};
+use crate::time::Now;
+use crate::wire::Priority;
+
+/// A call of the application, or of the service itself.
+pub(crate) struct Call {
+    /// Makes the command; run by the task, so that the caller's thread does not read large canvases.
+    pub(crate) prepare: Box<dyn FnOnce() -> Result<Command, ServiceError> + Send>,
+    pub(crate) answer_to: AnswerTo,
+}
+
+/// Who gets the outcome of a call.
+pub(crate) enum AnswerTo {
+    /// The application, under the number that it chose.
+    Application(u64),
+    /// A part of the service.
+    Service(oneshot::Sender<Result<Reply, SyncError>>),
+}
+
+/// One repository's task.
+pub(crate) struct RepositoryTask {
+    pub(crate) name: RepositoryName,
+    /// Names the repository in publish ids; see [`Router::acknowledged`].
+    pub(crate) index: u16,
+    pub(crate) synchronizer: CanvasP2PSynchronizer,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) status: Arc<Mutex<RepositoryStatus>>,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) started: Instant,
+}
+
+impl RepositoryTask {
+    /// Runs until the inbox is closed.
+    pub(crate) async fn run(mut self) {
+        let mut calls = Calls::default();
+        let mut wake_at_ms = None;
+        loop {
+            // An application that does not keep up holds its repository back, and nothing else.
+            self.mailbox.room().await;
+            let batch = self.inbox.take();
+            if batch.entries.is_empty() && !batch.messages_lost {
+                if batch.closed {
+                    break;
+                }
+                wait(&self.inbox, self.started, wake_at_ms).await;
+            }
+            let mut turn = Turn { items: Vec::new(), wake_at_ms };
+            self.work(batch, &mut calls, &mut turn);
+            wake_at_ms = turn.wake_at_ms;
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
+            self.mailbox.push(turn.items);
+        }
+        calls.close(&self.mailbox);
+    }
+
+    fn work(&mut self, batch: Batch, calls: &mut Calls, turn: &mut Turn) {
+        let mut messages: Vec<Message> = Vec::new();
+        if batch.messages_lost {
+            self.step(Input::MessagesLost, calls, turn);
+        }
+        for entry in batch.entries {
+            if let Entry::Message(message) = entry {
+                messages.push(message);
+                continue;
+            }
+            if !messages.is_empty() {
+                self.step(Input::Messages(std::mem::take(&mut messages)), calls, turn);
+            }
+            match entry {
+                Entry::Input(input) => self.step(input, calls, turn),
+                Entry::Call(call) => self.call(call, calls, turn),
+                Entry::Message(_) => {}
+            }
+        }
+        if !messages.is_empty() {
+            self.step(Input::Messages(messages), calls, turn);
+        }
+        if turn.wake_at_ms.is_some_and(|at_ms| self.now().reached(at_ms)) {
+            self.step(Input::Timer, calls, turn);
+        }
+    }
+
+    fn call(&mut self, call: Call, calls: &mut Calls, turn: &mut Turn) {
+        match (call.prepare)() {
+            Ok(command) => {
+                let call = calls.add(call.answer_to);
+                self.step(Input::Command { call, command }, calls, turn);
+            }
+            Err(error) => match call.answer_to {
+                AnswerTo::Application(call) => turn.items.push(json::outcome(call, Err(error))),
+                // The service prepares its own commands without anything that could fail.
+                AnswerTo::Service(_) => {}
+            },
+        }
+    }
+
+    fn step(&mut self, input: Input, calls: &mut Calls, turn: &mut Turn) {
+        let now = self.now();
+        let mut output = self.synchronizer.handle(now, &mut self.rng, input);
+        while let Some((token, operations)) = output.store.take() {
+            self.carry_out(output, calls, turn);
+            self.keep(operations);
+            output = self.synchronizer.handle(now, &mut self.rng, Input::Stored(token));
+        }
+        turn.wake_at_ms = output.wake_at_ms;
+        let wanted = std::mem::take(&mut output.load);
+        self.carry_out(output, calls, turn);
+        for document in wanted {
+            let input = self.load(document);
+            self.step(input, calls, turn);
+        }
+    }
+
+    fn load(&self, document: DocumentId) -> Input {
+        let stored = self.storage.load(&document).unwrap_or_else(|error| {
+            tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not loaded");
+            None
+        });
+        let stored = stored.unwrap_or_default();
+        Input::Loaded {
+            document,
+            snapshot: stored.snapshot,
+            changes: stored.changes,
+            acknowledged: stored.acknowledged,
+        }
+    }
+
+    fn carry_out(&mut self, output: Output, calls: &mut Calls, turn: &mut Turn) {
+        if !output.subscribe.is_empty() {
+            self.router.subscribe(self.index, output.subscribe);
+        }
+        if !output.unsubscribe.is_empty() {
+            self.router.unsubscribe(self.index, output.unsubscribe);
+        }
+        for publish in output.publish {
+            self.publish(publish);
+        }
+        for notice in output.notices {
+            match notice {
+                Notice::Outcome { call, result } => calls.answer(call, result, &self.name, turn),
+                Notice::Event(Event::Ready) => self.router.ready(self.index),
+                Notice::Event(event) => turn.items.extend(json::repository_event(&self.name, &event)),
+            }
+        }
+    }
+
+    fn publish(&self, publish: Publish) {
+        let token = publish.token;
+        let result = self.router.publish(mqtt::Publish {
+            id: token.map(|token| Router::publish_id(self.index, token)),
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: quality(publish.quality),
+            retain: publish.retain,
+            priority: match publish.priority {
+                Priority::Critical => mqtt::Priority::Critical,
+                Priority::High => mqtt::Priority::High,
+                Priority::Medium => mqtt::Priority::Medium,
+                Priority::Low => mqtt::Priority::Low,
+            },
+        });
+        if let Err(error) = result {
+            tracing::debug!(target: "mqtt:net", repository = %self.name, %error, "publish not taken");
+            if let Some(token) = token {
+                self.inbox.push_input(Input::PublishRefused(token));
+            }
+        }
+    }
+
+    fn keep(&mut self, operations: Vec<StoreOperation>) {
+        let touched: Vec<_> = operations
+            .iter()
+            .filter_map(|operation| match operation {
+                StoreOperation::Append { document, .. } => Some(document.clone()),
+                _ => None,
+            })
+            .collect();
+        if let Err(error) = self.storage.apply(operations) {
+            // Memory cannot fail; a storage that can will hold the outcomes back instead.
+            tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not stored");
+        }
+        for document in touched {
+            if self.storage.uncompacted_bytes(&document) > COMPACT_BYTES
+                && let Some(snapshot) = self.synchronizer.save_document(&document)
+                && let Err(error) = self.storage.compact(&document, snapshot)
+            {
+                tracing::warn!(target: "mqtt:storage", repository = %self.name, %error, "not compacted");
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now { elapsed_ms: millis(self.started.elapsed()), unix_ms: millis(unix) }
+    }
+}
+
+async fn wait(inbox: &Inbox, started: Instant, wake_at_ms: Option<u64>) {
+    match wake_at_ms {
+        Some(at_ms) => {
+            let at = started + Duration::from_millis(at_ms);
+            // Whether it was filled or the time has come, the task looks at both.
+            let _ = tokio::time::timeout_at(at.into(), inbox.filled()).await;
+        }
+        None => inbox.filled().await,
+    }
+}
+
+/// What one turn of the task has brought so far.
+struct Turn {
+    items: Vec<String>,
+    wake_at_ms: Option<u64>,
+}
+
+/// Calls under way. The number that the synchroniser sees is the task's own, since applications and the service both
+/// choose theirs.
+#[derive(Default)]
+struct Calls {
+    waiting: HashMap<u64, AnswerTo>,
+    last: u64,
+}
+
+impl Calls {
+    fn add(&mut self, answer_to: AnswerTo) -> u64 {
+        self.last += 1;
+        self.waiting.insert(self.last, answer_to);
+        self.last
+    }
+
+    fn answer(&mut self, call: u64, result: Result<Reply, SyncError>, repository: &RepositoryName, turn: &mut Turn) {
+        match self.waiting.remove(&call) {
+            Some(AnswerTo::Application(number)) => {
+                let value = result.map(|reply| json::reply(repository, &reply)).map_err(ServiceError::from);
+                turn.items.push(json::outcome(number, value));
+            }
+            // Whoever no longer waits does not want to know.
+            Some(AnswerTo::Service(sender)) => drop(sender.send(result)),
+            None => {}
+        }
+    }
+
+    fn close(self, mailbox: &Mailbox) {
+        let mut open: Vec<u64> = self
+            .waiting
+            .into_values()
+            .filter_map(|answer_to| match answer_to {
+                AnswerTo::Application(call) => Some(call),
+                AnswerTo::Service(_) => None,
+            })
+            .collect();
+        open.sort_unstable();
+        mailbox.push(open.into_iter().map(|call| json::outcome(call, Err(ServiceError::Closed))).collect());
+    }
+}
+
+pub(crate) fn quality(quality: QualityOfService) -> mqtt::Qos {
+    match quality {
+        QualityOfService::AtMostOnce => mqtt::Qos::AtMostOnce,
+        QualityOfService::AtLeastOnce => mqtt::Qos::AtLeastOnce,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

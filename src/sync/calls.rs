@@ -1,0 +1,279 @@
+//! Calls of the application that wait for something.
+
+use std::collections::BTreeSet;
+
+use super::error::SyncError;
+use super::integrate::Source;
+use super::io::{CanvasEventKind, Event, Notice, Origin, Reply, SyncReport};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
+use crate::canvas::{CanvasChanges, IndexEntry};
+use crate::ids::{CanvasId, DocumentId};
+use crate::limits::MAX_WAITING_CALLS;
+
+/// What a call waits for.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// Rounds of catching up.
+    Sync(SyncCall),
+    /// A canvas that the index does not list yet, to be followed live; the timer is its patience.
+    Canvas(CanvasId),
+    /// Peers to answer; the timer ends it.
+    Peers,
+    /// Another repository's index, in which a canvas is to be listed; the timer is its patience.
+    ShareOut {
+        entry: IndexEntry,
+        index: DocumentId,
+    },
+    /// The broker to acknowledge everything.
+    Leave,
+}
+
+/// A call that catches up with one or more documents.
+#[derive(Debug)]
+pub(super) struct SyncCall {
+    canvas: Option<CanvasId>,
+    /// Whether to answer with a report, or merely with "done".
+    wants_report: bool,
+    remaining: BTreeSet<DocumentId>,
+    documents: usize,
+    answered: bool,
+    changes_received: u64,
+    started_ms: u64,
+}
+
+impl CanvasP2PSynchronizer {
+    pub(super) fn resolve(step: &mut Step, call: u64, result: Result<Reply, SyncError>) {
+        step.out.notices.push(Notice::Outcome { call, result });
+    }
+
+    /// Keeps a call until something happens; at the bound it is refused.
+    pub(super) fn wait(&mut self, step: &mut Step, call: u64, waiting: Waiting) -> bool {
+        if self.calls.len() >= MAX_WAITING_CALLS {
+            let error = SyncError::Busy { what: "calls", max: MAX_WAITING_CALLS };
+            Self::resolve(step, call, Err(error));
+            return false;
+        }
+        self.calls.insert(call, waiting);
+        true
+    }
+
+    /// Catches up with a canvas, or with the index and then with all canvases.
+    pub(super) fn start_sync(
+        &mut self,
+        step: &mut Step,
+        call: u64,
+        canvas: Option<CanvasId>,
+        id: DocumentId,
+        wants_report: bool,
+    ) {
+        let sync = SyncCall {
+            canvas,
+            wants_report,
+            remaining: BTreeSet::from([id.clone()]),
+            documents: 1,
+            answered: true,
+            changes_received: 0,
+            started_ms: step.now.elapsed_ms,
+        };
+        if !self.wait(step, call, Waiting::Sync(sync)) {
+            return;
+        }
+        if self.link.is_up() {
+            self.flush(step, &id);
+            self.ask(step, &id);
+        } else {
+            self.round_finished(step, &id, false);
+        }
+    }
+
+    /// A document's round of catching up came to an end.
+    pub(super) fn round_finished(&mut self, step: &mut Step, id: &DocumentId, answered: bool) {
+        let Some(document) = self.documents.get_mut(id) else {
+            return self.settle_sync_calls(step, id, answered, 0);
+        };
+        let received = std::mem::take(&mut document.received_in_round);
+        if answered {
+            self.statistics.last_sync_unix_ms = Some(step.now.unix_ms);
+        }
+        if self.link.is_up() {
+            self.report_empty(step, id);
+        }
+        if answered && received > 0 && self.canvas_of(id).is_some() {
+            step.event(Event::SyncCompleted(SyncReport {
+                canvas: self.canvas_of(id),
+                documents: 1,
+                answered,
+                changes_received: received,
+                duration_ms: 0,
+            }));
+        }
+        self.settle_sync_calls(step, id, answered, received);
+        self.share_into(step, id);
+    }
+
+    /// A canvas that has nothing in it is not announced by its content.
+    fn report_empty(&mut self, step: &mut Step, id: &DocumentId) {
+        let unreported = self.documents.get(id).is_some_and(|document| !document.reported);
+        if unreported && let Some(entry) = self.canvas_of(id).and_then(|canvas| self.entry(&canvas)) {
+            let author = entry.created_by.clone();
+            let source = Source { peer: self.peer, sent_unix_ms: step.now.unix_ms };
+            self.report_edit(step, id, author, source, Origin::Remote, CanvasChanges::default());
+        }
+    }
+
+    fn settle_sync_calls(&mut self, step: &mut Step, id: &DocumentId, answered: bool, received: u64) {
+        let concerned: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, waiting)| matches!(waiting, Waiting::Sync(sync) if sync.remaining.contains(id)))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in concerned {
+            let Some(Waiting::Sync(mut sync)) = self.calls.remove(&call) else { continue };
+            sync.remaining.remove(id);
+            sync.answered &= answered;
+            sync.changes_received += received;
+            let expands = *id == self.index_id() && sync.canvas.is_none();
+            if expands {
+                sync.remaining = self.canvas_documents();
+                sync.documents += sync.remaining.len();
+            }
+            if sync.remaining.is_empty() {
+                Self::sync_finished(step, call, &sync);
+                continue;
+            }
+            let next: Vec<DocumentId> = if expands { sync.remaining.iter().cloned().collect() } else { Vec::new() };
+            self.calls.insert(call, Waiting::Sync(sync));
+            for id in next {
+                if self.link.is_up() {
+                    self.flush(step, &id);
+                    self.ask(step, &id);
+                } else {
+                    self.settle_sync_calls(step, &id, false, 0);
+                }
+            }
+        }
+    }
+
+    fn canvas_documents(&self) -> BTreeSet<DocumentId> {
+        self.documents.keys().filter(|id| self.canvas_of(id).is_some()).cloned().collect()
+    }
+
+    fn sync_finished(step: &mut Step, call: u64, sync: &SyncCall) {
+        if !sync.wants_report {
+            return Self::resolve(step, call, Ok(Reply::Done));
+        }
+        let report = SyncReport {
+            canvas: sync.canvas.clone(),
+            documents: sync.documents,
+            answered: sync.answered,
+            changes_received: sync.changes_received,
+            duration_ms: step.now.elapsed_ms.saturating_sub(sync.started_ms),
+        };
+        step.event(Event::SyncCompleted(report.clone()));
+        Self::resolve(step, call, Ok(Reply::Synced(report)));
+    }
+
+    /// A canvas appeared for which calls were waiting.
+    pub(super) fn serve_canvas_waits(&mut self, step: &mut Step, canvas: &CanvasId) {
+        let waiting: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, waiting)| matches!(waiting, Waiting::Canvas(awaited) if awaited == canvas))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in waiting {
+            self.calls.remove(&call);
+            self.timers.clear(&Timer::Call(call));
+            self.follow(step, call, canvas);
+        }
+    }
+
+    /// The foreign index is as far caught up as can be had now: list the canvases that wait for it.
+    fn share_into(&mut self, step: &mut Step, index_id: &DocumentId) {
+        let waiting: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, waiting)| matches!(waiting, Waiting::ShareOut { index, .. } if index == index_id))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in waiting {
+            if self.link.is_up() {
+                self.on_call_due(step, call);
+            }
+        }
+    }
+
+    /// A call has waited long enough, or has what it waited for.
+    pub(super) fn on_call_due(&mut self, step: &mut Step, call: u64) {
+        self.timers.clear(&Timer::Call(call));
+        match self.calls.remove(&call) {
+            Some(Waiting::Peers) => {
+                let peers = self.peers.confirmed().cloned().collect();
+                Self::resolve(step, call, Ok(Reply::Peers(peers)));
+            }
+            Some(Waiting::Canvas(canvas)) => {
+                let result = self.require(&canvas).map(|_| Reply::Done);
+                Self::resolve(step, call, result);
+            }
+            Some(Waiting::ShareOut { entry, index }) => self.share_now(step, call, &entry, &index),
+            Some(waiting @ (Waiting::Sync(_) | Waiting::Leave)) => {
+                self.calls.insert(call, waiting);
+            }
+            None => {}
+        }
+    }
+
+    fn share_now(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, index_id: &DocumentId) {
+        let listed = match self.documents.get(index_id).map(|document| &document.content) {
+            Some(super::document::Content::Index(index)) => index.entry(&entry.canvas).cloned(),
+            _ => None,
+        };
+        let result = match listed {
+            Some(other) if other.origin != entry.origin => Err(SyncError::CanvasExists {
+                repository: index_id.repository().clone(),
+                canvas: entry.canvas.clone(),
+            }),
+            Some(_) => Ok(Reply::Done),
+            None => {
+                let author = entry.created_by.clone().unwrap_or_default();
+                self.put_entry_into(step, index_id, entry, &author);
+                Ok(Reply::Done)
+            }
+        };
+        if result.is_ok() {
+            self.report_shared_out(step, entry, index_id);
+        }
+        Self::resolve(step, call, result);
+    }
+
+    fn report_shared_out(&self, step: &mut Step, entry: &IndexEntry, index_id: &DocumentId) {
+        let id = super::repository::document_id(entry);
+        let before = step.out.notices.len();
+        let source = self.here(step);
+        let author = entry.created_by.clone();
+        self.report(step, &id, CanvasEventKind::Shared, author, source, Origin::Local, CanvasChanges::default());
+        if let Some(Notice::Event(Event::Canvas(event))) = step.out.notices.get_mut(before) {
+            event.shared_with = Some(index_id.repository().clone());
+        }
+    }
+
+    /// Whether a call that waits for the outbox can return now.
+    pub(super) fn check_left(&mut self, step: &mut Step) {
+        if self.documents.values().any(|document| document.live && document.outbox.waits()) {
+            return;
+        }
+        let leaving: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, waiting)| matches!(waiting, Waiting::Leave))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in leaving {
+            self.calls.remove(&call);
+            self.say_goodbye(step);
+            Self::resolve(step, call, Ok(Reply::Done));
+        }
+    }
+}

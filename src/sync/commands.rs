@@ -1,0 +1,300 @@
+//! What applications ask for.
+
+use super::calls::Waiting;
+use super::document::{Content, Document};
+use super::error::SyncError;
+use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
+use super::status::RepositoryStatus;
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
+use super::timers::Timer;
+use crate::canvas::{Base, Canvas, CanvasChanges, CanvasDocument, CanvasError, IndexEntry, LocalEdit, Version};
+use crate::ids::{CanvasId, DocumentId, RepositoryName};
+use crate::limits::{CANVAS_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
+use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
+
+impl CanvasP2PSynchronizer {
+    pub(super) fn on_command(&mut self, step: &mut Step, call: u64, command: Command) {
+        let result = match command {
+            Command::Create { canvas, content, author } => self.create(step, &canvas, &content, &author),
+            Command::Update { canvas, content, base, remembered, author } => {
+                let base = match (base, remembered) {
+                    (Some(version), _) => Base::Explicit(version),
+                    (None, Some(version)) => Base::Remembered(version),
+                    (None, None) => Base::Last,
+                };
+                self.edit(step, &canvas, &author, |document| document.update(&content, &base, &author))
+            }
+            Command::Patch { canvas, patch, author } => {
+                self.edit(step, &canvas, &author, |document| document.patch(&patch, &author))
+            }
+            Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
+            Command::List => Ok(Reply::Canvases(self.list())),
+            Command::Delete { canvas, author } => self.delete(step, &canvas, &author),
+            Command::Describe { canvas } => {
+                self.require(&canvas).and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed))
+            }
+            Command::Adopt { entry, author } => self.adopt(step, &entry, &author),
+            Command::Announce { canvas } => self.announce(step, &canvas),
+            Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),
+            Command::Broadcast { message } => self.broadcast(step, message),
+            Command::ShareOut { canvas, target } => return self.share_out(step, call, &canvas, &target),
+            Command::Sync { canvas } => return self.sync(step, call, canvas),
+            Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
+            Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
+            Command::Leave => return self.leave(step, call),
+        };
+        Self::resolve(step, call, result);
+    }
+
+    // ---- edits ----------------------------------------------------------------------------------------------------
+
+    fn create(
+        &mut self,
+        step: &mut Step,
+        canvas: &CanvasId,
+        content: &Canvas,
+        author: &str,
+    ) -> Result<Reply, SyncError> {
+        if self.entry(canvas).is_some() {
+            let repository = self.config.repository.clone();
+            return Err(SyncError::CanvasExists { repository, canvas: canvas.clone() });
+        }
+        let entry = IndexEntry {
+            canvas: canvas.clone(),
+            generation: self.next_generation(canvas),
+            origin: self.config.repository.clone(),
+            created_by: Some(author.to_owned()),
+        };
+        let id = super::repository::document_id(&entry);
+        let mut document = Document::new(id.clone(), self.config.live);
+        let edit = document.edit_canvas(step.rng).ok_or(SyncError::Closed)?.create(content, author)?;
+        self.documents.insert(id.clone(), document);
+        // The index goes first, so that others know what the changes that follow belong to.
+        self.put_entry(step, &entry, author);
+        let version = edit.version.clone();
+        self.after_edit(step, &id, author, edit);
+        self.serve_canvas_waits(step, canvas);
+        Ok(Reply::Version(version))
+    }
+
+    fn edit(
+        &mut self,
+        step: &mut Step,
+        canvas: &CanvasId,
+        author: &str,
+        change: impl FnOnce(&mut CanvasDocument) -> Result<LocalEdit, CanvasError>,
+    ) -> Result<Reply, SyncError> {
+        let id = self.require(canvas)?;
+        let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(step.rng));
+        let edit = change(document.ok_or(SyncError::Closed)?)?;
+        let version = edit.version.clone();
+        self.after_edit(step, &id, author, edit);
+        Ok(Reply::Version(version))
+    }
+
+    fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: &str, edit: LocalEdit) {
+        self.keep_and_send(step, id, &edit.changes, edit.content);
+        let source = self.here(step);
+        self.report_edit(step, id, Some(author.to_owned()), source, Origin::Local, edit.diff);
+        self.report_conflicts(step, id, edit.conflicts);
+    }
+
+    fn delete(&mut self, step: &mut Step, canvas: &CanvasId, author: &str) -> Result<Reply, SyncError> {
+        self.require(canvas)?;
+        let index_id = self.index_id();
+        let Some(index) = self.documents.get_mut(&index_id).and_then(|document| document.edit_index(step.rng)) else {
+            return Err(SyncError::Closed);
+        };
+        let entry = index.entry(canvas).cloned();
+        let edit = index.delete(canvas, author)?;
+        self.keep_and_send(step, &index_id, &edit.changes, true);
+        if let Some(entry) = entry {
+            let source = self.here(step);
+            self.close(step, &entry, Some(author.to_owned()), source, Origin::Local);
+        }
+        Ok(Reply::Done)
+    }
+
+    // ---- reading --------------------------------------------------------------------------------------------------
+
+    fn get(&mut self, canvas: &CanvasId, at: Option<&Version>) -> Result<Reply, SyncError> {
+        let id = self.require(canvas)?;
+        let Some(Content::Canvas(document)) = self.documents.get_mut(&id).map(|document| &mut document.content) else {
+            return Err(SyncError::Closed);
+        };
+        if let Some(version) = at {
+            let json = document.canvas_at(version)?.to_json();
+            return Ok(Reply::Canvas { version: version.clone(), json });
+        }
+        document.note_returned();
+        Ok(Reply::Canvas { version: document.version(), json: document.canvas_json() })
+    }
+
+    fn list(&self) -> Vec<CanvasInfo> {
+        let entries = self.index().map(|index| index.entries().values().cloned().collect()).unwrap_or_default();
+        let info = |entry: IndexEntry| {
+            let document = self.documents.get(&super::repository::document_id(&entry))?;
+            let canvas = document.canvas()?;
+            let (nodes, edges) = canvas.counts();
+            Some(CanvasInfo { entry, nodes, edges, version: canvas.version(), live: document.live })
+        };
+        Vec::into_iter(entries).filter_map(info).collect()
+    }
+
+    /// The repository at a glance.
+    #[must_use]
+    pub fn status(&self) -> RepositoryStatus {
+        let documents = self.documents.values();
+        RepositoryStatus {
+            canvases: self.index().map_or(0, |index| index.entries().len()),
+            live: documents.clone().filter(|document| document.live && document.canvas().is_some()).count(),
+            peers: self.peers.confirmed().count(),
+            pending_edits: documents.clone().map(|document| document.outbox.len()).sum(),
+            buffered_changes: documents.clone().map(|document| document.causal.len()).sum(),
+            catching_up: self.asking.len() + self.ask_queue.len(),
+            statistics: self.statistics.clone(),
+        }
+    }
+
+    // ---- sharing --------------------------------------------------------------------------------------------------
+
+    fn adopt(&mut self, step: &mut Step, entry: &IndexEntry, author: &str) -> Result<Reply, SyncError> {
+        match self.entry(&entry.canvas) {
+            Some(listed) if listed.origin == entry.origin => return Ok(Reply::Done),
+            Some(_) => {
+                let repository = self.config.repository.clone();
+                return Err(SyncError::CanvasExists { repository, canvas: entry.canvas.clone() });
+            }
+            None => {}
+        }
+        self.put_entry(step, entry, author);
+        let id = super::repository::document_id(entry);
+        self.open(step, &id);
+        let source = self.here(step);
+        let changes = CanvasChanges::default();
+        self.report(step, &id, CanvasEventKind::Shared, Some(author.to_owned()), source, Origin::Local, changes);
+        self.serve_canvas_waits(step, &entry.canvas);
+        Ok(Reply::Done)
+    }
+
+    fn share_out(&mut self, step: &mut Step, call: u64, canvas: &CanvasId, target: &RepositoryName) {
+        let Some(entry) = self.entry(canvas).cloned() else {
+            let error = self.require(canvas).map(|_| Reply::Done);
+            return Self::resolve(step, call, error);
+        };
+        let index = self.open_foreign_index(step, target);
+        if self.wait(step, call, Waiting::ShareOut { entry, index: index.clone() }) {
+            self.timers.set(Timer::Call(call), step.now.after(SHARE_WAIT_MS));
+            self.ask(step, &index);
+        }
+    }
+
+    fn announce(&mut self, step: &mut Step, canvas: &CanvasId) -> Result<Reply, SyncError> {
+        let id = self.require(canvas)?;
+        self.flush(step, &id);
+        self.announcing.extend([self.index_id(), id]);
+        Ok(Reply::Done)
+    }
+
+    // ---- the network ----------------------------------------------------------------------------------------------
+
+    fn sync(&mut self, step: &mut Step, call: u64, canvas: Option<CanvasId>) {
+        let id = match &canvas {
+            Some(canvas) => self.require(canvas),
+            None => Ok(self.index_id()),
+        };
+        match id {
+            Ok(id) => self.start_sync(step, call, canvas, id, true),
+            Err(error) => Self::resolve(step, call, Err(error)),
+        }
+    }
+
+    fn set_live(&mut self, step: &mut Step, call: u64, canvas: &CanvasId, live: bool) {
+        if live && !self.config.live {
+            let error = SyncError::FeatureDisabled { feature: "realTimeCollaboration" };
+            return Self::resolve(step, call, Err(error));
+        }
+        if live {
+            if self.entry(canvas).is_some() {
+                self.follow(step, call, canvas);
+            } else if self.wait(step, call, Waiting::Canvas(canvas.clone())) {
+                self.timers.set(Timer::Call(call), step.now.after(CANVAS_WAIT_MS));
+            }
+            return;
+        }
+        let result = self.require(canvas).map(|id| {
+            if let Some(document) = self.documents.get_mut(&id) {
+                document.live = false;
+            }
+            Reply::Done
+        });
+        Self::resolve(step, call, result);
+    }
+
+    /// Follows a canvas live; the call returns when it has caught up, as far as anyone is there.
+    pub(super) fn follow(&mut self, step: &mut Step, call: u64, canvas: &CanvasId) {
+        match self.require(canvas) {
+            Ok(id) => {
+                if let Some(document) = self.documents.get_mut(&id) {
+                    document.live = true;
+                }
+                self.start_sync(step, call, Some(canvas.clone()), id, false);
+            }
+            Err(error) => Self::resolve(step, call, Err(error)),
+        }
+    }
+
+    fn set_cursor(
+        &mut self,
+        step: &mut Step,
+        canvas: &CanvasId,
+        presence: Option<String>,
+        author: Option<String>,
+    ) -> Result<Reply, SyncError> {
+        let id = self.require(canvas)?;
+        check_size("the presence", presence.as_deref().unwrap_or_default())?;
+        if !self.config.live {
+            return Err(SyncError::FeatureDisabled { feature: "realTimeCollaboration" });
+        }
+        let delivery = Delivery { quality: super::io::QualityOfService::AtMostOnce, ..Delivery::once(Priority::Low) };
+        self.publish(step, &Topic::Cursor(id), &Body::Cursor(Cursor { presence, author }), delivery);
+        Ok(Reply::Done)
+    }
+
+    fn broadcast(&mut self, step: &mut Step, message: String) -> Result<Reply, SyncError> {
+        check_size("the message", &message)?;
+        if !self.link.is_up() {
+            return Err(SyncError::Offline);
+        }
+        let topic = Topic::Messages(self.config.repository.clone());
+        self.publish(step, &topic, &Body::Application(message), Delivery::once(Priority::Medium));
+        Ok(Reply::Done)
+    }
+
+    fn discover(&mut self, step: &mut Step, call: u64, timeout_ms: u64) {
+        if !self.config.discovery {
+            return Self::resolve(step, call, Err(SyncError::FeatureDisabled { feature: "discovery" }));
+        }
+        self.say_presence(step, PresenceStatus::Birth);
+        if self.wait(step, call, Waiting::Peers) {
+            self.timers.set(Timer::Call(call), step.now.after(timeout_ms));
+        }
+    }
+
+    /// Without a connection there is nobody to wait for.
+    fn leave(&mut self, step: &mut Step, call: u64) {
+        if !self.link.is_up() {
+            return Self::resolve(step, call, Ok(Reply::Done));
+        }
+        if self.wait(step, call, Waiting::Leave) {
+            self.check_left(step);
+        }
+    }
+}
+
+fn check_size(what: &'static str, text: &str) -> Result<(), SyncError> {
+    if text.len() > MAX_APPLICATION_MESSAGE_BYTES {
+        return Err(SyncError::TooLarge { what, bytes: text.len(), max_bytes: MAX_APPLICATION_MESSAGE_BYTES });
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What can go wrong in a repository, with the stable code that applications see.
+
+use thiserror::Error;
+
+use crate::canvas::CanvasError;
+use crate::ids::{CanvasId, RepositoryName};
+
+/// Why a call failed, or what an `error` event reports.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SyncError {
+    /// No such canvas.
+    #[error("repository '{repository}' has no canvas '{canvas}'; create it, or wait until it has been synchronised")]
+    CanvasNotFound {
+        /// The repository asked.
+        repository: RepositoryName,
+        /// The id asked for.
+        canvas: CanvasId,
+    },
+    /// The id is taken.
+    #[error("repository '{repository}' already has a canvas '{canvas}'; update it, or choose another id")]
+    CanvasExists {
+        /// The repository asked.
+        repository: RepositoryName,
+        /// The id that is taken.
+        canvas: CanvasId,
+    },
+    /// The canvas or patch was refused, and nothing was changed.
+    #[error(transparent)]
+    Canvas(#[from] CanvasError),
+    /// A message of the application is larger than allowed.
+    #[error("{what} has {bytes} bytes; at most {max_bytes} are allowed")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The cap.
+        max_bytes: usize,
+    },
+    /// A feature that the configuration turned off.
+    #[error("this needs features.{feature}, which the configuration turned off")]
+    FeatureDisabled {
+        /// Its name in the configuration.
+        feature: &'static str,
+    },
+    /// The broker refused a subscription, or acknowledges a topic without delivering it.
+    #[error("the broker does not let us use '{topic}' ({reason}); check its access rules for this user")]
+    BrokerRejected {
+        /// The topic or filter.
+        topic: String,
+        /// What was seen.
+        reason: &'static str,
+    },
+    /// Something that makes sense only on a connection.
+    #[error("there is no connection to the broker at the moment; try again after 'connected'")]
+    Offline,
+    /// The repository has left the network.
+    #[error("the service has been disconnected; create a new one")]
+    Closed,
+    /// A bounded list of ours is full.
+    #[error("too many {what} wait already (at most {max}); try again when some have finished")]
+    Busy {
+        /// What waits.
+        what: &'static str,
+        /// The cap.
+        max: usize,
+    },
+}
+
+impl SyncError {
+    /// The stable code under which applications know this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::CanvasNotFound { .. } => "ERR_CANVAS_NOT_FOUND",
+            Self::CanvasExists { .. } => "ERR_CANVAS_EXISTS",
+            Self::Canvas(CanvasError::TooLarge { .. }) | Self::TooLarge { .. } => "ERR_PAYLOAD_TOO_LARGE",
+            Self::Canvas(_) => "ERR_CANVAS_INVALID",
+            Self::FeatureDisabled { .. } => "ERR_FEATURE_DISABLED",
+            Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
+            Self::Offline => "ERR_BROKER_UNREACHABLE",
+            Self::Closed => "ERR_CLOSED",
+            Self::Busy { .. } => "ERR_RATE_LIMITED",
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Changes going into documents, and what follows: storage, events, the outbox.
+
+use automerge::{Change, ChangeHash};
+
+use super::document::{Content, Document};
+use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken, StoreOperation};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
+use super::timers::Timer;
+use crate::canvas::{CanvasChanges, Conflict};
+use crate::ids::{CanvasId, DocumentId, Heads, PeerId};
+use crate::limits::PUBLISH_RETRY_MS;
+use crate::wire::{Body, Changes, Priority, Topic};
+
+/// Who brought changes, and when they were sent by that peer's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) peer: PeerId,
+    pub(super) sent_unix_ms: u64,
+}
+
+/// What taking in changes brought, for a canvas and an index alike.
+struct Taken {
+    count: usize,
+    rejected: Vec<(ChangeHash, String)>,
+    /// Own edits made in answer, to be published.
+    repair: Vec<Change>,
+    /// Automerge panicked, and the document could not be restored in memory.
+    damaged: bool,
+}
+
+impl CanvasP2PSynchronizer {
+    /// Takes changes of others into a document: what can be applied is, what lacks dependencies waits, and what is then
+    /// still lacking is asked for. Returns how many changes were new.
+    pub(super) fn integrate(&mut self, step: &mut Step, id: &DocumentId, changes: Vec<Change>, source: Source) -> usize {
+        let Some(document) = self.documents.get_mut(id) else { return 0 };
+        let (ready, dropped) = document.sort(changes);
+        let mut count = 0;
+        if !ready.is_empty() {
+            let raw = ready.iter().map(|change| change.raw_bytes().to_vec()).collect();
+            let taken = self.take_in(step, id, ready, source);
+            count = taken.count;
+            self.statistics.remote_changes += count as u64;
+            step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
+            self.after_taking(step, id, taken);
+        }
+        let Some(document) = self.documents.get_mut(id) else { return count };
+        document.settle();
+        let missing: Vec<ChangeHash> = document.causal.missing().chain(&dropped).copied().collect();
+        let lacking = document.unknown(&missing);
+        self.notice(step, id, lacking);
+        count
+    }
+
+    fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {
+        let Some(document) = self.documents.get_mut(id) else {
+            return Taken { count: 0, rejected: Vec::new(), repair: Vec::new(), damaged: false };
+        };
+        match &mut document.content {
+            Content::Canvas(canvas) => {
+                let applied = canvas.apply(ready);
+                let taken = Taken {
+                    count: applied.hashes.len(),
+                    rejected: applied.rejected,
+                    repair: applied.repair,
+                    damaged: applied.damaged,
+                };
+                self.report_edit(step, id, applied.author, source, Origin::Remote, applied.diff);
+                self.report_conflicts(step, id, applied.conflicts);
+                taken
+            }
+            Content::Index(index) => {
+                let applied = index.apply(ready);
+                let taken = Taken {
+                    count: applied.hashes.len(),
+                    rejected: applied.rejected,
+                    repair: Vec::new(),
+                    damaged: applied.damaged,
+                };
+                if *id == self.index_id() {
+                    self.on_index_changed(step, applied.appeared, applied.disappeared, applied.author, source);
+                }
+                taken
+            }
+        }
+    }
+
+    fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if taken.damaged {
+            // It comes back from storage, without what damaged it, and with a fresh actor.
+            document.start_over();
+            step.out.load.push(id.clone());
+        }
+        for (hash, reason) in taken.rejected {
+            document.quarantine(hash);
+            step.event(Event::Quarantined { document: id.clone(), hash, reason });
+        }
+        if taken.repair.is_empty() {
+            self.schedule_announcement(step, id);
+        } else {
+            self.keep_and_send(step, id, &taken.repair, true);
+        }
+    }
+
+    /// Own changes are in the document: store them, and publish them as soon as may be.
+    pub(super) fn keep_and_send(&mut self, step: &mut Step, id: &DocumentId, changes: &[Change], content: bool) {
+        if changes.is_empty() {
+            return;
+        }
+        let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
+        step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
+        self.statistics.local_edits += 1;
+        if let Some(document) = self.documents.get_mut(id) {
+            document.outbox.push(changes, content);
+        }
+        self.flush(step, id);
+        self.schedule_announcement(step, id);
+    }
+
+    // ---- the outbox -----------------------------------------------------------------------------------------------
+
+    /// Publishes what waits, unless a publish of this document is in flight.
+    pub(super) fn flush(&mut self, step: &mut Step, id: &DocumentId) {
+        if !self.link.is_up() {
+            return;
+        }
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if !document.live {
+            return;
+        }
+        let replica = document.content.replica();
+        let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
+        let changes = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();
+        let body = Body::Changes(Changes { changes, vouchers: Vec::new() });
+        let delivery = Delivery { tracked: true, ..Delivery::once(Priority::High) };
+        let tokens = self.publish(step, &Topic::Changes(id.clone()), &body, delivery);
+        for token in &tokens {
+            self.in_flight.insert(*token, id.clone());
+        }
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if tokens.is_empty() {
+            document.outbox.reset();
+        } else {
+            document.outbox.sent(tokens);
+        }
+    }
+
+    pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
+        let Some(id) = self.in_flight.remove(&token) else { return };
+        let Some(document) = self.documents.get_mut(&id) else { return };
+        if let Some(hashes) = document.outbox.acknowledged(token) {
+            let heads = Heads::new(hashes.last().copied().into_iter().collect());
+            step.store.push(StoreOperation::Acknowledged { document: id.clone(), heads });
+            self.await_echo(step, &id);
+            self.flush(step, &id);
+            self.check_left(step);
+        }
+    }
+
+    /// The driver's queue is full: try again a little later.
+    pub(super) fn on_publish_refused(&mut self, step: &mut Step, token: PublishToken) {
+        let Some(id) = self.in_flight.remove(&token) else { return };
+        self.in_flight.retain(|_, document| *document != id);
+        if let Some(document) = self.documents.get_mut(&id) {
+            document.outbox.reset();
+            self.timers.set_no_later(Timer::Retry(id), step.now.after(PUBLISH_RETRY_MS));
+        }
+    }
+
+    // ---- telling the application ----------------------------------------------------------------------------------
+
+    /// Tells the application how a canvas changed; the first time, that it is there.
+    pub(super) fn report_edit(
+        &mut self,
+        step: &mut Step,
+        id: &DocumentId,
+        author: Option<String>,
+        source: Source,
+        origin: Origin,
+        changes: CanvasChanges,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        if document.reported && changes.is_empty() {
+            return;
+        }
+        let kind = if std::mem::replace(&mut document.reported, true) {
+            CanvasEventKind::Updated
+        } else {
+            CanvasEventKind::Created
+        };
+        self.report(step, id, kind, author, source, origin, changes);
+    }
+
+    /// Tells the application what happened to a canvas.
+    #[expect(clippy::too_many_arguments, reason = "an event has as many facts")]
+    pub(super) fn report(
+        &self,
+        step: &mut Step,
+        id: &DocumentId,
+        kind: CanvasEventKind,
+        author: Option<String>,
+        source: Source,
+        origin: Origin,
+        changes: CanvasChanges,
+    ) {
+        let (Some(canvas), DocumentId::Canvas { generation, repository, .. }) = (self.canvas_of(id), id) else { return };
+        let Some(version) = self.documents.get(id).and_then(Document::canvas).map(|canvas| canvas.version()) else {
+            return;
+        };
+        let foreign = (*repository != self.config.repository).then(|| repository.clone());
+        step.event(Event::Canvas(Box::new(CanvasEvent {
+            kind,
+            canvas,
+            generation: *generation,
+            author,
+            peer: source.peer,
+            origin,
+            timestamp_unix_ms: source.sent_unix_ms,
+            version,
+            changes,
+            shared_with: foreign.filter(|_| kind == CanvasEventKind::Shared),
+        })));
+    }
+
+    pub(super) fn report_conflicts(&self, step: &mut Step, id: &DocumentId, conflicts: Vec<Conflict>) {
+        if let Some(canvas) = self.canvas_of(id) {
+            for conflict in conflicts {
+                step.event(Event::Conflict { canvas: canvas.clone(), conflict });
+            }
+        }
+    }
+
+    /// The id under which this repository knows a document, if it is one of its canvases.
+    pub(super) fn canvas_of(&self, id: &DocumentId) -> Option<CanvasId> {
+        let DocumentId::Canvas { canvas, .. } = id else { return None };
+        (self.document_of(canvas).as_ref() == Some(id)).then(|| canvas.clone())
+    }
+}

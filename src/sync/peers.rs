@@ -1,0 +1,301 @@
+//! Who takes part in the repository.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::ids::{Nonce, PeerId, RepositoryName};
+use crate::time::Now;
+use crate::wire::{Presence, PresenceStatus, Will};
+
+/// The capability of peers that stay on; they answer before others do.
+pub const SERVER_CAPABILITY: &str = "server";
+
+/// How many heartbeats a peer may miss before it counts as gone.
+const EXPIRY_HEARTBEATS: u64 = 3;
+/// A peer heard within this many heartbeats takes part in elections.
+const ELECTION_HEARTBEATS: u64 = 2;
+/// The shortest and longest heartbeat that we believe of another, so that nobody stays for ever or flickers.
+const HEARTBEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
+
+/// A peer as applications see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its public key.
+    pub id: PeerId,
+    /// All repositories in which it takes part.
+    pub repositories: Vec<RepositoryName>,
+    /// What it says it can do.
+    pub capabilities: Vec<String>,
+    /// When it was last heard, in milliseconds since the Unix epoch by this machine's clock.
+    pub last_seen_unix_ms: u64,
+    /// Whether it was heard live, not only in what the broker had kept.
+    pub confirmed: bool,
+}
+
+/// What a message did to the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PeerChange {
+    /// Nothing that an application would want to know.
+    None,
+    /// The peer is there, and was not before.
+    Discovered(PeerInfo),
+    /// The peer is gone.
+    Left(PeerInfo),
+}
+
+/// The peers of one repository.
+///
+/// | known as | retained presence | live presence | offline, matching Will, expiry |
+/// | --- | --- | --- | --- |
+/// | unknown | unconfirmed | confirmed (discovered) | unknown |
+/// | unconfirmed | unconfirmed | confirmed (discovered) | unknown |
+/// | confirmed | confirmed | confirmed | unknown (left) |
+///
+/// What carries an older connection number of the same instance is ignored: a broker that takes a connection over
+/// publishes the old connection's Will after the peer is back.
+#[derive(Debug)]
+pub(crate) struct PeerTable {
+    peers: BTreeMap<PeerId, Peer>,
+    max_peers: usize,
+}
+
+#[derive(Debug)]
+struct Peer {
+    info: PeerInfo,
+    instance: u64,
+    connection: u64,
+    heard_ms: u64,
+    heartbeat_ms: u64,
+}
+
+impl PeerTable {
+    pub(crate) fn new(max_peers: usize) -> Self {
+        Self { peers: BTreeMap::new(), max_peers }
+    }
+
+    /// Peers that were heard live.
+    pub(crate) fn confirmed(&self) -> impl Iterator<Item = &PeerInfo> {
+        self.peers.values().map(|peer| &peer.info).filter(|info| info.confirmed)
+    }
+
+    /// Where `own` stands among those who could answer a request, 0 being the first: servers before others, then by
+    /// rendezvous hash of the request (Thaler and Ravishankar, 1998), so that the load spreads.
+    pub(crate) fn rank(&self, own: PeerId, own_is_server: bool, requester: PeerId, request: Nonce, now: Now) -> usize {
+        let own_score = score(own, own_is_server, request);
+        self.peers
+            .values()
+            .filter(|peer| peer.info.confirmed && peer.info.id != own && peer.info.id != requester)
+            .filter(|peer| now.elapsed_ms <= peer.heard_ms.saturating_add(ELECTION_HEARTBEATS * peer.heartbeat_ms))
+            .filter(|peer| {
+                let server = peer.info.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
+                score(peer.info.id, server, request) > own_score
+            })
+            .count()
+    }
+
+    /// Takes in a presence; `retained` when it is what the broker had kept.
+    pub(crate) fn presence(&mut self, id: PeerId, presence: &Presence, retained: bool, now: Now) -> PeerChange {
+        let known = self.peers.get(&id);
+        if let Some(peer) = known {
+            let stale = peer.instance == presence.instance && presence.connection < peer.connection;
+            let hearsay = retained && peer.info.confirmed;
+            if stale || hearsay {
+                return PeerChange::None;
+            }
+        }
+        if presence.status == PresenceStatus::Offline {
+            return self.remove(id);
+        }
+        let was_confirmed = known.is_some_and(|peer| peer.info.confirmed);
+        if known.is_none() && !self.make_room(retained) {
+            return PeerChange::None;
+        }
+        let info = PeerInfo {
+            id,
+            repositories: presence.repositories.clone(),
+            capabilities: presence.capabilities.clone(),
+            last_seen_unix_ms: now.unix_ms,
+            confirmed: was_confirmed || !retained,
+        };
+        let discovered = info.confirmed && !was_confirmed;
+        let peer = Peer {
+            info: info.clone(),
+            instance: presence.instance,
+            connection: presence.connection,
+            heard_ms: now.elapsed_ms,
+            heartbeat_ms: presence.heartbeat_ms.clamp(*HEARTBEAT_RANGE_MS.start(), *HEARTBEAT_RANGE_MS.end()),
+        };
+        self.peers.insert(id, peer);
+        if discovered { PeerChange::Discovered(info) } else { PeerChange::None }
+    }
+
+    /// Takes in a Last Will.
+    pub(crate) fn will(&mut self, id: PeerId, will: &Will) -> PeerChange {
+        match self.peers.get(&id) {
+            Some(peer) if (peer.instance, peer.connection) == (will.instance, will.connection) => self.remove(id),
+            _ => PeerChange::None,
+        }
+    }
+
+    /// Any verified message shows that its sender is there.
+    pub(crate) fn heard(&mut self, id: PeerId, now: Now) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.info.confirmed
+        {
+            peer.heard_ms = now.elapsed_ms;
+            peer.info.last_seen_unix_ms = now.unix_ms;
+        }
+    }
+
+    /// Removes those not heard for too long; returns those of them that were confirmed.
+    pub(crate) fn expire(&mut self, now: Now) -> Vec<PeerInfo> {
+        let overdue = |peer: &Peer| now.reached(peer.heard_ms.saturating_add(EXPIRY_HEARTBEATS * peer.heartbeat_ms));
+        let gone: Vec<PeerId> = self.peers.values().filter(|peer| overdue(peer)).map(|peer| peer.info.id).collect();
+        gone.into_iter()
+            .filter_map(|id| match self.remove(id) {
+                PeerChange::Left(info) => Some(info),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// We were offline and may have missed leave-takings: everybody has one expiry from now to be heard again.
+    pub(crate) fn reconnected(&mut self, now: Now) {
+        for peer in self.peers.values_mut() {
+            peer.heard_ms = now.elapsed_ms;
+        }
+    }
+
+    fn remove(&mut self, id: PeerId) -> PeerChange {
+        match self.peers.remove(&id) {
+            Some(peer) if peer.info.confirmed => PeerChange::Left(peer.info),
+            _ => PeerChange::None,
+        }
+    }
+
+    /// At the bound an unconfirmed peer gives way to a live one; otherwise the newcomer is not listed. It still
+    /// collaborates: being listed matters to discovery and elections only.
+    fn make_room(&mut self, retained: bool) -> bool {
+        if self.peers.len() < self.max_peers {
+            return true;
+        }
+        let unconfirmed = self.peers.values().find(|peer| !peer.info.confirmed).map(|peer| peer.info.id);
+        match unconfirmed {
+            Some(id) if !retained => self.peers.remove(&id).is_some(),
+            _ => false,
+        }
+    }
+}
+
+fn score(peer: PeerId, server: bool, request: Nonce) -> (bool, [u8; 32], PeerId) {
+    let hash = Sha256::new().chain_update(request.0.to_be_bytes()).chain_update(peer.0).finalize();
+    (server, hash.into(), peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerId = PeerId([1; 32]);
+
+    fn at(elapsed_ms: u64) -> Now {
+        Now { elapsed_ms, unix_ms: elapsed_ms }
+    }
+
+    fn presence(status: PresenceStatus, connection: u64) -> Presence {
+        Presence {
+            status,
+            instance: 1,
+            connection,
+            repositories: vec![],
+            capabilities: vec![],
+            heartbeat_ms: 30_000,
+        }
+    }
+
+    fn table() -> PeerTable {
+        PeerTable::new(100)
+    }
+
+    #[test]
+    fn a_retained_presence_is_hearsay_until_the_peer_is_heard() {
+        let mut table = table();
+        let alive = presence(PresenceStatus::Alive, 1);
+        assert_eq!(table.presence(PEER, &alive, true, at(0)), PeerChange::None);
+        assert_eq!(table.confirmed().count(), 0);
+        assert!(matches!(table.presence(PEER, &alive, false, at(1)), PeerChange::Discovered(_)));
+        assert_eq!(table.presence(PEER, &alive, false, at(2)), PeerChange::None);
+        assert_eq!(table.confirmed().count(), 1);
+    }
+
+    #[test]
+    fn the_will_of_an_older_connection_is_ignored() {
+        let mut table = table();
+        table.presence(PEER, &presence(PresenceStatus::Birth, 2), false, at(0));
+        assert_eq!(table.will(PEER, &Will { instance: 1, connection: 1 }), PeerChange::None);
+        assert_eq!(table.will(PEER, &Will { instance: 9, connection: 2 }), PeerChange::None);
+        assert!(matches!(table.will(PEER, &Will { instance: 1, connection: 2 }), PeerChange::Left(_)));
+    }
+
+    #[test]
+    fn an_older_connections_farewell_is_ignored_and_the_present_ones_counts() {
+        let mut table = table();
+        table.presence(PEER, &presence(PresenceStatus::Birth, 2), false, at(0));
+        assert_eq!(table.presence(PEER, &presence(PresenceStatus::Offline, 1), false, at(1)), PeerChange::None);
+        let left = table.presence(PEER, &presence(PresenceStatus::Offline, 2), false, at(1));
+        assert!(matches!(left, PeerChange::Left(_)));
+    }
+
+    #[test]
+    fn silence_expires_and_any_message_counts_as_a_sign_of_life() {
+        let mut table = table();
+        table.presence(PEER, &presence(PresenceStatus::Birth, 1), false, at(0));
+        table.heard(PEER, at(60_000));
+        assert!(table.expire(at(149_999)).is_empty());
+        assert_eq!(table.expire(at(150_000)).len(), 1);
+    }
+
+    #[test]
+    fn the_ranks_of_one_request_differ_and_servers_come_first() {
+        let ids: Vec<PeerId> = (0..5).map(|byte| PeerId([byte; 32])).collect();
+        let server = ids[3];
+        let mut first = std::collections::BTreeSet::new();
+        for request in 0..50 {
+            let mut ranks = Vec::new();
+            for own in &ids {
+                let mut table = table();
+                for id in &ids {
+                    let mut alive = presence(PresenceStatus::Alive, 1);
+                    if *id == server && request % 2 == 0 {
+                        alive.capabilities.push(SERVER_CAPABILITY.to_owned());
+                    }
+                    table.presence(*id, &alive, false, at(0));
+                }
+                let own_is_server = *own == server && request % 2 == 0;
+                ranks.push(table.rank(*own, own_is_server, PeerId([9; 32]), Nonce(request), at(1)));
+            }
+            if request % 2 == 0 {
+                assert_eq!(ranks[3], 0);
+            } else {
+                first.insert(ranks.iter().position(|rank| *rank == 0));
+            }
+            ranks.sort_unstable();
+            assert_eq!(ranks, [0, 1, 2, 3, 4]);
+        }
+        assert!(first.len() > 2, "the load spreads");
+    }
+
+    #[test]
+    fn a_full_table_prefers_the_living() {
+        let mut table = PeerTable::new(1);
+        table.presence(PEER, &presence(PresenceStatus::Alive, 1), true, at(0));
+        let other = PeerId([2; 32]);
+        assert_eq!(table.presence(other, &presence(PresenceStatus::Alive, 1), true, at(0)), PeerChange::None);
+        assert!(matches!(
+            table.presence(other, &presence(PresenceStatus::Alive, 1), false, at(0)),
+            PeerChange::Discovered(_)
+        ));
+        assert_eq!(table.presence(PEER, &presence(PresenceStatus::Alive, 1), false, at(0)), PeerChange::None);
+    }
+}

@@ -1,0 +1,188 @@
+//! What arrives from the broker: bounded, verified, then given to whoever it concerns.
+
+use automerge::Change;
+
+use super::document::Document;
+use super::integrate::Source;
+use super::io::{Event, Message};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use crate::canvas::decode_change;
+use crate::ids::{DocumentId, PeerId};
+use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
+use crate::wire::{Body, Changes, Content, Cursor, Header, Topic, open, peek};
+
+/// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
+struct Arrived {
+    document: DocumentId,
+    source: Source,
+    changes: Vec<Change>,
+}
+
+impl CanvasP2PSynchronizer {
+    pub(super) fn on_messages(&mut self, step: &mut Step, messages: Vec<Message>) {
+        let mut arrived: Option<Arrived> = None;
+        for message in messages {
+            self.statistics.received += 1;
+            let Some(topic) = self.config.topics.parse(&message.topic) else {
+                self.statistics.reject("foreign topic");
+                continue;
+            };
+            let Some((header, body)) = self.open_message(step, &topic, &message) else { continue };
+            if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body) {
+                let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+                self.collect(step, &mut arrived, id, source, changes);
+                continue;
+            }
+            // Anything else may depend on the changes that came before it.
+            self.integrate_arrived(step, arrived.take());
+            self.dispatch(step, &topic, &header, body, message.retained);
+        }
+        self.integrate_arrived(step, arrived);
+    }
+
+    /// The driver dropped messages, nobody knows of which documents.
+    pub(super) fn on_messages_lost(&mut self, step: &mut Step) {
+        self.statistics.reject("queue full");
+        let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
+        for id in ids {
+            self.ask(step, &id);
+        }
+    }
+
+    /// Recognises echoes, verifies, watches the counters, and puts fragments together. `None` when there is nothing to
+    /// act on (yet); whatever is wrong with a message is counted.
+    fn open_message(&mut self, step: &mut Step, topic: &Topic, message: &Message) -> Option<(Header, Body)> {
+        if message.payload.is_empty() {
+            // Someone cleared a retained message. Anyone can, so it means nothing: who leaves says so signed.
+            return None;
+        }
+        let result = peek(&message.payload).and_then(|header| {
+            if header.sender == self.peer && header.session == self.config.session {
+                self.on_echo(topic);
+                return Ok(None);
+            }
+            open(topic, &message.payload).map(Some)
+        });
+        let opened = match result {
+            Ok(opened) => opened?,
+            Err(error) => {
+                tracing::debug!(target: "mqtt:sync", %error, topic = message.topic, "message dropped");
+                self.statistics.reject(error.label());
+                return None;
+            }
+        };
+        let header = opened.header;
+        self.peers.heard(header.sender, step.now);
+        self.watch_counter(step, topic, message, &header);
+        match opened.content {
+            Content::Whole(body) => Some((header, body)),
+            Content::Fragment(piece) => match self.reassembler.add(step.now, topic, &header, piece) {
+                Ok(body) => body.map(|body| (header, body)),
+                Err(error) => {
+                    self.statistics.reject(error.label());
+                    None
+                }
+            },
+        }
+    }
+
+    /// A gap in a sender's counters on a document's topic means that the broker dropped changes: catch up at once.
+    fn watch_counter(&mut self, step: &mut Step, topic: &Topic, message: &Message, header: &Header) {
+        let Topic::Changes(id) = topic else { return };
+        let gap = self.incoming.note(&message.topic, header.sender, header.session, header.counter);
+        if gap {
+            self.statistics.gaps += 1;
+            tracing::debug!(target: "mqtt:sync", document = %id, sender = %header.sender, "gap in the counters");
+            self.ask_if_auto(step, id);
+        }
+    }
+
+    fn collect(
+        &mut self,
+        step: &mut Step,
+        arrived: &mut Option<Arrived>,
+        id: &DocumentId,
+        source: Source,
+        changes: &Changes,
+    ) {
+        if !self.documents.get(id).is_some_and(|document| document.live) {
+            // Not (yet) ours: once it is, catching up brings it.
+            return;
+        }
+        let changes = self.decode_changes(changes);
+        match arrived {
+            Some(batch) if batch.document == *id && batch.source.peer == source.peer => {
+                batch.source = source;
+                batch.changes.extend(changes);
+            }
+            _ => {
+                let batch = Arrived { document: id.clone(), source, changes };
+                let before = arrived.replace(batch);
+                self.integrate_arrived(step, before);
+            }
+        }
+    }
+
+    fn integrate_arrived(&mut self, step: &mut Step, arrived: Option<Arrived>) {
+        if let Some(batch) = arrived {
+            self.integrate(step, &batch.document, batch.changes, batch.source);
+        }
+    }
+
+    /// Reads changes; those that are none are counted and left out.
+    pub(super) fn decode_changes(&mut self, changes: &Changes) -> Vec<Change> {
+        let decoded = changes.changes.iter().map(|bytes| decode_change(bytes.clone()));
+        let mut good = Vec::with_capacity(changes.changes.len());
+        for change in decoded {
+            match change {
+                Ok(change) => good.push(change),
+                Err(error) => {
+                    tracing::debug!(target: "mqtt:sync", %error, "change dropped");
+                    self.statistics.reject("bad change");
+                }
+            }
+        }
+        good
+    }
+
+    /// The wire layer has checked that the body's kind belongs on the topic, and the sender to a topic of its own.
+    fn dispatch(&mut self, step: &mut Step, topic: &Topic, header: &Header, body: Body, retained: bool) {
+        match body {
+            Body::Presence(presence) => self.on_presence(step, header.sender, &presence, retained),
+            Body::Will(will) => {
+                let change = self.peers.will(header.sender, &will);
+                self.on_peer_change(step, change);
+            }
+            Body::SyncRequest(request) => self.on_request(step, header.sender, &request),
+            Body::SyncAnnouncement(announcement) => self.on_answer_announced(step, &announcement),
+            Body::SyncReply(reply) => self.on_reply(step, header, reply),
+            Body::HeadsAnnouncement(announcement) => self.on_heads(step, &announcement),
+            Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
+            Body::Application(message) => self.on_application_message(step, header, message),
+            // Changes are collected before; manifests and snapshots are written by other versions.
+            Body::Changes(_) | Body::Manifest(_) | Body::SnapshotPart(_) => {}
+        }
+    }
+
+    fn on_application_message(&mut self, step: &mut Step, header: &Header, message: String) {
+        if message.len() <= MAX_APPLICATION_MESSAGE_BYTES {
+            let (peer, timestamp_unix_ms) = (header.sender, header.sent_unix_ms);
+            step.event(Event::Message { peer, message, timestamp_unix_ms });
+        }
+    }
+
+    fn on_cursor(&mut self, step: &mut Step, topic: &Topic, peer: PeerId, cursor: Cursor) {
+        let Topic::Cursor(id) = topic else { return };
+        let Some(canvas) = self.canvas_of(id) else { return };
+        if !self.documents.get(id).is_some_and(|document: &Document| document.live) {
+            return;
+        }
+        let key = (peer, canvas.clone());
+        if cursor.presence.is_none() {
+            self.cursors.remove(&key);
+        } else if self.cursors.len() < MAX_CURSORS {
+            self.cursors.insert(key);
+        }
+        step.event(Event::Cursor { canvas, peer, author: cursor.author, presence: cursor.presence });
+    }
+}

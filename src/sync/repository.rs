@@ -1,0 +1,247 @@
+//! The repository's index and what it brings about: canvases that appear, disappear, and are shared.
+
+use super::document::{Content, Document};
+use super::error::SyncError;
+use super::integrate::Source;
+use super::io::{CanvasEventKind, Event, Origin, StoreOperation};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
+use crate::canvas::{CanvasChanges, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change};
+use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
+
+/// The document that an index entry names.
+pub(super) fn document_id(entry: &IndexEntry) -> DocumentId {
+    DocumentId::Canvas {
+        repository: entry.origin.clone(),
+        canvas: entry.canvas.clone(),
+        generation: entry.generation,
+    }
+}
+
+impl CanvasP2PSynchronizer {
+    /// This repository's index.
+    pub(super) fn index_id(&self) -> DocumentId {
+        DocumentId::Index { repository: self.config.repository.clone() }
+    }
+
+    pub(super) fn index(&self) -> Option<&IndexDocument> {
+        match &self.documents.get(&self.index_id())?.content {
+            Content::Index(index) => Some(index),
+            Content::Canvas(_) => None,
+        }
+    }
+
+    pub(super) fn entry(&self, canvas: &CanvasId) -> Option<&IndexEntry> {
+        self.index()?.entry(canvas)
+    }
+
+    /// The document of a canvas that the index lists.
+    pub(super) fn document_of(&self, canvas: &CanvasId) -> Option<DocumentId> {
+        self.entry(canvas).map(document_id)
+    }
+
+    /// The same, or the error that an application gets.
+    pub(super) fn require(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
+        self.document_of(canvas).ok_or_else(|| SyncError::CanvasNotFound {
+            repository: self.config.repository.clone(),
+            canvas: canvas.clone(),
+        })
+    }
+
+    pub(super) fn here(&self, step: &Step) -> Source {
+        Source { peer: self.peer, sent_unix_ms: step.now.unix_ms }
+    }
+
+    /// The generation that a canvas created now gets.
+    pub(super) fn next_generation(&self, canvas: &CanvasId) -> Generation {
+        let last = self.index().and_then(|index| index.last_generation(canvas));
+        Generation(last.map_or(1, |generation| generation.0.saturating_add(1)))
+    }
+
+    /// Lists a canvas in this repository's index.
+    pub(super) fn put_entry(&mut self, step: &mut Step, entry: &IndexEntry, author: &str) {
+        let index_id = self.index_id();
+        self.put_entry_into(step, &index_id, entry, author);
+    }
+
+    /// Lists a canvas in any index that is held.
+    pub(super) fn put_entry_into(&mut self, step: &mut Step, index_id: &DocumentId, entry: &IndexEntry, author: &str) {
+        let Some(index) = self.documents.get_mut(index_id).and_then(|document| document.edit_index(step.rng)) else {
+            return;
+        };
+        match index.put(entry, author) {
+            Ok(edit) => self.keep_and_send(step, index_id, &edit.changes, true),
+            Err(error) => step.event(Event::Error(error.into())),
+        }
+    }
+
+    /// The index took in changes of others.
+    pub(super) fn on_index_changed(
+        &mut self,
+        step: &mut Step,
+        appeared: Vec<IndexEntry>,
+        disappeared: Vec<IndexEntry>,
+        author: Option<String>,
+        source: Source,
+    ) {
+        for entry in disappeared {
+            if self.rescue(step, &entry) {
+                continue;
+            }
+            self.close(step, &entry, author.clone(), source, Origin::Remote);
+        }
+        for entry in appeared {
+            let id = document_id(&entry);
+            self.open(step, &id);
+            if entry.origin != self.config.repository {
+                let changes = CanvasChanges::default();
+                self.report(step, &id, CanvasEventKind::Shared, author.clone(), source, Origin::Remote, changes);
+            }
+            self.ask_if_auto(step, &id);
+            self.serve_canvas_waits(step, &entry.canvas);
+        }
+    }
+
+    /// Starts to replicate a document; what was opened already stays as it is.
+    pub(super) fn open(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.documents.contains_key(id) {
+            return;
+        }
+        self.documents.insert(id.clone(), Document::new(id.clone(), self.config.live));
+        if *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down) {
+            let filters = self.document_filters(id);
+            step.out.subscribe.extend(filters);
+            let exchange = self.exchange_filters(id.repository());
+            step.out.subscribe.extend(exchange);
+        }
+    }
+
+    /// A canvas was deleted, or another document took its id.
+    pub(super) fn close(
+        &mut self,
+        step: &mut Step,
+        entry: &IndexEntry,
+        author: Option<String>,
+        source: Source,
+        origin: Origin,
+    ) {
+        let id = document_id(entry);
+        if !self.documents.contains_key(&id) {
+            return;
+        }
+        self.report_deletion(step, &id, entry, author, source, origin);
+        self.documents.remove(&id);
+        self.in_flight.retain(|_, document| *document != id);
+        self.asking.remove(&id);
+        self.ask_queue.remove(&id);
+        let timers = [
+            Timer::CatchUp(id.clone()),
+            Timer::Announce(id.clone()),
+            Timer::Echo(id.clone()),
+            Timer::Retry(id.clone()),
+        ];
+        for timer in timers {
+            self.timers.clear(&timer);
+        }
+        self.round_finished(step, &id, false);
+        self.cursors.retain(|(_, canvas)| *canvas != entry.canvas);
+        if *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down) {
+            let filters = self.document_filters(&id);
+            step.out.unsubscribe.extend(filters.into_iter().map(|(filter, _)| filter));
+        }
+        step.store.push(StoreOperation::Delete { document: id });
+    }
+
+    fn report_deletion(
+        &self,
+        step: &mut Step,
+        id: &DocumentId,
+        entry: &IndexEntry,
+        author: Option<String>,
+        source: Source,
+        origin: Origin,
+    ) {
+        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else { return };
+        step.event(Event::Canvas(Box::new(super::io::CanvasEvent {
+            kind: CanvasEventKind::Deleted,
+            canvas: entry.canvas.clone(),
+            generation: entry.generation,
+            author,
+            peer: source.peer,
+            origin,
+            timestamp_unix_ms: source.sent_unix_ms,
+            version: canvas.version(),
+            changes: CanvasChanges::default(),
+            shared_with: None,
+        })));
+    }
+
+    /// Somebody deleted a canvas in which we have edits of content that nobody has seen: it stays. Only if a newer canvas
+    /// has taken its id by now does it go, and the application is told what is lost from view.
+    fn rescue(&mut self, step: &mut Step, entry: &IndexEntry) -> bool {
+        let id = document_id(entry);
+        let Some(document) = self.documents.get(&id) else { return false };
+        if !document.outbox.has_content() {
+            return false;
+        }
+        if self.entry(&entry.canvas).is_some() {
+            let loser = document.canvas().map(|canvas| Value::Json(canvas.canvas_json()));
+            let conflict = Conflict {
+                element: ElementKind::Canvas,
+                id: entry.canvas.to_string(),
+                property: "generation".to_owned(),
+                winner: Value::Int(self.entry(&entry.canvas).map_or(0, |newer| newer.generation.0.cast_signed())),
+                loser: loser.unwrap_or(Value::Null),
+            };
+            step.event(Event::Conflict { canvas: entry.canvas.clone(), conflict });
+            return false;
+        }
+        let index_id = self.index_id();
+        if let Some(index) = self.documents.get_mut(&index_id).and_then(|index| index.edit_index(step.rng)) {
+            match index.revive(&entry.canvas, entry.created_by.as_deref().unwrap_or_default()) {
+                Ok(edit) => self.keep_and_send(step, &index_id, &edit.changes, true),
+                Err(error) => step.event(Event::Error(error.into())),
+            }
+        }
+        true
+    }
+
+    /// Holds another repository's index, so that a canvas can be listed there. It is held on, and answered for: perhaps
+    /// none of that repository's peers is there at the moment.
+    pub(super) fn open_foreign_index(&mut self, step: &mut Step, repository: &RepositoryName) -> DocumentId {
+        let id = DocumentId::Index { repository: repository.clone() };
+        self.open(step, &id);
+        if let Some(document) = self.documents.get_mut(&id) {
+            document.live = true;
+        }
+        id
+    }
+
+    /// Storage has brought a document back. What the broker is not known to have leaves again.
+    pub(super) fn on_loaded(
+        &mut self,
+        step: &mut Step,
+        id: &DocumentId,
+        snapshot: Option<&[u8]>,
+        changes: Vec<Vec<u8>>,
+        acknowledged: Option<&Heads>,
+    ) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        match snapshot.map(|bytes| Content::load(id, bytes)) {
+            Some(Ok(content)) => document.content = content,
+            Some(Err(error)) => step.event(Event::Error(error.into())),
+            None => {}
+        }
+        let decoded = changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
+        let changes: Vec<_> = decoded.filter(|change| !document.is_quarantined(&change.hash())).collect();
+        match &mut document.content {
+            Content::Canvas(canvas) => drop(canvas.apply(changes)),
+            Content::Index(index) => drop(index.apply(changes)),
+        }
+        let sent = acknowledged.map(Heads::as_slice).unwrap_or_default();
+        let unsent = document.replica().changes_since(sent);
+        document.outbox.push(&unsent, true);
+        self.flush(step, id);
+        self.ask_if_auto(step, id);
+    }
+}

@@ -1,0 +1,284 @@
+//! Catching up: requests, the election of one answerer, answers, and announcements of heads.
+
+use std::collections::BTreeMap;
+
+use automerge::ChangeHash;
+
+use super::catch_up::Step as Next;
+use super::document::Content;
+use super::integrate::Source;
+use super::peers::SERVER_CAPABILITY;
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
+use super::timers::Timer;
+use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
+use crate::limits::{
+    ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ACTIVE_REQUESTS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK,
+    MAX_CHANGES_PER_MESSAGE, MAX_DOCUMENTS_PER_ANNOUNCEMENT, MAX_PENDING_ANSWERS,
+};
+use crate::wire::{
+    Body, Changes, Header, HeadsAnnouncement, Priority, SyncAnnouncement, SyncContent, SyncReply, SyncRequest, Topic,
+};
+
+/// A request of another peer that waits for our turn to answer.
+#[derive(Debug)]
+pub(super) struct PendingAnswer {
+    requester: PeerId,
+    document: DocumentId,
+    /// What the requester has, as far as it said.
+    known: Vec<ChangeHash>,
+    /// What others announced that they are sending.
+    covered: Vec<ChangeHash>,
+}
+
+// ---- the requester --------------------------------------------------------------------------------------------------
+
+impl CanvasP2PSynchronizer {
+    /// Catches up with a document at once, or when fewer others do.
+    pub(super) fn ask(&mut self, step: &mut Step, id: &DocumentId) {
+        if !self.link.is_up() {
+            return;
+        }
+        if self.asking.len() >= MAX_ACTIVE_REQUESTS && !self.asking.contains(id) {
+            self.ask_queue.insert(id.clone());
+            return;
+        }
+        if let Some(document) = self.documents.get_mut(id) {
+            let next = document.catch_up.ask(step.now, step.rng);
+            self.carry_out(step, id, next);
+        }
+    }
+
+    pub(super) fn ask_if_auto(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.config.auto_sync {
+            self.ask(step, id);
+        }
+    }
+
+    /// Somebody has these changes, we have not.
+    pub(super) fn notice(&mut self, step: &mut Step, id: &DocumentId, hashes: Vec<ChangeHash>) {
+        if hashes.is_empty() || !self.config.auto_sync || !self.link.is_up() {
+            return;
+        }
+        if let Some(document) = self.documents.get_mut(id) {
+            let next = document.catch_up.notice(hashes, step.now, step.rng);
+            self.carry_out(step, id, next);
+        }
+    }
+
+    pub(super) fn on_catch_up_due(&mut self, step: &mut Step, id: &DocumentId) {
+        if let Some(document) = self.documents.get_mut(id) {
+            let next = document.catch_up.due(step.now, step.rng);
+            self.carry_out(step, id, next);
+        }
+    }
+
+    fn carry_out(&mut self, step: &mut Step, id: &DocumentId, next: Next) {
+        match next {
+            Next::Rest => {}
+            Next::Wait(at_ms) => self.timers.set(Timer::CatchUp(id.clone()), at_ms),
+            Next::Ask(request, at_ms) => {
+                self.asking.insert(id.clone());
+                self.timers.set(Timer::CatchUp(id.clone()), at_ms);
+                self.send_request(step, id, request);
+            }
+            Next::Finished(answered) => {
+                self.timers.clear(&Timer::CatchUp(id.clone()));
+                self.asking.remove(id);
+                self.round_finished(step, id, answered);
+                if let Some(waiting) = self.ask_queue.pop_first() {
+                    self.ask(step, &waiting);
+                }
+            }
+        }
+    }
+
+    fn send_request(&mut self, step: &mut Step, id: &DocumentId, request: Nonce) {
+        let Some(document) = self.documents.get(id) else { return };
+        let body = Body::SyncRequest(SyncRequest {
+            request,
+            document: id.clone(),
+            heads: document.replica().heads(),
+            have: document.replica().ancestors_at_powers(),
+        });
+        self.statistics.requests += 1;
+        tracing::debug!(target: "mqtt:sync", document = %id, request = request.0, "asking");
+        self.publish(step, &Topic::Sync(id.repository().clone()), &body, Delivery::once(Priority::Medium));
+    }
+
+    pub(super) fn on_reply(&mut self, step: &mut Step, header: &Header, reply: SyncReply) {
+        let id = reply.document;
+        if !self.documents.contains_key(&id) {
+            return;
+        }
+        let changes = match reply.content {
+            SyncContent::Changes(changes) => self.decode_changes(&changes),
+            SyncContent::Document(bytes) => match Content::load(&id, &bytes) {
+                Ok(content) => content.replica().changes_since(&[]),
+                Err(error) => {
+                    tracing::warn!(target: "mqtt:sync", document = %id, %error, "a saved document could not be read");
+                    self.statistics.reject("bad document");
+                    return;
+                }
+            },
+        };
+        let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+        let count = self.integrate(step, &id, changes, source);
+        let Some(document) = self.documents.get_mut(&id) else { return };
+        document.received_in_round += count as u64;
+        let lacking = document.unknown(reply.heads.as_slice());
+        document.catch_up.want(lacking);
+        let next = document.catch_up.answered(reply.request, count > 0, step.now, step.rng);
+        self.carry_out(step, &id, next);
+    }
+
+    // ---- the answerers --------------------------------------------------------------------------------------------
+
+    /// Those that hold the document rank themselves; the first answers at once, each further one should nobody before
+    /// it have done so. Who has nothing yet comes last.
+    pub(super) fn on_request(&mut self, step: &mut Step, requester: PeerId, request: &SyncRequest) {
+        let Some(document) = self.documents.get(&request.document) else { return };
+        if self.answers.len() >= MAX_PENDING_ANSWERS {
+            self.statistics.reject("too many requests");
+            return;
+        }
+        let unknown = document.unknown(request.heads.as_slice());
+        let pristine = document.replica().is_pristine();
+        let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
+        let mut rank = self.peers.rank(self.peer, own_is_server, requester, request.request, step.now);
+        if !self.config.discovery {
+            // Without knowing the others, chance spreads the answers.
+            rank = usize::try_from(step.rng.next_u64()).unwrap_or(0) % MAX_ANSWER_RANK;
+        }
+        if pristine {
+            rank += self.peers.confirmed().count();
+        }
+        if rank <= MAX_ANSWER_RANK || pristine {
+            let known = request.heads.as_slice().iter().chain(&request.have).copied().collect();
+            let answer = PendingAnswer { requester, document: request.document.clone(), known, covered: Vec::new() };
+            self.answers.insert(request.request, answer);
+            if rank == 0 {
+                self.answer(step, request.request);
+            } else {
+                let delay_ms = ANSWER_STEP_MS * rank.min(MAX_ANSWER_RANK) as u64;
+                self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
+            }
+        }
+        self.notice(step, &request.document, unknown);
+    }
+
+    pub(super) fn on_answer_announced(&mut self, step: &mut Step, announcement: &SyncAnnouncement) {
+        let Some(answer) = self.answers.get_mut(&announcement.request) else { return };
+        answer.covered.extend_from_slice(announcement.heads.as_slice());
+        let id = answer.document.clone();
+        let Some(document) = self.documents.get(&id) else { return };
+        if document.replica().is_covered_by(&announcement.heads) {
+            self.answers.remove(&announcement.request);
+            self.timers.clear(&Timer::Answer(announcement.request));
+        }
+        let unknown = document.unknown(announcement.heads.as_slice());
+        self.notice(step, &id, unknown);
+    }
+
+    /// Our turn: send what the requester lacks and nobody has announced.
+    pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
+        let Some(answer) = self.answers.remove(&request) else { return };
+        let Some(document) = self.documents.get(&answer.document) else { return };
+        let replica = document.replica();
+        let first = answer.covered.is_empty();
+        let known: Vec<ChangeHash> =
+            answer.known.iter().chain(&answer.covered).filter(|hash| replica.contains(hash)).copied().collect();
+        let missing = replica.changes_since(&known);
+        if missing.is_empty() && !first {
+            return;
+        }
+        let heads = replica.heads();
+        // Every document holds the root, so a requester that has nothing knows at most that one.
+        let content = if known.len() <= 1 && missing.len() >= DOCUMENT_ANSWER_CHANGES {
+            SyncContent::Document(replica.save())
+        } else {
+            SyncContent::Changes(Changes { changes: bounded(&missing), vouchers: Vec::new() })
+        };
+        self.statistics.answers += 1;
+        tracing::debug!(target: "mqtt:sync", document = %answer.document, changes = missing.len(), "answering");
+        let repository = answer.document.repository().clone();
+        let announcement = Body::SyncAnnouncement(SyncAnnouncement { request, heads: heads.clone() });
+        self.publish(step, &Topic::Sync(repository.clone()), &announcement, Delivery::once(Priority::High));
+        let reply = Body::SyncReply(SyncReply { request, document: answer.document, heads, content });
+        let inbox = Topic::Inbox { repository, peer: answer.requester };
+        self.publish(step, &inbox, &reply, Delivery::once(Priority::Low));
+    }
+
+    // ---- announcements of heads -----------------------------------------------------------------------------------
+
+    /// The document changed: its heads are announced soon, once, by one of those that have it.
+    pub(super) fn schedule_announcement(&mut self, step: &mut Step, id: &DocumentId) {
+        if !self.link.is_up() {
+            return;
+        }
+        if let Some(document) = self.documents.get_mut(id)
+            && let Some(at_ms) = document.announce.reset(step.now, step.rng)
+        {
+            self.timers.set(Timer::Announce(id.clone()), at_ms);
+        }
+    }
+
+    pub(super) fn on_announce_due(&mut self, step: &mut Step, id: &DocumentId) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let fired = document.announce.fire(step.now, step.rng);
+        if fired.announce && !document.replica().is_pristine() {
+            self.announcing.insert(id.clone());
+        }
+        self.timers.set(Timer::Announce(id.clone()), fired.next_ms);
+    }
+
+    /// Publishes what came due in this step, many documents in one message.
+    pub(super) fn publish_announcements(&mut self, step: &mut Step) {
+        let mut by_repository: BTreeMap<RepositoryName, Vec<(DocumentId, Heads)>> = BTreeMap::new();
+        for id in std::mem::take(&mut self.announcing) {
+            if let Some(document) = self.documents.get(&id) {
+                let heads = document.replica().heads();
+                by_repository.entry(id.repository().clone()).or_default().push((id, heads));
+            }
+        }
+        for (repository, documents) in by_repository {
+            for part in documents.chunks(MAX_DOCUMENTS_PER_ANNOUNCEMENT) {
+                let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: part.to_vec() });
+                self.publish(step, &Topic::Sync(repository.clone()), &body, Delivery::once(Priority::Low));
+            }
+        }
+    }
+
+    /// Another peer's heads: who has others than we is behind, or ahead, or both.
+    pub(super) fn on_heads(&mut self, step: &mut Step, announcement: &HeadsAnnouncement) {
+        for (id, heads) in &announcement.documents {
+            let Some(document) = self.documents.get_mut(id) else { continue };
+            let own = document.replica().heads();
+            if own == *heads {
+                document.announce.heard_same();
+                continue;
+            }
+            let unknown = document.unknown(heads.as_slice());
+            if unknown.is_empty() {
+                self.schedule_announcement(step, id);
+            } else {
+                self.notice(step, id, unknown);
+            }
+        }
+    }
+}
+
+/// The raw bytes of as many changes as one answer may carry; the requester sees from the heads that there is more.
+fn bounded(changes: &[automerge::Change]) -> Vec<Vec<u8>> {
+    let mut bytes = 0;
+    changes
+        .iter()
+        .take(MAX_CHANGES_PER_MESSAGE)
+        .map(automerge::Change::raw_bytes)
+        .take_while(|raw| {
+            let fits = bytes == 0 || bytes + raw.len() <= MAX_ANSWER_BYTES;
+            bytes += raw.len();
+            fits
+        })
+        .map(<[u8]>::to_vec)
+        .collect()
+}

@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { MqttP2pError } from '../index.js';
+import { client } from './client.js';
+import { demo } from './demo.js';
+import { health } from './health.js';
+import { monitor } from './monitor.js';
+import { server } from './server.js';
+import { UsageError } from './settings.js';
+import { test } from './test.js';
+
+/** Runs the command line and sets the exit status: 0 done, 1 failed, 2 wrong usage. */
+export async function main(argv: string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+function program(): Command {
+  const { version } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as { version: string };
+  const all = new Command('mqtt-p2p')
+    .description('Real-time, peer-to-peer collaboration on JSON Canvas boards through any MQTT broker')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(--help tells more)')
+    .addHelpText('after', ENVIRONMENT);
+  for (const command of [server, client, demo, health, monitor, test]) {
+    all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
+  }
+  return all;
+}
+
+const ENVIRONMENT = `
+Environment (options given on the command line beat it, it beats the --config file):
+  MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES
+  DEBUG=mqtt:*   verbose logs on standard error
+  NO_COLOR=1     no colours
+
+Exit status: 0 done, 1 failed, 2 wrong usage.`;
+
+function report(error: unknown): number {
+  // Commander has already printed what was wrong; help and version leave this way too.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { message } = error as Error;
+  const code = error instanceof MqttP2pError ? `${error.code}: ` : '';
+  console.error(`mqtt-p2p: ${code}${message}`);
+  const usage = error instanceof UsageError || (error instanceof MqttP2pError && error.code === 'ERR_CONFIG_INVALID');
+  return usage ? 2 : 1;
+}

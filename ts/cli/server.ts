@@ -1,0 +1,100 @@
+import { Command, InvalidArgumentError } from 'commander';
+import {
+  type BrokerOptions,
+  type CanvasEvent,
+  type EmbeddedBroker,
+  MQTTIntegrationService,
+  type MqttP2pError,
+  startBroker,
+} from '../index.js';
+import { forever, interruptible } from './lifetime.js';
+import { clock, colour, print, printJson, shortPeer } from './output.js';
+import { type CommonOptions, type Settings, settings, withCommonOptions } from './settings.js';
+
+interface Options extends CommonOptions {
+  listen: BrokerOptions;
+}
+
+/** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on. */
+export function server(): Command {
+  return withCommonOptions(new Command('server'))
+    .description('start a broker (unless --broker names another one) and a peer that stays on')
+    .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
+    .action((options: Options) => run(options, settings(options, ['default'])));
+}
+
+async function run({ listen }: Options, { config, brokerGiven, json }: Settings): Promise<void> {
+  let broker: EmbeddedBroker | undefined;
+  let service: MQTTIntegrationService | undefined;
+  await interruptible(
+    async () => {
+      if (!brokerGiven) {
+        broker = await listenOn(listen);
+        config.broker = { ...config.broker, host: broker.host, port: broker.port };
+      }
+      service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
+      follow(service, json);
+      await service.initialize();
+      announce(service, broker, json);
+      await forever();
+    },
+    async () => {
+      await service?.disconnect();
+      await broker?.stop();
+    },
+  );
+}
+
+/** That a port cannot be had is a failure, not wrong usage, whatever the error's code. */
+function listenOn(options: BrokerOptions): Promise<EmbeddedBroker> {
+  return startBroker(options).catch((error: MqttP2pError) => {
+    throw new Error(`${error.code}: ${error.message}`);
+  });
+}
+
+function announce(service: MQTTIntegrationService, broker: EmbeddedBroker | undefined, json: boolean): void {
+  const status = service.getNetworkStatus();
+  const url = broker?.url ?? `mqtt://${status.broker.host}:${status.broker.port}`;
+  const repositories = Object.keys(status.repositories);
+  if (json) {
+    printJson({ event: 'ready', broker: url, embedded: broker !== undefined, peerId: status.peerId, repositories });
+    return;
+  }
+  print(`broker        ${url}${broker ? ' (embedded)' : ''}`);
+  print(`peer          ${status.peerId}`);
+  print(`repositories  ${repositories.join(', ')}`);
+  print(colour.dim('Ctrl-C stops.'));
+}
+
+/** Prints what happens. */
+function follow(service: MQTTIntegrationService, json: boolean): void {
+  const tell = (event: string, line: string, payload: object) => {
+    if (json) printJson({ event, time: new Date().toISOString(), ...payload });
+    else print(`${clock()} ${line}`);
+  };
+  for (const event of ['canvas-created', 'canvas-deleted', 'canvas-shared'] as const) {
+    service.on(event, ({ repository, canvasId, author }: CanvasEvent) => {
+      tell(event, `${event.replace('-', ' ')}: ${repository}/${canvasId} by ${author || 'unknown'}`, {
+        repository,
+        canvasId,
+        author,
+      });
+    });
+  }
+  for (const event of ['peer-discovered', 'peer-left'] as const) {
+    service.on(event, (peer) => {
+      const verb = event === 'peer-left' ? 'left' : 'joined';
+      tell(event, `peer ${shortPeer(peer.id)} ${verb} ${peer.repository}`, peer);
+    });
+  }
+  for (const event of ['connected', 'disconnected', 'reconnecting'] as const) {
+    service.on(event, (link: object) => tell(event, `broker ${event}`, link));
+  }
+  service.on('error', ({ code, message }) => tell('error', colour.red(`${code}: ${message}`), { code, message }));
+}
+
+function address(text: string): BrokerOptions {
+  const [, host, port] = /^(.+):(\d+)$/.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65535) throw new InvalidArgumentError('Expected host:port.');
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}

@@ -1,0 +1,246 @@
+import { EventEmitter } from 'node:events';
+import { NativeService, validateConfig } from '../binding.js';
+import type {
+  CanvasChanges,
+  CanvasData,
+  CanvasInfo,
+  CanvasPatch,
+  CanvasVersion,
+  ErrorCode,
+  HealthReport,
+  MQTTIntegrationConfig,
+  MQTTIntegrationEvents,
+  NetworkStatus,
+  PeerInfo,
+  PerformanceOptions,
+  PerformanceReport,
+  ReadCanvas,
+  RepositoryStatus,
+  SyncReport,
+} from '../index.js';
+import { MqttP2pError, publicError, toJson } from './errors.js';
+import { Mailbox } from './mailbox.js';
+import { type Remembered, remember, versionFor } from './versions.js';
+
+/** One canvas of this peer, as versions are remembered for it. */
+type Place = Omit<Remembered, 'version'>;
+
+/** One peer; `index.d.ts` documents every member. Here is delegation only: the work is done by the native core. */
+export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
+  readonly #native: NativeService;
+  readonly #mailbox: Mailbox;
+  #opened = false;
+  #connected = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(config: MQTTIntegrationConfig) {
+    super();
+    this.#native = attempt(() => new NativeService(toJson(config, 'ERR_CONFIG_INVALID', 'the configuration')));
+    this.#mailbox = new Mailbox(this.#native, (event, payload) => this.#deliver(event, payload));
+  }
+
+  // ---- life ----
+
+  async initialize(): Promise<void> {
+    this.#open();
+    this.#mailbox.hold();
+    try {
+      await this.#call((call) => this.#native.initialize(call));
+      this.#connected = true;
+    } finally {
+      if (!this.#connected) this.#mailbox.release();
+    }
+  }
+
+  disconnect(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#open();
+    this.#mailbox.hold();
+    try {
+      await this.#call((call) => this.#native.disconnect(call));
+    } finally {
+      this.#connected = false;
+      this.#mailbox.release();
+    }
+  }
+
+  #open(): void {
+    if (!this.#opened) attempt(() => this.#mailbox.open());
+    this.#opened = true;
+  }
+
+  // ---- canvases ----
+
+  createCanvas(repository: string, canvasId: string, canvasData: CanvasData, author: string): Promise<CanvasVersion> {
+    return this.#passCanvas(this.#place(repository, canvasId), canvasData, (call, json) =>
+      this.#native.createCanvas(call, repository, canvasId, json, author),
+    );
+  }
+
+  updateCanvas(
+    repository: string,
+    canvasId: string,
+    updatedData: CanvasData,
+    author: string,
+    options?: { base?: CanvasVersion },
+  ): Promise<CanvasVersion> {
+    const place = this.#place(repository, canvasId);
+    const remembered = versionFor(updatedData, place);
+    return this.#passCanvas(place, updatedData, (call, json) =>
+      this.#native.updateCanvas(call, repository, canvasId, json, author, options?.base, remembered),
+    );
+  }
+
+  async patchCanvas(repository: string, canvasId: string, patch: CanvasPatch, author: string): Promise<CanvasVersion> {
+    const json = toJson(patch, 'ERR_CANVAS_INVALID', 'the patch');
+    return this.#call((call) => this.#native.patchCanvas(call, repository, canvasId, json, author));
+  }
+
+  async getCanvas(repository: string, canvasId: string, options?: { at?: CanvasVersion }): Promise<ReadCanvas> {
+    const { version, canvas } = await this.#call<{ version: CanvasVersion; canvas: ReadCanvas }>((call) =>
+      this.#native.getCanvas(call, repository, canvasId, options?.at),
+    );
+    remember(canvas, { ...this.#place(repository, canvasId), version });
+    return canvas;
+  }
+
+  listCanvases(repository: string): Promise<CanvasInfo[]> {
+    return this.#call((call) => this.#native.listCanvases(call, repository));
+  }
+
+  async deleteCanvas(repository: string, canvasId: string, author: string): Promise<void> {
+    await this.#call((call) => this.#native.deleteCanvas(call, repository, canvasId, author));
+  }
+
+  async shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void> {
+    await this.#call((call) => this.#native.shareCanvas(call, repository, canvasId, targetRepository));
+  }
+
+  // ---- exchange ----
+
+  syncCanvas(repository: string, canvasId: string): Promise<SyncReport> {
+    return this.#call((call) => this.#native.syncCanvas(call, repository, canvasId));
+  }
+
+  syncRepository(repository: string): Promise<SyncReport> {
+    return this.#call((call) => this.#native.syncRepository(call, repository));
+  }
+
+  async enableRealTimeCollaboration(repository: string, canvasId: string): Promise<void> {
+    await this.#call((call) => this.#native.enableRealTimeCollaboration(call, repository, canvasId));
+  }
+
+  async disableRealTimeCollaboration(repository: string, canvasId: string): Promise<void> {
+    await this.#call((call) => this.#native.disableRealTimeCollaboration(call, repository, canvasId));
+  }
+
+  async setPresence(
+    repository: string,
+    canvasId: string,
+    presence: object | null,
+    options?: { author?: string },
+  ): Promise<void> {
+    const json = presence === null ? undefined : toJson(presence, 'ERR_CANVAS_INVALID', 'the presence');
+    await this.#call((call) => this.#native.setPresence(call, repository, canvasId, json, options?.author));
+  }
+
+  discoverPeers(options?: { timeoutMs?: number }): Promise<PeerInfo[]> {
+    return this.#call((call) => this.#native.discoverPeers(call, options?.timeoutMs));
+  }
+
+  async broadcastMessage(message: object, options?: { repository?: string }): Promise<void> {
+    const json = toJson(message, 'ERR_CANVAS_INVALID', 'the message');
+    await this.#call((call) => this.#native.broadcastMessage(call, json, options?.repository));
+  }
+
+  // ---- observation ----
+
+  getNetworkStatus(): NetworkStatus {
+    return JSON.parse(attempt(() => this.#native.networkStatus()));
+  }
+
+  getRepositoryStatus(repository: string): RepositoryStatus {
+    return JSON.parse(attempt(() => this.#native.repositoryStatus(repository)));
+  }
+
+  getAllRepositoryStatuses(): Record<string, RepositoryStatus> {
+    return this.getNetworkStatus().repositories;
+  }
+
+  healthCheck(): Promise<HealthReport> {
+    return this.#call((call) => this.#native.healthCheck(call));
+  }
+
+  testConnection(): Promise<boolean> {
+    return this.#call((call) => this.#native.testConnection(call));
+  }
+
+  async performanceTest(options: PerformanceOptions = {}): Promise<PerformanceReport> {
+    const json = toJson(options, 'ERR_CONFIG_INVALID', 'the options');
+    return this.#call((call) => this.#native.performanceTest(call, json));
+  }
+
+  validateConfig(config: unknown): { valid: boolean; errors: string[] } {
+    try {
+      return JSON.parse(validateConfig(toJson(config, 'ERR_CONFIG_INVALID', 'the configuration')));
+    } catch (error) {
+      return { valid: false, errors: [(error as Error).message] };
+    }
+  }
+
+  // ---- inside ----
+
+  #place(repository: string, canvasId: string): Place {
+    return { peer: this, repository, canvasId };
+  }
+
+  #call<T>(send: (call: number) => void): Promise<T> {
+    return this.#mailbox.call(send);
+  }
+
+  /** Passes a whole canvas; the object remembers the version that comes back. */
+  async #passCanvas(
+    place: Place,
+    canvas: CanvasData,
+    send: (call: number, json: string) => void,
+  ): Promise<CanvasVersion> {
+    const json = toJson(canvas, 'ERR_CANVAS_INVALID', 'the canvas');
+    const version = await this.#call<CanvasVersion>((call) => send(call, json));
+    remember(canvas, { ...place, version });
+    return version;
+  }
+
+  #deliver(event: string, payload: unknown): void {
+    if (event === 'error') {
+      this.#report(payload as { code: ErrorCode; message: string });
+      return;
+    }
+    const { repository, canvasId, version, changes } = payload as Partial<Omit<Remembered, 'peer'>> & {
+      changes?: CanvasChanges;
+    };
+    if (repository !== undefined && canvasId !== undefined && version !== undefined) {
+      remember(changes, { ...this.#place(repository, canvasId), version });
+    }
+    // The names and payloads come from the core, which no type can vouch for; tests do.
+    (this as EventEmitter).emit(event, payload);
+  }
+
+  /** An error that no promise can carry. Trouble with a network must not end a process that did not ask to hear of it. */
+  #report({ code, message }: { code: ErrorCode; message: string }): void {
+    const error = new MqttP2pError(code, message);
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+    else process.emitWarning(error);
+  }
+}
+
+function attempt<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (cause) {
+    throw publicError(cause);
+  }
+}
