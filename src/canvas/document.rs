@@ -170,7 +170,7 @@ impl CanvasDocument {
         let change = self.replica.derive(|tx, maps| batch.write(tx, maps))?;
         let taken = self.replica.take(change.into_iter().collect());
         let content = !taken.applied.is_empty();
-        let edit = self.finish(taken.applied, taken.touched, content, self.replica.heads());
+        let edit = self.finish(taken.applied, &taken.touched, content, self.replica.heads());
         self.held.replace(self.replica.heads(), canvas.clone(), Ahead::new());
         Ok(edit)
     }
@@ -202,7 +202,7 @@ impl CanvasDocument {
         let after = self.replica.heads();
         self.held.patched(patch, &before, &after);
         let touched = self.touched_by(&changes);
-        Ok(self.finish(changes, touched, content, self.held.heads().clone()))
+        Ok(self.finish(changes, &touched, content, self.held.heads().clone()))
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
@@ -276,7 +276,7 @@ impl CanvasDocument {
         // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
         changes.extend(self.write(None, &plan.present, author)?);
         let touched = self.touched_by(&changes);
-        let mut edit = self.finish(changes, touched, content, version);
+        let mut edit = self.finish(changes, &touched, content, version);
         self.remember(passed, basis, from, &plan, &mut edit.version);
         Ok(edit)
     }
@@ -298,9 +298,9 @@ impl CanvasDocument {
         touched
     }
 
-    fn finish(&mut self, changes: Vec<Change>, touched: Touched, content: bool, version: Heads) -> LocalEdit {
-        let diff = self.view.refresh(reader(&self.replica, None), &touched);
-        let conflicts = conflict::find(&self.replica, &changes, &touched);
+    fn finish(&mut self, changes: Vec<Change>, touched: &Touched, content: bool, version: Heads) -> LocalEdit {
+        let diff = self.view.refresh(reader(&self.replica, None), touched);
+        let conflicts = conflict::find(&self.replica, &changes, touched);
         LocalEdit {
             content: content && !changes.is_empty(),
             changes,

@@ -65,18 +65,20 @@ impl Batch {
     pub(crate) fn push(&mut self, write: Write) {
         match &write {
             Write::Property {
-                kind: ElementKind::Canvas,
-                ..
-            }
-            | Write::Delete { .. } => self.content = true,
-            Write::Property {
                 kind: ElementKind::Node,
                 property,
                 ..
             } if GEOMETRY.contains(&property.as_str()) => {}
+            Write::Property {
+                kind: ElementKind::Canvas,
+                ..
+            }
+            | Write::Delete { .. }
+            | Write::Text { .. } => {
+                self.content = true;
+            }
             Write::Property { kind, id, .. } => self.keep_alive(*kind, id),
             Write::NewText { id, .. } => self.keep_alive(ElementKind::Node, id),
-            Write::Text { .. } => self.content = true,
             Write::Order { .. } => {}
         }
         self.writes.push(write);

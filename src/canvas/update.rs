@@ -130,9 +130,9 @@ impl<'a> Planner<'a> {
         }
         for (seen, write) in writes {
             if seen {
-                self.plan.base.push(write)
+                self.plan.base.push(write);
             } else {
-                self.at_present(kind, id, write)
+                self.at_present(kind, id, write);
             }
         }
     }
@@ -300,9 +300,9 @@ impl<'a> Planner<'a> {
                 key,
             };
             if later {
-                self.at_present(kind, &id, write)
+                self.at_present(kind, &id, write);
             } else {
-                self.plan.base.push(write)
+                self.plan.base.push(write);
             }
         }
     }

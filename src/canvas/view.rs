@@ -67,13 +67,13 @@ impl Side {
     }
 
     /// The key of the last visible element.
-    pub(crate) fn last_key(&self) -> Option<OrderKey> {
-        self.visible.last().map(|(key, _)| key.clone())
+    pub(crate) fn last_key(&self) -> Option<&OrderKey> {
+        self.visible.last().map(|(key, _)| key)
     }
 
     /// The visible elements in order, with their keys.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Option<&OrderKey>)> {
-        self.visible.iter().map(|(key, id)| (id.as_str(), Some(key)))
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &OrderKey)> {
+        self.visible.iter().map(|(key, id)| (id.as_str(), key))
     }
 
     fn elements(&self) -> Vec<Element> {
@@ -220,9 +220,9 @@ impl View {
             reader.for_each(map as usize, |key, found| view.take(reader, map, key, found));
         }
         let ids: Vec<_> = view.nodes.entries.keys().cloned().collect();
-        ids.iter().for_each(|id| view.settle(ElementKind::Node, id));
+        view.settle_all(ElementKind::Node, &ids);
         let ids: Vec<_> = view.edges.entries.keys().cloned().collect();
-        ids.iter().for_each(|id| view.settle(ElementKind::Edge, id));
+        view.settle_all(ElementKind::Edge, &ids);
         view
     }
 
@@ -272,8 +272,8 @@ impl View {
         for text in &touched.texts {
             self.reread_text(reader, text);
         }
-        nodes.keys().for_each(|id| self.settle(ElementKind::Node, id));
-        edges.keys().for_each(|id| self.settle(ElementKind::Edge, id));
+        self.settle_all(ElementKind::Node, nodes.keys());
+        self.settle_all(ElementKind::Edge, edges.keys());
         CanvasChanges {
             nodes: self.nodes.changes(nodes),
             edges: self.edges.changes(edges),
@@ -351,7 +351,7 @@ impl View {
                 if map == CanvasMap::Nodes {
                     set_or_remove(&mut self.nodes.entry(id).properties, property, value);
                 } else {
-                    self.take_edge_property(id, property, value);
+                    self.take_edge_property(&id, property, value);
                 }
             }
             CanvasMap::Texts => self.take_text(reader, key, found),
@@ -362,21 +362,21 @@ impl View {
         }
     }
 
-    fn take_edge_property(&mut self, id: String, property: &str, value: Option<Value>) {
-        let edge = self.edges.entry(id.clone());
+    fn take_edge_property(&mut self, id: &str, property: &str, value: Option<Value>) {
+        let edge = self.edges.entry(id.to_owned());
         let old: BTreeSet<_> = edge.endpoints().cloned().collect();
         set_or_remove(&mut edge.properties, property, value);
         let new: BTreeSet<_> = edge.endpoints().cloned().collect();
         for node in old.difference(&new) {
             if let Some(edges) = self.incident.get_mut(node) {
-                edges.remove(&id);
+                edges.remove(id);
                 if edges.is_empty() {
                     self.incident.remove(node);
                 }
             }
         }
         for node in new.difference(&old) {
-            self.incident.entry(node.clone()).or_default().insert(id.clone());
+            self.incident.entry(node.clone()).or_default().insert(id.to_owned());
         }
     }
 
@@ -408,6 +408,12 @@ impl View {
         let Some(id) = self.texts.get(text) else { return };
         if let (Some(node), Some(value)) = (self.nodes.entries.get_mut(id), reader.text(text)) {
             node.properties.insert(TEXT.to_owned(), Value::String(value));
+        }
+    }
+
+    fn settle_all<'a>(&mut self, kind: ElementKind, ids: impl IntoIterator<Item = &'a String>) {
+        for id in ids {
+            self.settle(kind, id);
         }
     }
 
