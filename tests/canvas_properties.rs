@@ -91,13 +91,18 @@ impl Mutation {
                 let id = format!("n{number}");
                 if canvas.nodes.iter().all(|node| node.id != id) {
                     let properties = Properties::from([("x".to_owned(), Value::Int(i64::from(*number)))]);
-                    canvas.nodes.insert(usize::from(*number) % (canvas.nodes.len() + 1), Element { id, properties });
+                    canvas.nodes.insert(
+                        usize::from(*number) % (canvas.nodes.len() + 1),
+                        Element { id, properties },
+                    );
                 }
             }
             Self::RemoveNode(number) => {
                 if let Some(id) = find(&mut canvas.nodes, *number).map(|node| node.id.clone()) {
                     canvas.nodes.retain(|node| node.id != id);
-                    canvas.edges.retain(|edge| edge.properties.values().all(|end| *end != Value::String(id.clone())));
+                    canvas
+                        .edges
+                        .retain(|edge| edge.properties.values().all(|end| *end != Value::String(id.clone())));
                 }
             }
             Self::Move(number, x) => {
@@ -133,7 +138,8 @@ impl Mutation {
             }
             Self::AddEdge(number, from, to) => {
                 let id = format!("e{number}");
-                let end = |canvas: &mut Canvas, end| find(&mut canvas.nodes, end).map(|node| Value::String(node.id.clone()));
+                let end =
+                    |canvas: &mut Canvas, end| find(&mut canvas.nodes, end).map(|node| Value::String(node.id.clone()));
                 let ends = end(canvas, *from).zip(end(canvas, *to));
                 if let Some((from, to)) = ends.filter(|_| canvas.edges.iter().all(|edge| edge.id != id)) {
                     let properties = Properties::from([("fromNode".to_owned(), from), ("toNode".to_owned(), to)]);
@@ -146,15 +152,22 @@ impl Mutation {
                 }
             }
             Self::Title(number) => {
-                canvas.properties.insert("title".to_owned(), Value::Int(i64::from(*number)));
+                canvas
+                    .properties
+                    .insert("title".to_owned(), Value::Int(i64::from(*number)));
             }
         }
     }
 }
 
 fn edit_text(canvas: &mut Canvas, number: u8, edit: impl FnOnce(&mut String)) {
-    let Some(node) = find(&mut canvas.nodes, number) else { return };
-    let text = node.properties.entry("text".to_owned()).or_insert_with(|| Value::String(String::new()));
+    let Some(node) = find(&mut canvas.nodes, number) else {
+        return;
+    };
+    let text = node
+        .properties
+        .entry("text".to_owned())
+        .or_insert_with(|| Value::String(String::new()));
     if let Value::String(text) = text {
         edit(text);
     }
@@ -167,17 +180,36 @@ fn patch_between(before: &Canvas, after: &Canvas) -> CanvasPatch {
         let changed = |element: &Element| {
             let none = Properties::new();
             let old = old(&element.id).map_or(&none, |old| &old.properties);
-            let mut properties: Properties =
-                element.properties.iter().filter(|(key, value)| old.get(*key) != Some(*value)).map(own).collect();
+            let mut properties: Properties = element
+                .properties
+                .iter()
+                .filter(|(key, value)| old.get(*key) != Some(*value))
+                .map(own)
+                .collect();
             let removed = old.keys().filter(|key| !element.properties.contains_key(*key));
             properties.extend(removed.map(|key| (key.clone(), Value::Null)));
-            Element { id: element.id.clone(), properties }
+            Element {
+                id: element.id.clone(),
+                properties,
+            }
         };
-        let upsert = after.iter().filter(|element| old(&element.id) != Some(*element)).map(changed).collect();
-        let gone = before.iter().filter(|element| after.iter().all(|other| other.id != element.id));
-        ElementsPatch { upsert, remove: gone.map(|element| element.id.clone()).collect() }
+        let upsert = after
+            .iter()
+            .filter(|element| old(&element.id) != Some(*element))
+            .map(changed)
+            .collect();
+        let gone = before
+            .iter()
+            .filter(|element| after.iter().all(|other| other.id != element.id));
+        ElementsPatch {
+            upsert,
+            remove: gone.map(|element| element.id.clone()).collect(),
+        }
     };
-    let properties = after.properties.iter().filter(|(key, value)| before.properties.get(*key) != Some(*value));
+    let properties = after
+        .properties
+        .iter()
+        .filter(|(key, value)| before.properties.get(*key) != Some(*value));
     CanvasPatch {
         nodes: part(&before.nodes, &after.nodes),
         edges: part(&before.edges, &after.edges),
@@ -212,7 +244,13 @@ impl Peer {
         document.set_actor(ActorId::from([number; 16]));
         let old = vec![(document.version(), Canvas::default())];
         let (copy, followed, pending) = (Canvas::default(), Canvas::default(), Vec::new());
-        Self { document, copy, followed, pending, old }
+        Self {
+            document,
+            copy,
+            followed,
+            pending,
+            old,
+        }
     }
 
     fn check(&mut self, diff: &CanvasChanges) {
@@ -254,10 +292,14 @@ impl Peer {
         let (version, before) = self.old[usize::from(number) % self.old.len()].clone();
         let mut passed = before.clone();
         mutations.iter().for_each(|mutation| mutation.apply_to(&mut passed));
-        let base = if named { Base::Explicit(version) } else { Base::Remembered(version) };
+        let base = if named {
+            Base::Explicit(version)
+        } else {
+            Base::Remembered(version)
+        };
         let edit = self.document.update(&passed, &base, "author").unwrap();
-        // A remembered version is united with everything this peer has done.
-        let seen = if named { before.clone() } else { self.everything_seen() };
+        // Updates from one base are chained, and a remembered version is united with what this peer has done.
+        let seen = self.everything_seen();
         self.passed(edit, &passed, &before, &seen);
         self.copy = passed;
         self.pending.clear();
@@ -279,7 +321,8 @@ impl Peer {
         let edit = self.document.patch(&patch, "author").unwrap();
         patch.apply_to(&mut self.copy);
         // What was patched is seen, though no version may hold it.
-        self.old.push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
+        self.old
+            .push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
         self.check(&edit.diff);
     }
 
@@ -296,14 +339,23 @@ impl Peer {
     }
 
     fn pull(&mut self, other: &mut Self) {
-        let mut changes = other.document.replica().changes_since(self.document.replica().heads().as_slice());
+        let mut changes = other
+            .document
+            .replica()
+            .changes_since(self.document.replica().heads().as_slice());
         loop {
             let applied: Applied = self.document.apply(changes);
             assert!(applied.rejected.is_empty(), "{:?}", applied.rejected);
             assert!(!applied.damaged);
             self.check(&applied.diff);
-            changes = other.document.replica().changes_since(self.document.replica().heads().as_slice());
-            if changes.iter().all(|change| self.document.replica().contains(&change.hash())) {
+            changes = other
+                .document
+                .replica()
+                .changes_since(self.document.replica().heads().as_slice());
+            if changes
+                .iter()
+                .all(|change| self.document.replica().contains(&change.hash()))
+            {
                 return;
             }
         }
@@ -345,7 +397,7 @@ fn settle(peers: &mut Vec<Peer>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn peers_converge_whatever_they_do(
@@ -364,7 +416,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn alone_an_update_gives_what_was_passed(list in prop::collection::vec(mutations(), 1..12)) {

@@ -160,11 +160,7 @@ impl CanvasDocument {
     pub fn create(&mut self, canvas: &Canvas, author: &str) -> Result<LocalEdit, CanvasError> {
         canvas.check()?;
         if !self.replica.is_pristine() {
-            let basis = Basis {
-                heads: self.replica.heads().as_slice().to_vec(),
-                ..Basis::default()
-            };
-            return self.update_from(canvas, &basis, None, author);
+            return self.update(canvas, &Base::Explicit(Version(self.replica.root_heads())), author);
         }
         let batch = import(canvas);
         let change = self.replica.derive(|tx, maps| batch.write(tx, maps))?;
@@ -181,8 +177,8 @@ impl CanvasDocument {
     /// [`CanvasError::Invalid`] if two elements have the same id, [`CanvasError::UnknownVersion`].
     pub fn update(&mut self, passed: &Canvas, base: &Base, author: &str) -> Result<LocalEdit, CanvasError> {
         passed.check()?;
-        let (basis, from) = self.basis(base)?;
-        self.update_from(passed, &basis, Some(from), author)
+        let basis = self.basis(base)?;
+        self.update_from(passed, &basis, author)
     }
 
     /// Changes what a patch names, at present.
@@ -245,13 +241,7 @@ impl CanvasDocument {
         Ok(View::read(reader(&self.replica, Some(heads.as_slice()))))
     }
 
-    fn update_from(
-        &mut self,
-        passed: &Canvas,
-        basis: &Basis,
-        from: Option<Heads>,
-        author: &str,
-    ) -> Result<LocalEdit, CanvasError> {
+    fn update_from(&mut self, passed: &Canvas, basis: &Basis, author: &str) -> Result<LocalEdit, CanvasError> {
         let present = self.replica.heads();
         let at_present = present.as_slice() == basis.heads;
         let heads = (!at_present).then_some(basis.heads.as_slice());
@@ -269,15 +259,14 @@ impl CanvasDocument {
         let content = plan.base.has_content() || plan.present.has_content();
         let mut changes = Vec::new();
         changes.extend(self.write(heads, &plan.base, author)?);
-        let version = changes.last().map_or_else(
-            || Heads::new(basis.heads.clone()),
-            |change| Heads::new(vec![change.hash()]),
-        );
+        let version = changes
+            .last()
+            .map_or_else(|| basis.version.clone(), |change| Heads::new(vec![change.hash()]));
         // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
         changes.extend(self.write(None, &plan.present, author)?);
         let touched = self.touched_by(&changes);
         let mut edit = self.finish(changes, &touched, content, version);
-        self.remember(passed, basis, from, &plan, &mut edit.version);
+        self.remember(passed, basis, &plan, &mut edit.version);
         Ok(edit)
     }
 

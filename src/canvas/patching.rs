@@ -18,7 +18,9 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
         let mut added = Vec::new();
         for element in &part.upsert {
             match view.side(kind).get(&element.id) {
-                Some(entry) if entry.tag.is_some() => change(kind, element, entry, held, &mut batch),
+                Some(entry) if view.side(kind).is_visible(&element.id) => {
+                    change(kind, element, entry, held, &mut batch)
+                }
                 former => {
                     create(kind, &without_nulls(element), former, &mut batch);
                     added.push(&element.id);

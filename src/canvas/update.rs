@@ -11,6 +11,7 @@ use crate::canvas::root::CanvasMap;
 use crate::canvas::text;
 use crate::canvas::value::Value;
 use crate::canvas::view::{Entry, Reader, Stands, TEXT, View};
+use crate::ids::Heads;
 
 /// Elements whose state the application knows from after the base version, with the version at which it knows them.
 pub(crate) type Ahead = BTreeMap<(ElementKind, String), Vec<ChangeHash>>;
@@ -18,7 +19,9 @@ pub(crate) type Ahead = BTreeMap<(ElementKind, String), Vec<ChangeHash>>;
 /// What an update is a difference from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Basis {
-    /// The version at which the difference is applied.
+    /// The version that was named, or that the application had.
+    pub(crate) version: Heads,
+    /// The version at which the difference is applied: that one, or the last own update made from it.
     pub(crate) heads: Vec<ChangeHash>,
     /// What the application had.
     pub(crate) canvas: Canvas,
@@ -221,7 +224,7 @@ impl<'a> Planner<'a> {
     fn added(&mut self, kind: ElementKind, element: &Element, edges: &Index<'_>) {
         match self.entry(kind, &element.id) {
             None => create(kind, element, None, &mut self.plan.base),
-            Some(entry) if entry.tag.is_some() => {
+            Some(entry) if self.view.side(kind).is_visible(&element.id) => {
                 self.plan.ahead.insert((kind, element.id.clone()));
                 upsert(kind, element, entry, &mut self.plan.present);
             }
@@ -258,7 +261,9 @@ impl<'a> Planner<'a> {
 
     fn order(&mut self, kind: ElementKind, had: &Index<'_>, now: &[Element]) {
         let key_now = |element: &Element| {
-            let entry = self.entry(kind, &element.id).filter(|entry| entry.tag.is_some());
+            // One that another has deleted meanwhile keeps its place: passing it on is no edit of it.
+            let has_place = had.contains_key(element.id.as_str()) || self.view.side(kind).is_visible(&element.id);
+            let entry = self.entry(kind, &element.id).filter(|_| has_place);
             entry.map(|entry| entry.order.clone().unwrap_or_default())
         };
         let present: Vec<_> = now.iter().map(key_now).collect();

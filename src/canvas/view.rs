@@ -92,7 +92,8 @@ impl Side {
             .collect()
     }
 
-    fn is_visible(&self, id: &str) -> bool {
+    /// Whether applications see the element: it is alive and, as an edge, not hidden.
+    pub(crate) fn is_visible(&self, id: &str) -> bool {
         self.entries
             .get(id)
             .is_some_and(|entry| self.visible.contains(&(entry.key(), id.to_owned())))
