@@ -389,3 +389,7 @@ enum Attempt {
     Refused(String),
     Panicked { restored: bool },
 }
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;
