@@ -4,6 +4,7 @@ use automerge::{ActorId, Change, ChangeHash};
 
 use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
+use crate::canvas::create::import;
 use crate::canvas::error::CanvasError;
 use crate::canvas::held::Held;
 use crate::canvas::lost_text::OwnTextEdits;
@@ -11,12 +12,13 @@ use crate::canvas::model::Canvas;
 use crate::canvas::patch::CanvasPatch;
 use crate::canvas::patching;
 use crate::canvas::plan::Batch;
+use crate::canvas::reader::Reader;
 use crate::canvas::replica::Replica;
 use crate::canvas::root;
 use crate::canvas::schema::{Maps, Touched};
-use crate::canvas::update::{Ahead, Basis, Plan, Planner, import};
+use crate::canvas::update::{Ahead, Basis, Plan, Planner};
 use crate::canvas::version::Version;
-use crate::canvas::view::{Reader, View};
+use crate::canvas::view::View;
 use crate::ids::Heads;
 
 /// What a whole-canvas update is a difference from.

@@ -8,10 +8,11 @@ use crate::canvas::model::{Canvas, ElementKind};
 use crate::canvas::patch::CanvasPatch;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::Touched;
+use crate::canvas::side::TEXT;
 use crate::canvas::update::{Ahead, Basis, Plan};
 use crate::canvas::value::Value;
 use crate::canvas::version::Version;
-use crate::canvas::view::{TEXT, View};
+use crate::canvas::view::View;
 use crate::ids::Heads;
 use crate::limits::{MAX_UNFOLDED_PATCHES, MAX_UPDATE_CHAINS};
 

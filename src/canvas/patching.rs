@@ -1,14 +1,16 @@
 //! From a patch to what is to be written.
 
+use crate::canvas::create::{create, delete_hidden_edges};
 use crate::canvas::held::Held;
 use crate::canvas::model::{Element, ElementKind};
 use crate::canvas::order::{self, OrderKey};
 use crate::canvas::patch::{CanvasPatch, ElementsPatch};
 use crate::canvas::plan::{Batch, Write};
+use crate::canvas::side::{Entry, TEXT};
 use crate::canvas::text;
-use crate::canvas::update::{create, delete_hidden_edges, index};
+use crate::canvas::update::index;
 use crate::canvas::value::Value;
-use crate::canvas::view::{Entry, TEXT, View};
+use crate::canvas::view::View;
 
 /// Decides what a patch writes, at present.
 pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {

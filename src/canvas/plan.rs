@@ -10,9 +10,9 @@ use crate::canvas::model::ElementKind;
 use crate::canvas::order::OrderKey;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, property_key, text_object};
+use crate::canvas::side::TEXT;
 use crate::canvas::text;
 use crate::canvas::value::Value;
-use crate::canvas::view::TEXT;
 
 /// One thing to write.
 #[derive(Debug, Clone, PartialEq)]
