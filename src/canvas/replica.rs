@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transaction};
-use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, PatchLog, ROOT, ReadDoc, TextEncoding};
+use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, ObjType, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
 use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
-use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
+use crate::canvas::schema::{Maps, Root, SCHEMA, TextId, Touched, inspect, text_object};
 use crate::ids::Heads;
 
 /// After this many panics of Automerge in one batch, the rest of the batch is refused unread: each costs rebuilding
@@ -241,8 +241,9 @@ impl Replica {
         let mut taken = Taken::default();
         let mut inspected = BTreeMap::new();
         let mut sound = Vec::new();
+        let mut made = BTreeSet::new();
         for change in self.in_causal_order(changes, &mut taken.rejected) {
-            match self.check(&change) {
+            match self.check(&change, &mut made) {
                 Ok(touched) => {
                     inspected.insert(change.hash(), touched);
                     sound.push(change);
@@ -251,9 +252,10 @@ impl Replica {
             }
         }
         let refused: BTreeSet<_> = taken.rejected.iter().map(|(hash, _)| *hash).collect();
-        let attempt = match refused.is_empty() {
-            true => self.try_apply(&sound),
-            false => Attempt::Refused(String::new()),
+        let attempt = if refused.is_empty() {
+            self.try_apply(&sound)
+        } else {
+            Attempt::Refused(String::new())
         };
         if let Attempt::Applied = attempt {
             taken.applied = sound;
@@ -270,25 +272,18 @@ impl Replica {
         taken
     }
 
-    fn check(&self, change: &Change) -> Result<Touched, String> {
+    /// Checks a change before Automerge sees it. `made` holds the texts that changes before it in the batch begin.
+    fn check(&self, change: &Change, made: &mut BTreeSet<TextId>) -> Result<Touched, String> {
         derived::verify(change).map_err(|error| error.to_string())?;
-        catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
-            .map_err(|_| "the decoder panicked".to_owned())?
-            .map_err(str::to_owned)
-            .and_then(|touched| match self.foreign_text(change, &touched) {
-                true => Err("it edits as a text what is none".to_owned()),
-                false => Ok(touched),
-            })
-    }
-
-    /// Whether the change edits an object that the document knows and that is no text.
-    fn foreign_text(&self, _change: &Change, touched: &Touched) -> bool {
-        touched.texts.iter().any(|id| {
-            let object = crate::canvas::schema::text_object(id);
-            self.doc
-                .object_type(object)
-                .is_ok_and(|kind| kind != automerge::ObjType::Text)
-        })
+        let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
+            .map_err(|_| "the decoder panicked".to_owned())??;
+        made.append(&mut touched.made);
+        let is_text = |id| made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
+        if touched.texts.iter().all(is_text) {
+            Ok(touched)
+        } else {
+            Err("it edits as a text what is none".to_owned())
+        }
     }
 
     /// New changes, each after those that it depends on; the others are refused.
@@ -400,3 +395,7 @@ enum Attempt {
     Refused(String),
     Panicked { restored: bool },
 }
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;
