@@ -1,1 +1,3 @@
-//! stub
+//! Everything that touches a socket, a file or a clock: it carries out what `sync` decides.
+
+pub mod mqtt;

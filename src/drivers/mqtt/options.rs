@@ -1,0 +1,158 @@
+//! How to reach a broker.
+
+use std::fmt;
+use std::time::Duration;
+
+use rumqttc::MqttOptions;
+
+use super::event::LastWill;
+use crate::limits::{
+    DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_IN_FLIGHT, DEFAULT_KEEP_ALIVE_MS, DEFAULT_MAX_MESSAGE_BYTES,
+    MAX_CONTROL_IN_FLIGHT, MAX_IN_FLIGHT, MAX_INBOUND_PACKET_BYTES, MAX_KEEP_ALIVE_MS, MAX_MQTT_PACKET_BYTES,
+    MIN_KEEP_ALIVE_MS,
+};
+
+/// What an MQTT packet has besides its payload at most: a fixed header (5), a topic (2 + 65,535) and a packet id (2).
+pub(super) const PACKET_OVERHEAD_BYTES: usize = 5 + 2 + 65_535 + 2;
+
+/// How to reach a broker and how much to send it at once. Values out of range are brought into it, as `limits` states.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// Host name or IP address, the latter without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User name; `None` sends no credentials at all.
+    pub username: Option<String>,
+    /// Password; never shown by `Debug`. Ignored without a user name, as MQTT demands.
+    pub password: Option<String>,
+    /// Client id; unique in the broker, which ends an older connection with the same one.
+    pub client_id: String,
+    /// Keep-alive. Default [`DEFAULT_KEEP_ALIVE_MS`].
+    pub keep_alive_ms: u64,
+    /// Time for one attempt to connect. Default [`DEFAULT_CONNECT_TIMEOUT_MS`].
+    pub connect_timeout_ms: u64,
+    /// Largest packet to send, header included. Default: [`DEFAULT_MAX_MESSAGE_BYTES`] and room for the header.
+    pub max_packet_bytes: usize,
+    /// Largest payload to accept; larger ones are dropped and counted. Default [`MAX_INBOUND_PACKET_BYTES`].
+    pub max_inbound_bytes: usize,
+    /// Unacknowledged publishes of each class, live and bulk. Default [`DEFAULT_IN_FLIGHT`].
+    pub in_flight: u16,
+}
+
+impl ConnectionOptions {
+    /// The defaults for a broker, without credentials.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            username: None,
+            password: None,
+            client_id: client_id.into(),
+            keep_alive_ms: DEFAULT_KEEP_ALIVE_MS,
+            connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+            max_packet_bytes: DEFAULT_MAX_MESSAGE_BYTES + PACKET_OVERHEAD_BYTES,
+            max_inbound_bytes: MAX_INBOUND_PACKET_BYTES,
+            in_flight: DEFAULT_IN_FLIGHT,
+        }
+    }
+
+    /// Unacknowledged publishes of each class, within its range.
+    pub(super) fn window_messages(&self) -> u16 {
+        self.in_flight.clamp(1, MAX_IN_FLIGHT)
+    }
+
+    /// Requests that rumqttc's channel must hold: both windows full, all control packets, and DISCONNECT.
+    pub(super) fn channel_requests(&self) -> usize {
+        2 * usize::from(self.window_messages()) + MAX_CONTROL_IN_FLIGHT + 1
+    }
+
+    /// The same for rumqttc, for one attempt to connect.
+    pub(super) fn to_rumqttc(&self, max_inbound_packet_bytes: usize, last_will: Option<LastWill>) -> MqttOptions {
+        // rumqttc joins host and port with a colon, which an IPv6 address survives only in brackets.
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        let mut options = MqttOptions::new(&self.client_id, host, self.port);
+        options.set_clean_session(true);
+        options.set_keep_alive(Duration::from_millis(
+            self.keep_alive_ms.clamp(MIN_KEEP_ALIVE_MS, MAX_KEEP_ALIVE_MS),
+        ));
+        // rumqttc ends the connection when a packet is too large to send, so that is checked before it sees one.
+        options.set_max_packet_size(max_inbound_packet_bytes, MAX_MQTT_PACKET_BYTES);
+        // rumqttc reuses packet ids as soon as it has counted to this, and stops sending when it meets one that is still
+        // in use. The windows are what limits; twice their sum keeps the ids apart.
+        options.set_inflight(self.window_messages().saturating_mul(4).saturating_add(256));
+        if let Some(username) = &self.username {
+            options.set_credentials(username, self.password.as_deref().unwrap_or_default());
+        }
+        if let Some(will) = last_will {
+            options.set_last_will(rumqttc::LastWill::new(
+                will.topic,
+                will.payload,
+                rumqttc::QoS::AtLeastOnce,
+                false,
+            ));
+        }
+        options
+    }
+}
+
+impl fmt::Debug for ConnectionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionOptions")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "…"))
+            .field("client_id", &self.client_id)
+            .field("keep_alive_ms", &self.keep_alive_ms)
+            .field("connect_timeout_ms", &self.connect_timeout_ms)
+            .field("max_packet_bytes", &self.max_packet_bytes)
+            .field("max_inbound_bytes", &self.max_inbound_bytes)
+            .field("in_flight", &self.in_flight)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_password() {
+        let options = ConnectionOptions {
+            password: Some("secret".into()),
+            ..ConnectionOptions::new("h", 1, "c")
+        };
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_brought_into_it() {
+        for (keep_alive_ms, expected) in [(0, MIN_KEEP_ALIVE_MS), (u64::MAX, MAX_KEEP_ALIVE_MS), (20_000, 20_000)] {
+            let options = ConnectionOptions {
+                keep_alive_ms,
+                in_flight: 0,
+                ..ConnectionOptions::new("h", 1, "c")
+            };
+            let options = options.to_rumqttc(1, None);
+            assert_eq!(options.keep_alive(), Duration::from_millis(expected));
+            assert!(options.inflight() >= 4);
+        }
+        let options = ConnectionOptions {
+            in_flight: u16::MAX,
+            ..ConnectionOptions::new("h", 1, "c")
+        };
+        assert!(options.to_rumqttc(1, None).inflight() > 2 * MAX_IN_FLIGHT);
+    }
+
+    #[test]
+    fn an_ipv6_address_gets_brackets() {
+        let options = ConnectionOptions::new("::1", 1883, "c").to_rumqttc(1, None);
+        assert_eq!(options.broker_address(), ("[::1]".to_owned(), 1883));
+    }
+}
