@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // A part of each test binary, and each uses a part of it.
 
 pub mod brokers;
+pub mod fake_broker;
 pub mod mosquitto;
 pub mod proxy;
 pub mod recorder;
