@@ -1,6 +1,7 @@
 //! The embedded broker, as clients see it.
 
 #![cfg(feature = "drivers")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // As in any test.
 
 mod support;
 
@@ -45,8 +46,15 @@ fn says_when_the_address_is_in_use() {
 #[test]
 fn says_when_the_host_is_none_of_this_machine() {
     for host in ["nonsense", "", "localhost", "203.0.113.1"] {
-        let error = EmbeddedBroker::start(EmbeddedBrokerOptions { host: host.into(), ..Default::default() }).unwrap_err();
-        assert!(matches!(error, EmbeddedBrokerError::InvalidHost { .. }), "{host}: {error}");
+        let error = EmbeddedBroker::start(EmbeddedBrokerOptions {
+            host: host.into(),
+            ..Default::default()
+        })
+        .unwrap_err();
+        assert!(
+            matches!(error, EmbeddedBrokerError::InvalidHost { .. }),
+            "{host}: {error}"
+        );
     }
 }
 
@@ -68,13 +76,18 @@ async fn starts_and_stops_inside_a_runtime() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_too_much_is_cut_off_alone() {
-    let options = EmbeddedBrokerOptions { max_packet_bytes: 10_000, ..Default::default() };
+    let options = EmbeddedBrokerOptions {
+        max_packet_bytes: 10_000,
+        ..Default::default()
+    };
     let broker = EmbeddedBroker::start(options).unwrap();
     let alice = Peer::connect(broker.port(), "alice");
     let bob = Peer::connect(broker.port(), "bob");
     bob.subscribe("t");
     alice.broker.publish(publish(1, "t", vec![0; 20_000])).unwrap();
-    alice.recorder.wait("the end", |event| matches!(event, ConnectionEvent::Disconnected { .. }));
+    alice
+        .recorder
+        .wait("the end", |event| matches!(event, ConnectionEvent::Disconnected { .. }));
     alice.wait_connected(2);
     alice.broker.publish(publish(2, "t", "fits")).unwrap();
     wait_for("a small message", || bob.recorder.messages().len() == 1);

@@ -4,6 +4,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+/// Answers a packet, given by its type (MQTT 3.1.1, table 2.1) and what follows its fixed header, with bytes.
+pub type Answer = fn(u8, &[u8]) -> Vec<u8>;
+
 /// Listens until it is dropped.
 pub struct FakeBroker {
     pub port: u16,
@@ -11,8 +14,8 @@ pub struct FakeBroker {
 }
 
 impl FakeBroker {
-    /// Answers each packet, given by its type (MQTT 3.1.1, table 2.1) and what follows the fixed header, with bytes.
-    pub async fn start(answer: fn(u8, &[u8]) -> Vec<u8>) -> Self {
+    /// Starts to listen on a port of its own.
+    pub async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let task = tokio::spawn(async move {
@@ -30,7 +33,7 @@ impl Drop for FakeBroker {
     }
 }
 
-async fn serve(mut socket: TcpStream, answer: fn(u8, &[u8]) -> Vec<u8>) {
+async fn serve(mut socket: TcpStream, answer: Answer) {
     while let Ok(first) = socket.read_u8().await {
         let mut length = 0;
         for shift in [0, 7, 14, 21] {
