@@ -5,7 +5,8 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 
 use mqtt_p2p::drivers::mqtt::ConnectionEvent;
 use mqtt_p2p::drivers::mqtt::embedded::{EmbeddedBroker, EmbeddedBrokerError, EmbeddedBrokerOptions};
@@ -92,4 +93,23 @@ async fn a_client_that_sends_too_much_is_cut_off_alone() {
     alice.broker.publish(publish(2, "t", "fits")).unwrap();
     wait_for("a small message", || bob.recorder.messages().len() == 1);
     assert_eq!(bob.broker.statistics().connects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_and_babbling_clients_harm_nobody() {
+    let broker = EmbeddedBroker::start(EmbeddedBrokerOptions::default()).unwrap();
+    let open = || TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    let silent: Vec<_> = (0..50).map(|_| open()).collect();
+    for garbage in [
+        &[0xff; 1_000][..],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4],
+    ] {
+        open().write_all(garbage).unwrap();
+    }
+    let alice = Peer::connect(broker.port(), "alice");
+    alice.subscribe("t");
+    alice.broker.publish(publish(1, "t", "hello")).unwrap();
+    wait_for("the message", || alice.recorder.messages().len() == 1);
+    drop(silent);
 }

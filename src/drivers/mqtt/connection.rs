@@ -42,7 +42,8 @@ impl Drop for Inner {
 }
 
 impl CanvasMQTTBroker {
-    /// Starts to connect, on the given runtime, and returns at once. The connection holds the handler until it has ended.
+    /// Starts to connect, on the given runtime, and returns at once. The connection holds the handler until it has ended,
+    /// so a handler that keeps a clone of this keeps the connection until [`disconnect`](Self::disconnect).
     pub fn start(options: ConnectionOptions, handler: Arc<dyn ConnectionHandler>, runtime: &Handle) -> Self {
         let shared = Arc::new(Shared::default());
         let max_packet_bytes = options.max_packet_bytes;
@@ -71,6 +72,7 @@ impl CanvasMQTTBroker {
         if bytes > max_bytes {
             return Err(PublishError::TooLarge { bytes, max_bytes });
         }
+        tracing::debug!(target: "mqtt", topic = publish.topic, bytes, priority = ?publish.priority, "publish");
         let mut state = self.inner.shared.lock();
         if state.closing.is_some() {
             return Err(PublishError::Closed);
