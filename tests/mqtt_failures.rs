@@ -53,6 +53,23 @@ async fn without_a_connection_disconnect_returns_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn disconnect_does_not_wait_for_a_stalled_broker() {
+    for broker in Broker::each() {
+        let proxy = Proxy::start(broker.port()).await;
+        let peer = Peer::connect(proxy.port, "alice");
+        proxy.pause();
+        for id in 0..300 {
+            peer.broker.publish(publish(id, "t", vec![0; 100_000])).unwrap();
+        }
+        // Well before the watchdog would end it.
+        let patience = Duration::from_millis(WATCHDOG_TIMEOUT_MS / 2);
+        let disconnect = peer.broker.disconnect(Duration::from_millis(100));
+        tokio::time::timeout(patience, disconnect).await.expect("it returns");
+        assert!(!peer.broker.statistics().connected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_without_an_answer_times_out() {
     // The system accepts connections to it, and nobody answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
