@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use rmqtt::Result;
 use rmqtt::retain::{DefaultRetainStorage, RetainStorage};
 use rmqtt::types::{Retain, TopicFilter, TopicName};
@@ -28,7 +29,7 @@ impl RetainStorage for MemoryRetainStorage {
         false
     }
 
-    async fn set(&self, topic: &TopicName, retain: Retain, _expiry_interval: Option<Duration>) -> Result<()> {
+    async fn set(&self, topic: &TopicName, mut retain: Retain, _expiry_interval: Option<Duration>) -> Result<()> {
         let mut bytes = self.bytes.lock().await;
         let old: Option<usize> = self
             .tree
@@ -46,6 +47,9 @@ impl RetainStorage for MemoryRetainStorage {
             return Ok(());
         }
         *bytes = new_bytes;
+        // Both are slices of the buffer that the packet was read into, and would keep all of it: 8 KB for 200 bytes.
+        retain.publish.payload = Bytes::copy_from_slice(&retain.publish.payload);
+        retain.publish.topic = TopicName::from(topic.to_string());
         // Retained messages do not expire: an MQTT 3.1.1 publisher has no way to ask for it.
         self.tree.set_with_timeout(topic, retain, None).await
     }
