@@ -197,9 +197,9 @@ pub const RECONNECT_BASE_MS: u64 = 200;
 /// No pause before connecting again is longer than this.
 pub const RECONNECT_MAX_MS: u64 = 15_000;
 /// A connection that held for this long starts the pauses from the beginning.
-pub const CONNECTION_STABLE_MS: u64 = 30_000;
-/// After DISCONNECT, how long to wait for the broker to close the connection. Beyond: it is closed from here.
-pub const DISCONNECT_LINGER_MS: u64 = 500;
+pub const CONNECTION_STABLE_MS: u64 = 10_000;
+/// After DISCONNECT, how long to wait for the broker to close the connection (not all do). Beyond: it is closed from here.
+pub const DISCONNECT_LINGER_MS: u64 = 100;
 /// Largest packet that MQTT 3.1.1 can express (its section 2.2.3).
 pub const MAX_MQTT_PACKET_BYTES: usize = 268_435_455;
 
@@ -215,6 +215,11 @@ pub const EMBEDDED_MAX_CONNECTIONS: usize = 10_000;
 pub const EMBEDDED_RETAINED_MESSAGES: usize = 100_000;
 /// Bytes of retained payloads in the embedded broker. Beyond: delivered, but not retained.
 pub const EMBEDDED_RETAINED_BYTES: usize = 1 << 30;
+/// How long a client may take from connecting to its CONNECT. Beyond: the embedded broker closes the connection.
+pub const EMBEDDED_HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// How long a client may take no byte. Beyond: the embedded broker closes the connection, so what waits for a stalled
+/// client stays bounded.
+pub const EMBEDDED_SEND_TIMEOUT_MS: u64 = 15_000;
 /// How long the embedded broker may take to start. Beyond: `EmbeddedBrokerError::Start`.
 pub const EMBEDDED_START_TIMEOUT_MS: u64 = 10_000;
 /// How long tasks of the embedded broker may take to end when it stops. Beyond: they are abandoned.
