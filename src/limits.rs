@@ -113,6 +113,10 @@ pub const MAX_HELLO_JITTER_MS: u64 = 2_000;
 pub const EXPIRY_CHECK_MS: u64 = 5_000;
 /// How long after the first acknowledgement on a topic our own echo may take, before the broker is said to reject it.
 pub const ECHO_TIMEOUT_MS: u64 = 10_000;
+/// How often the first publish on a topic is repeated for want of an echo before that is reported.
+pub const ECHO_ATTEMPTS: u32 = 3;
+/// Documents of deleted canvases that are kept, should someone bring them back. One more: the oldest is forgotten.
+pub const MAX_CLOSED_DOCUMENTS: usize = 64;
 /// How long a publish that the driver could not take waits before it is tried again.
 pub const PUBLISH_RETRY_MS: u64 = 200;
 /// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.

@@ -9,7 +9,7 @@ use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, RepositoryName, Session};
 use mqtt_p2p::sync::{
     CanvasEvent, CanvasEventKind, CanvasP2PSynchronizer, Config, Event, Input, Notice, Output, StoreOperation,
-    StoreToken,
+    StoreToken, SyncError,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
@@ -36,7 +36,7 @@ pub struct Node {
     /// Canvases as the application read them some time ago.
     pub held: BTreeMap<CanvasId, Held>,
     /// Outcomes of the last step.
-    pub outcomes: Vec<(u64, Result<mqtt_p2p::sync::Reply, mqtt_p2p::sync::SyncError>)>,
+    pub outcomes: Vec<(u64, Result<mqtt_p2p::sync::Reply, SyncError>)>,
     /// The call that reads, and what it reads.
     pub reading: BTreeMap<u64, CanvasId>,
 }
@@ -122,6 +122,8 @@ impl Node {
                 self.outcomes.push((call, result));
             }
             Notice::Event(Event::Canvas(event)) => self.mirror(&event),
+            // A broker that loses messages also loses echoes.
+            Notice::Event(Event::Error(SyncError::BrokerRejected { .. })) => {}
             Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),
             Notice::Event(Event::Quarantined { hash, reason, .. }) => panic!("{hash} was refused: {reason}"),
             Notice::Event(_) => {}
