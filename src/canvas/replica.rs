@@ -391,5 +391,23 @@ enum Attempt {
 }
 
 #[cfg(test)]
-#[path = "replica_tests.rs"]
-mod tests;
+mod tests {
+    use automerge::transaction::Transactable;
+
+    use super::*;
+    use crate::canvas::root;
+
+    #[test]
+    fn a_document_is_rebuilt_from_what_it_held() {
+        let mut replica = Replica::new(&root::CANVAS);
+        replica.set_actor(ActorId::from([2; 16]));
+        for value in 0..5 {
+            let write = |tx: &mut Transaction<'_>, maps: &Maps| Ok(tx.put(maps.id(0), "a/x", value)?);
+            assert!(replica.edit(None, "", write).unwrap().is_some());
+        }
+        let (heads, saved) = (replica.doc.get_heads(), replica.save());
+        assert!(replica.restore(&heads));
+        assert_eq!(replica.save(), saved);
+        assert_eq!(*replica.doc.get_actor(), ActorId::from([2; 16]));
+    }
+}
