@@ -28,10 +28,10 @@ fn what_was_written_into_a_text_that_lost_is_put_into_the_winner_once() {
     // Which of the two Text objects wins depends on the actors, so both peers edit.
     let (mut a, mut b) = (peer(1, TWO), peer(2, &TWO.replace("cat", "dog")));
     update(&mut a, |canvas| {
-        set(canvas, 0, "text", Value::String("cat purrs".into()))
+        set(canvas, 0, "text", Value::String("cat purrs".into()));
     });
     update(&mut b, |canvas| {
-        set(canvas, 0, "text", Value::String("dog barks".into()))
+        set(canvas, 0, "text", Value::String("dog barks".into()));
     });
     let reported = sync(&mut a, &mut b);
     let text = text_of(&a, 0);
