@@ -20,8 +20,9 @@ pub const MAX_ORDER_KEY_BYTES: usize = 64;
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// Largest encoded change accepted from elsewhere. Larger: refused.
 pub const MAX_CHANGE_BYTES: usize = 64 << 20;
-/// Most operations in a change accepted from elsewhere. More: refused.
-pub const MAX_CHANGE_OPERATIONS: u64 = 4 << 20;
+/// Most operations in a change: each property and each character counts. An edit that needs more:
+/// `ERR_PAYLOAD_TOO_LARGE`; a change from elsewhere that has more: refused.
+pub const MAX_CHANGE_OPERATIONS: u64 = 16 << 20;
 /// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.
 pub const MAX_CONFLICTS_REPORTED: usize = 1_024;
 /// Patches remembered by value before they are folded into the canvas that the application last had.

@@ -316,7 +316,3 @@ pub(super) fn reader<'a>(replica: &'a Replica, heads: Option<&'a [ChangeHash]>) 
         heads,
     }
 }
-
-#[cfg(test)]
-#[path = "document_tests.rs"]
-pub(super) mod tests;

@@ -37,6 +37,9 @@ mod value;
 mod version;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
 pub use derived::{ChangeError, decode_change};
 pub use document::{Applied, Base, CanvasDocument, LocalEdit};

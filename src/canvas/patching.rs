@@ -21,7 +21,7 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
         for element in &part.upsert {
             match view.side(kind).get(&element.id) {
                 Some(entry) if view.side(kind).is_visible(&element.id) => {
-                    change(kind, element, entry, held, &mut batch)
+                    change(kind, element, entry, held, &mut batch);
                 }
                 former => {
                     create(kind, &without_nulls(element), former, &mut batch);

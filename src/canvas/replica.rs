@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::transaction::{CommitOptions, Transaction};
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, ObjType, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
@@ -12,6 +12,7 @@ use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, TextId, Touched, inspect, text_object};
 use crate::ids::Heads;
+use crate::limits::MAX_CHANGE_OPERATIONS;
 
 /// After this many panics of Automerge in one batch, the rest of the batch is refused unread: each costs rebuilding
 /// the document.
@@ -206,6 +207,7 @@ impl Replica {
                 .map_err(|error| CanvasError::Internal(error.to_string()))?,
         };
         write(&mut tx, &self.maps)?;
+        check_size(&tx)?;
         // Time 0: nothing here reads a clock.
         let (hash, _) = tx.commit_with(CommitOptions::default().with_message(author).with_time(0));
         let change = hash.and_then(|hash| self.doc.get_change_by_hash(&hash));
@@ -222,6 +224,8 @@ impl Replica {
         scratch.doc.set_actor(derived::zero_actor());
         let mut tx = scratch.doc.transaction();
         write(&mut tx, &self.maps)?;
+        check_size(&tx)?;
+        check_size(&tx)?;
         let (hash, _) = tx.commit_with(CommitOptions::default().with_time(0));
         let change = hash.and_then(|hash| scratch.doc.get_change_by_hash(&hash));
         change
@@ -390,6 +394,14 @@ impl Replica {
     }
 }
 
+/// Refuses an edit that other peers would refuse.
+fn check_size(tx: &Transaction<'_>) -> Result<(), CanvasError> {
+    match tx.pending_ops() {
+        operations if operations as u64 > MAX_CHANGE_OPERATIONS => Err(CanvasError::too_many_operations(operations)),
+        _ => Ok(()),
+    }
+}
+
 enum Attempt {
     Applied,
     Refused(String),
@@ -397,5 +409,21 @@ enum Attempt {
 }
 
 #[cfg(test)]
-#[path = "replica_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::canvas::root;
+
+    #[test]
+    fn a_document_is_rebuilt_from_what_it_held() {
+        let mut replica = Replica::new(&root::CANVAS);
+        replica.set_actor(ActorId::from([2; 16]));
+        for value in 0..5 {
+            let write = |tx: &mut Transaction<'_>, maps: &Maps| Ok(tx.put(maps.id(0), "a/x", value)?);
+            assert!(replica.edit(None, "", write).unwrap().is_some());
+        }
+        let (heads, saved) = (replica.doc.get_heads(), replica.save());
+        assert!(replica.restore(&heads));
+        assert_eq!(replica.save(), saved);
+        assert_eq!(*replica.doc.get_actor(), ActorId::from([2; 16]));
+    }
+}
