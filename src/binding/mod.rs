@@ -1,6 +1,6 @@
 //! The Node.js addon: options in, items out, delegation in between.
 
-#![allow(unsafe_code, reason = "the code that #[napi] generates calls Node-API")]
+#![allow(unsafe_code, unreachable_pub, reason = "the code that #[napi] generates calls Node-API and exports its items")]
 
 mod broker;
 mod errors;

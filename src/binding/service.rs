@@ -18,10 +18,8 @@ use crate::ids::CanvasId;
 use crate::service::{Doorbell, Mailbox, P2PNetworkManager, ServiceConfig, ServiceError};
 use crate::sync::Command;
 
-type Outcome<T> = std::result::Result<T, Coded>;
-
 /// The core's threads, shared by all services of the process.
-fn runtime() -> Outcome<&'static Runtime> {
+fn runtime() -> napi::Result<&'static Runtime, String> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     let make = || {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
@@ -31,7 +29,7 @@ fn runtime() -> Outcome<&'static Runtime> {
     RUNTIME.get_or_init(make).as_ref().ok_or_else(failed)
 }
 
-fn map<T>(result: Result<T, ServiceError>) -> Outcome<T> {
+fn map<T>(result: Result<T, ServiceError>) -> napi::Result<T, String> {
     result.map_err(|error| coded(&error))
 }
 
@@ -50,7 +48,7 @@ pub struct NativeService {
 impl NativeService {
     /// Makes a service from its configuration as JSON.
     #[napi(constructor)]
-    pub fn new(config_json: String) -> Outcome<Self> {
+    pub fn new(config_json: String) -> napi::Result<Self, String> {
         logging::init();
         let config = map(ServiceConfig::from_json(&config_json))?;
         let mut seed = [0; 32];
@@ -63,7 +61,7 @@ impl NativeService {
 
     /// Says how JavaScript is told that the mailbox has something. Does not keep the process alive.
     #[napi]
-    pub fn start(&self, doorbell: Function<'_, (), ()>) -> Outcome<()> {
+    pub fn start(&self, doorbell: Function<'_, (), ()>) -> napi::Result<(), String> {
         // One ring waits at most; the mailbox rings again when it is filled after having been drained.
         let ring = doorbell
             .build_threadsafe_function::<()>()
@@ -105,7 +103,7 @@ impl NativeService {
         canvas_id: String,
         canvas_json: String,
         author: String,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             let canvas = CanvasId::new(&canvas_id)?;
             Ok(Command::Create { canvas, content: Canvas::from_json(&canvas_json)?, author })
@@ -124,7 +122,7 @@ impl NativeService {
         author: String,
         base: Option<String>,
         remembered: Option<String>,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             let canvas = CanvasId::new(&canvas_id)?;
             let base = base.as_deref().map(version).transpose()?;
@@ -142,7 +140,7 @@ impl NativeService {
         canvas_id: String,
         patch_json: String,
         author: String,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             let canvas = CanvasId::new(&canvas_id)?;
             Ok(Command::Patch { canvas, patch: CanvasPatch::from_json(&patch_json)?, author })
@@ -151,7 +149,7 @@ impl NativeService {
 
     /// Value: `{ version, canvas }`.
     #[napi]
-    pub fn get_canvas(&self, call: f64, repository: String, canvas_id: String, at: Option<String>) -> Outcome<()> {
+    pub fn get_canvas(&self, call: f64, repository: String, canvas_id: String, at: Option<String>) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             let canvas = CanvasId::new(&canvas_id)?;
             Ok(Command::Get { canvas, at: at.as_deref().map(version).transpose()? })
@@ -160,13 +158,13 @@ impl NativeService {
 
     /// Value: an array.
     #[napi]
-    pub fn list_canvases(&self, call: f64, repository: String) -> Outcome<()> {
+    pub fn list_canvases(&self, call: f64, repository: String) -> napi::Result<(), String> {
         self.call(call, &repository, || Ok(Command::List))
     }
 
     /// Value: null.
     #[napi]
-    pub fn delete_canvas(&self, call: f64, repository: String, canvas_id: String, author: String) -> Outcome<()> {
+    pub fn delete_canvas(&self, call: f64, repository: String, canvas_id: String, author: String) -> napi::Result<(), String> {
         self.call(call, &repository, move || Ok(Command::Delete { canvas: CanvasId::new(&canvas_id)?, author }))
     }
 
@@ -178,31 +176,31 @@ impl NativeService {
         repository: String,
         canvas_id: String,
         target: Option<String>,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         map(self.manager.share(number(call), &repository, &canvas_id, target.as_deref()))
     }
 
     /// Value: a report.
     #[napi]
-    pub fn sync_canvas(&self, call: f64, repository: String, canvas_id: String) -> Outcome<()> {
+    pub fn sync_canvas(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
         self.call(call, &repository, move || Ok(Command::Sync { canvas: Some(CanvasId::new(&canvas_id)?) }))
     }
 
     /// Value: a report.
     #[napi]
-    pub fn sync_repository(&self, call: f64, repository: String) -> Outcome<()> {
+    pub fn sync_repository(&self, call: f64, repository: String) -> napi::Result<(), String> {
         self.call(call, &repository, || Ok(Command::Sync { canvas: None }))
     }
 
     /// Value: null.
     #[napi]
-    pub fn enable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> Outcome<()> {
+    pub fn enable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
         self.set_live(call, &repository, canvas_id, true)
     }
 
     /// Value: null.
     #[napi]
-    pub fn disable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> Outcome<()> {
+    pub fn disable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
         self.set_live(call, &repository, canvas_id, false)
     }
 
@@ -215,7 +213,7 @@ impl NativeService {
         canvas_id: String,
         presence: Option<String>,
         author: Option<String>,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             Ok(Command::SetCursor { canvas: CanvasId::new(&canvas_id)?, presence, author })
         })
@@ -223,31 +221,31 @@ impl NativeService {
 
     /// Value: an array.
     #[napi]
-    pub fn discover_peers(&self, call: f64, timeout_ms: Option<f64>) -> Outcome<()> {
+    pub fn discover_peers(&self, call: f64, timeout_ms: Option<f64>) -> napi::Result<(), String> {
         map(self.manager.discover_peers(number(call), timeout_ms.map(number)))
     }
 
     /// Value: null.
     #[napi]
-    pub fn broadcast_message(&self, call: f64, message_json: String, repository: Option<String>) -> Outcome<()> {
+    pub fn broadcast_message(&self, call: f64, message_json: String, repository: Option<String>) -> napi::Result<(), String> {
         map(self.manager.broadcast(number(call), message_json, repository.as_deref()))
     }
 
     /// Value: a report.
     #[napi]
-    pub fn health_check(&self, call: f64) -> Outcome<()> {
+    pub fn health_check(&self, call: f64) -> napi::Result<(), String> {
         map(self.manager.health_check(number(call)))
     }
 
     /// Value: whether a message came back.
     #[napi]
-    pub fn test_connection(&self, call: f64) -> Outcome<()> {
+    pub fn test_connection(&self, call: f64) -> napi::Result<(), String> {
         map(self.manager.test_connection(number(call)))
     }
 
     /// Value: a report.
     #[napi]
-    pub fn performance_test(&self, call: f64, options: Option<String>) -> Outcome<()> {
+    pub fn performance_test(&self, call: f64, options: Option<String>) -> napi::Result<(), String> {
         map(self.manager.performance_test(number(call), options.as_deref()))
     }
 
@@ -259,11 +257,11 @@ impl NativeService {
 
     /// One repository at a glance, as JSON.
     #[napi]
-    pub fn repository_status(&self, repository: String) -> Outcome<String> {
+    pub fn repository_status(&self, repository: String) -> napi::Result<String, String> {
         map(self.manager.repository_status(&repository))
     }
 
-    fn set_live(&self, call: f64, repository: &str, canvas_id: String, live: bool) -> Outcome<()> {
+    fn set_live(&self, call: f64, repository: &str, canvas_id: String, live: bool) -> napi::Result<(), String> {
         self.call(call, repository, move || Ok(Command::SetLive { canvas: CanvasId::new(&canvas_id)?, live }))
     }
 
@@ -272,7 +270,7 @@ impl NativeService {
         call: f64,
         repository: &str,
         prepare: impl FnOnce() -> Result<Command, ServiceError> + Send + 'static,
-    ) -> Outcome<()> {
+    ) -> napi::Result<(), String> {
         map(self.manager.call(number(call), repository, prepare))
     }
 }

@@ -66,7 +66,7 @@ impl RepositoryTask {
                 if batch.closed {
                     break;
                 }
-                self.wait(wake_at_ms).await;
+                wait(&self.inbox, self.started, wake_at_ms).await;
             }
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
             self.work(batch, &mut calls, &mut turn);
@@ -75,16 +75,6 @@ impl RepositoryTask {
             self.mailbox.push(turn.items);
         }
         calls.close(&self.mailbox);
-    }
-
-    async fn wait(&self, wake_at_ms: Option<u64>) {
-        match wake_at_ms {
-            Some(at_ms) => {
-                let at = self.started + Duration::from_millis(at_ms);
-                let _ = tokio::time::timeout_at(at.into(), self.inbox.filled()).await;
-            }
-            None => self.inbox.filled().await,
-        }
     }
 
     fn work(&mut self, batch: Batch, calls: &mut Calls, turn: &mut Turn) {
@@ -226,6 +216,17 @@ impl RepositoryTask {
     fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now { elapsed_ms: millis(self.started.elapsed()), unix_ms: millis(unix) }
+    }
+}
+
+async fn wait(inbox: &Inbox, started: Instant, wake_at_ms: Option<u64>) {
+    match wake_at_ms {
+        Some(at_ms) => {
+            let at = started + Duration::from_millis(at_ms);
+            // Whether it was filled or the time has come, the task looks at both.
+            let _ = tokio::time::timeout_at(at.into(), inbox.filled()).await;
+        }
+        None => inbox.filled().await,
     }
 }
 

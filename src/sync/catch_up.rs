@@ -57,9 +57,6 @@ pub(crate) enum Step {
 }
 
 impl CatchUp {
-    pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
-    }
 
     /// Whether something is known to be lacking.
     pub(crate) fn lacks(&self) -> bool {
@@ -179,7 +176,7 @@ mod tests {
         let Step::Ask(request, _) = catch_up.ask(at(0), &mut rng) else { panic!() };
         assert_eq!(catch_up.answered(Nonce(request.0 ^ 1), true, at(1), &mut rng), Step::Rest);
         assert_eq!(catch_up.answered(request, true, at(1), &mut rng), Step::Finished(true));
-        assert!(catch_up.is_idle());
+        assert_eq!(catch_up.due(at(2), &mut rng), Step::Rest);
     }
 
     #[test]

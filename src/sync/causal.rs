@@ -30,10 +30,6 @@ impl CausalBuffer {
         self.waiting.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Puts incoming changes into causal order: returns those that can be applied now, one after the other, including
     /// buffered ones that they release. The rest is buffered. `known` says which hashes the document holds.
     /// The second value is the changes dropped because the buffer was full.
@@ -167,7 +163,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(known.len(), changes.len());
-            prop_assert!(buffer.is_empty());
+            prop_assert_eq!(buffer.len(), 0);
             prop_assert_eq!(buffer.bytes, 0);
             prop_assert!(buffer.waiters.is_empty());
         }
