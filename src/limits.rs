@@ -20,8 +20,9 @@ pub const MAX_ORDER_KEY_BYTES: usize = 64;
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// Largest encoded change accepted from elsewhere. Larger: refused.
 pub const MAX_CHANGE_BYTES: usize = 64 << 20;
-/// Most operations in a change accepted from elsewhere. More: refused.
-pub const MAX_CHANGE_OPERATIONS: u64 = 4 << 20;
+/// Most operations in a change: each property and each character counts. An edit that needs more:
+/// `ERR_PAYLOAD_TOO_LARGE`; a change from elsewhere that has more: refused.
+pub const MAX_CHANGE_OPERATIONS: u64 = 16 << 20;
 /// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.
 pub const MAX_CONFLICTS_REPORTED: usize = 1_024;
 /// Patches remembered by value before they are folded into the canvas that the application last had.
@@ -113,6 +114,10 @@ pub const MAX_HELLO_JITTER_MS: u64 = 2_000;
 pub const EXPIRY_CHECK_MS: u64 = 5_000;
 /// How long after the first acknowledgement on a topic our own echo may take, before the broker is said to reject it.
 pub const ECHO_TIMEOUT_MS: u64 = 10_000;
+/// How often the first publish on a topic is repeated for want of an echo before that is reported.
+pub const ECHO_ATTEMPTS: u32 = 3;
+/// Documents of deleted canvases that are kept, should someone bring them back. One more: the oldest is forgotten.
+pub const MAX_CLOSED_DOCUMENTS: usize = 64;
 /// How long a publish that the driver could not take waits before it is tried again.
 pub const PUBLISH_RETRY_MS: u64 = 200;
 /// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.
@@ -197,9 +202,9 @@ pub const RECONNECT_BASE_MS: u64 = 200;
 /// No pause before connecting again is longer than this.
 pub const RECONNECT_MAX_MS: u64 = 15_000;
 /// A connection that held for this long starts the pauses from the beginning.
-pub const CONNECTION_STABLE_MS: u64 = 30_000;
-/// After DISCONNECT, how long to wait for the broker to close the connection. Beyond: it is closed from here.
-pub const DISCONNECT_LINGER_MS: u64 = 500;
+pub const CONNECTION_STABLE_MS: u64 = 10_000;
+/// After DISCONNECT, how long to wait for the broker to close the connection (not all do). Beyond: it is closed from here.
+pub const DISCONNECT_LINGER_MS: u64 = 100;
 /// Largest packet that MQTT 3.1.1 can express (its section 2.2.3).
 pub const MAX_MQTT_PACKET_BYTES: usize = 268_435_455;
 
@@ -215,6 +220,11 @@ pub const EMBEDDED_MAX_CONNECTIONS: usize = 10_000;
 pub const EMBEDDED_RETAINED_MESSAGES: usize = 100_000;
 /// Bytes of retained payloads in the embedded broker. Beyond: delivered, but not retained.
 pub const EMBEDDED_RETAINED_BYTES: usize = 1 << 30;
+/// How long a client may take from connecting to its CONNECT. Beyond: the embedded broker closes the connection.
+pub const EMBEDDED_HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// How long a client may take no byte. Beyond: the embedded broker closes the connection, so what waits for a stalled
+/// client stays bounded.
+pub const EMBEDDED_SEND_TIMEOUT_MS: u64 = 15_000;
 /// How long the embedded broker may take to start. Beyond: `EmbeddedBrokerError::Start`.
 pub const EMBEDDED_START_TIMEOUT_MS: u64 = 10_000;
 /// How long tasks of the embedded broker may take to end when it stops. Beyond: they are abandoned.

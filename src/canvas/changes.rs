@@ -91,6 +91,21 @@ impl CanvasChanges {
         self.nodes.is_empty() && self.edges.is_empty() && self.properties.is_empty()
     }
 
+    /// What leads from the empty canvas to this one.
+    #[must_use]
+    pub fn whole(canvas: Canvas) -> Self {
+        let elements = |elements: Vec<Element>| {
+            let before = std::iter::once(None).chain(elements.iter().map(|element| Some(element.id.clone())));
+            let order = elements.iter().zip(before).map(|(element, after)| Placement { id: element.id.clone(), after });
+            ElementChanges { order: order.collect(), added: elements, ..ElementChanges::default() }
+        };
+        Self {
+            nodes: elements(canvas.nodes),
+            edges: elements(canvas.edges),
+            properties: PropertyChanges { set: canvas.properties, removed: Vec::new() },
+        }
+    }
+
     /// Applies the changes to a copy that was equal to the state before.
     pub fn apply_to(&self, canvas: &mut Canvas) {
         self.nodes.apply_to(&mut canvas.nodes);

@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::limits::MAX_CHANGE_BYTES;
+use crate::limits::{MAX_CHANGE_BYTES, MAX_CHANGE_OPERATIONS};
 
 /// Type of a chunk that holds a whole document.
 pub(crate) const DOCUMENT: u8 = 0;
@@ -16,6 +16,15 @@ const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHECKSUM_BYTES: usize = 4;
 /// In a column's specification, says that the column is deflated.
 const DEFLATE_BIT: u64 = 0b1000;
+/// In a column's specification, the bits that say how it is encoded.
+const COLUMN_TYPE: u64 = 0b111;
+/// Type of a column of run lengths of alternating truth values.
+const BOOLEANS: u64 = 4;
+/// Type of a run-length encoded column of strings.
+const STRINGS: u64 = 5;
+/// Type of a column of values without any structure of its own.
+const RAW_VALUES: u64 = 7;
+const HASH_BYTES: usize = 32;
 
 /// Reads an unsigned LEB128 number of at most 64 bits off the front.
 pub(crate) fn read_uleb(input: &mut &[u8]) -> Option<u64> {
@@ -72,10 +81,90 @@ pub(crate) fn check_change(bytes: &[u8]) -> Result<(), &'static str> {
         return Err("it is too large");
     }
     match split(bytes) {
-        Some((CHANGE, _)) => Ok(()),
+        Some((CHANGE, body)) => match most_rows(body) {
+            Some(rows) if rows <= MAX_CHANGE_OPERATIONS => Ok(()),
+            Some(_) => Err("it has too many operations"),
+            None => Err("its columns are damaged"),
+        },
         Some(_) => Err("it is not an uncompressed change"),
         None => Err("it is not one Automerge chunk"),
     }
+}
+
+/// The rows of a change's longest column. Columns are run-length encoded, so that a few bytes can stand for so many
+/// rows that reading them exhausts the machine.
+fn most_rows(body: &[u8]) -> Option<u64> {
+    let mut rest = body;
+    let dependencies = usize::try_from(read_uleb(&mut rest)?).ok()?;
+    rest = rest.get(dependencies.checked_mul(HASH_BYTES)?..)?;
+    skip_bytes(&mut rest)?; // actor
+    for _ in ["sequence number", "first operation", "time"] {
+        read_uleb(&mut rest)?;
+    }
+    skip_bytes(&mut rest)?; // message
+    for _ in 0..read_uleb(&mut rest)? {
+        skip_bytes(&mut rest)?; // other actors
+    }
+    let columns = read_uleb(&mut rest)?;
+    let mut lengths = Vec::new();
+    for _ in 0..columns {
+        lengths.push((read_uleb(&mut rest)?, usize::try_from(read_uleb(&mut rest)?).ok()?));
+    }
+    let mut most = 0;
+    for (specification, length) in lengths {
+        let (column, after) = rest.split_at_checked(length)?;
+        rest = after;
+        most = most.max(rows(specification & COLUMN_TYPE, column)?);
+    }
+    Some(most)
+}
+
+/// How many rows a column has; 0 for raw values, which have none of their own.
+fn rows(kind: u64, mut column: &[u8]) -> Option<u64> {
+    let mut rows: u64 = 0;
+    while !column.is_empty() && kind != RAW_VALUES {
+        let count = if kind == BOOLEANS {
+            read_uleb(&mut column)?
+        } else {
+            let run = read_sleb(&mut column)?;
+            if run == 0 {
+                read_uleb(&mut column)?
+            } else {
+                let values = if run > 0 { 1 } else { run.unsigned_abs() };
+                for _ in 0..values {
+                    if kind == STRINGS {
+                        skip_bytes(&mut column)?;
+                    } else {
+                        read_uleb(&mut column)?;
+                    }
+                }
+                run.unsigned_abs()
+            }
+        };
+        rows = rows.checked_add(count)?;
+    }
+    Some(rows)
+}
+
+fn skip_bytes(input: &mut &[u8]) -> Option<()> {
+    let length = usize::try_from(read_uleb(input)?).ok()?;
+    *input = input.get(length..)?;
+    Some(())
+}
+
+/// Reads a signed LEB128 number of at most 64 bits off the front.
+fn read_sleb(input: &mut &[u8]) -> Option<i64> {
+    let mut value: i64 = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        value |= i64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            let negative = byte & 0x40 != 0 && shift + 7 < 64;
+            return Some(if negative { value | (-1 << (shift + 7)) } else { value });
+        }
+    }
+    None
 }
 
 /// Checks that a saved document is one document chunk without deflated columns, which could inflate to gigabytes.
@@ -99,7 +188,7 @@ fn has_deflated_columns(body: &[u8]) -> Option<bool> {
         rest = rest.get(length..)?;
     }
     let heads = usize::try_from(read_uleb(&mut rest)?).ok()?;
-    rest = rest.get(heads.checked_mul(32)?..)?;
+    rest = rest.get(heads.checked_mul(HASH_BYTES)?..)?;
     let mut deflated = false;
     for _list in ["changes", "operations"] {
         let columns = read_uleb(&mut rest)?;
@@ -131,6 +220,37 @@ mod tests {
         }
         assert!(check_change(&[chunk.clone(), chunk].concat()).is_err());
         assert!(check_change(&join(2, b"deflated")).is_err());
+    }
+
+    #[test]
+    fn numbers_read_back_signed() {
+        for (bytes, number) in [
+            (&[0_u8][..], 0),
+            (&[0x7f], -1),
+            (&[0x3f], 63),
+            (&[0x40], -64),
+            (&[0xc0, 0x00], 64),
+        ] {
+            assert_eq!(read_sleb(&mut &*bytes), Some(number));
+        }
+        assert_eq!(read_sleb(&mut &[0x80][..]), None);
+    }
+
+    #[test]
+    fn a_few_bytes_cannot_stand_for_endless_operations() {
+        let integers = 2;
+        assert_eq!(rows(integers, &[3, 9, 0x7e, 1, 2, 0, 5]), Some(3 + 2 + 5));
+        assert_eq!(rows(BOOLEANS, &[1, 2, 3]), Some(6));
+        assert_eq!(rows(STRINGS, &[0x7f, 2, b'a', b'b', 4, 1, b'c']), Some(1 + 4));
+        assert_eq!(rows(integers, &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]), Some((1 << 35) - 1));
+        assert_eq!(rows(integers, &[0x7e, 1]), None);
+        // One column of 2^35 nulls, in a change that is well formed otherwise.
+        let body = [
+            &[0, 1, 9, 1, 1, 0, 0, 0, 1, 0x42, 6][..],
+            &[0, 0xff, 0xff, 0xff, 0xff, 0x7f],
+        ]
+        .concat();
+        assert_eq!(check_change(&join(CHANGE, &body)), Err("it has too many operations"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::canvas::model::ElementKind;
 use crate::canvas::replica::Replica;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Touched, split_key};
+use crate::canvas::side::TEXT;
 use crate::canvas::value::Value;
-use crate::canvas::view::TEXT;
 use crate::limits::MAX_CONFLICTS_REPORTED;
 
 /// The operations of new changes, to tell a new conflict from one that was reported before.

@@ -4,6 +4,7 @@ use automerge::{ActorId, Change, ChangeHash};
 
 use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
+use crate::canvas::create::import;
 use crate::canvas::error::CanvasError;
 use crate::canvas::held::Held;
 use crate::canvas::lost_text::OwnTextEdits;
@@ -11,12 +12,13 @@ use crate::canvas::model::Canvas;
 use crate::canvas::patch::CanvasPatch;
 use crate::canvas::patching;
 use crate::canvas::plan::Batch;
+use crate::canvas::reader::Reader;
 use crate::canvas::replica::Replica;
 use crate::canvas::root;
 use crate::canvas::schema::{Maps, Touched};
-use crate::canvas::update::{Ahead, Basis, Plan, Planner, import};
+use crate::canvas::update::{Ahead, Basis, Plan, Planner};
 use crate::canvas::version::Version;
-use crate::canvas::view::{Reader, View};
+use crate::canvas::view::View;
 use crate::ids::Heads;
 
 /// What a whole-canvas update is a difference from.
@@ -160,17 +162,13 @@ impl CanvasDocument {
     pub fn create(&mut self, canvas: &Canvas, author: &str) -> Result<LocalEdit, CanvasError> {
         canvas.check()?;
         if !self.replica.is_pristine() {
-            let basis = Basis {
-                heads: self.replica.heads().as_slice().to_vec(),
-                ..Basis::default()
-            };
-            return self.update_from(canvas, &basis, None, author);
+            return self.update(canvas, &Base::Explicit(Version(self.replica.root_heads())), author);
         }
         let batch = import(canvas);
         let change = self.replica.derive(|tx, maps| batch.write(tx, maps))?;
         let taken = self.replica.take(change.into_iter().collect());
         let content = !taken.applied.is_empty();
-        let edit = self.finish(taken.applied, taken.touched, content, self.replica.heads());
+        let edit = self.finish(taken.applied, &taken.touched, content, self.replica.heads());
         self.held.replace(self.replica.heads(), canvas.clone(), Ahead::new());
         Ok(edit)
     }
@@ -181,8 +179,8 @@ impl CanvasDocument {
     /// [`CanvasError::Invalid`] if two elements have the same id, [`CanvasError::UnknownVersion`].
     pub fn update(&mut self, passed: &Canvas, base: &Base, author: &str) -> Result<LocalEdit, CanvasError> {
         passed.check()?;
-        let (basis, from) = self.basis(base)?;
-        self.update_from(passed, &basis, Some(from), author)
+        let basis = self.basis(base)?;
+        self.update_from(passed, &basis, author)
     }
 
     /// Changes what a patch names, at present.
@@ -202,7 +200,7 @@ impl CanvasDocument {
         let after = self.replica.heads();
         self.held.patched(patch, &before, &after);
         let touched = self.touched_by(&changes);
-        Ok(self.finish(changes, touched, content, self.held.heads().clone()))
+        Ok(self.finish(changes, &touched, content, self.held.heads().clone()))
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
@@ -245,13 +243,7 @@ impl CanvasDocument {
         Ok(View::read(reader(&self.replica, Some(heads.as_slice()))))
     }
 
-    fn update_from(
-        &mut self,
-        passed: &Canvas,
-        basis: &Basis,
-        from: Option<Heads>,
-        author: &str,
-    ) -> Result<LocalEdit, CanvasError> {
+    fn update_from(&mut self, passed: &Canvas, basis: &Basis, author: &str) -> Result<LocalEdit, CanvasError> {
         let present = self.replica.heads();
         let at_present = present.as_slice() == basis.heads;
         let heads = (!at_present).then_some(basis.heads.as_slice());
@@ -269,15 +261,14 @@ impl CanvasDocument {
         let content = plan.base.has_content() || plan.present.has_content();
         let mut changes = Vec::new();
         changes.extend(self.write(heads, &plan.base, author)?);
-        let version = changes.last().map_or_else(
-            || Heads::new(basis.heads.clone()),
-            |change| Heads::new(vec![change.hash()]),
-        );
+        let version = changes
+            .last()
+            .map_or_else(|| basis.version.clone(), |change| Heads::new(vec![change.hash()]));
         // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
         changes.extend(self.write(None, &plan.present, author)?);
         let touched = self.touched_by(&changes);
-        let mut edit = self.finish(changes, touched, content, version);
-        self.remember(passed, basis, from, &plan, &mut edit.version);
+        let mut edit = self.finish(changes, &touched, content, version);
+        self.remember(passed, basis, &plan, &mut edit.version);
         Ok(edit)
     }
 
@@ -298,9 +289,9 @@ impl CanvasDocument {
         touched
     }
 
-    fn finish(&mut self, changes: Vec<Change>, touched: Touched, content: bool, version: Heads) -> LocalEdit {
-        let diff = self.view.refresh(reader(&self.replica, None), &touched);
-        let conflicts = conflict::find(&self.replica, &changes, &touched);
+    fn finish(&mut self, changes: Vec<Change>, touched: &Touched, content: bool, version: Heads) -> LocalEdit {
+        let diff = self.view.refresh(reader(&self.replica, None), touched);
+        let conflicts = conflict::find(&self.replica, &changes, touched);
         LocalEdit {
             content: content && !changes.is_empty(),
             changes,
@@ -325,7 +316,3 @@ pub(super) fn reader<'a>(replica: &'a Replica, heads: Option<&'a [ChangeHash]>) 
         heads,
     }
 }
-
-#[cfg(test)]
-#[path = "document_tests.rs"]
-pub(super) mod tests;

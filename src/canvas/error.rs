@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::limits::{MAX_CANVAS_JSON_BYTES, MAX_ELEMENTS, MAX_STRING_BYTES};
+use crate::limits::{MAX_CANVAS_JSON_BYTES, MAX_CHANGE_OPERATIONS, MAX_ELEMENTS, MAX_STRING_BYTES};
 
 /// Why a canvas, patch, version or document was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -32,7 +32,7 @@ pub enum CanvasError {
         path: String,
         /// How much there is.
         amount: usize,
-        /// What is counted: `bytes`, `nodes` or `edges`.
+        /// What is counted, such as `bytes` or `nodes`.
         unit: &'static str,
         /// The limit.
         limit: usize,
@@ -80,6 +80,16 @@ impl CanvasError {
             amount: bytes,
             unit: "bytes",
             limit: MAX_CANVAS_JSON_BYTES,
+        }
+    }
+
+    pub(crate) fn too_many_operations(amount: usize) -> Self {
+        let limit = usize::try_from(MAX_CHANGE_OPERATIONS).unwrap_or(usize::MAX);
+        Self::TooLarge {
+            path: "the edit".into(),
+            amount,
+            unit: "properties and characters",
+            limit,
         }
     }
 

@@ -8,10 +8,11 @@ use crate::canvas::model::{Canvas, ElementKind};
 use crate::canvas::patch::CanvasPatch;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::Touched;
+use crate::canvas::side::TEXT;
 use crate::canvas::update::{Ahead, Basis, Plan};
 use crate::canvas::value::Value;
 use crate::canvas::version::Version;
-use crate::canvas::view::{TEXT, View};
+use crate::canvas::view::View;
 use crate::ids::Heads;
 use crate::limits::{MAX_UNFOLDED_PATCHES, MAX_UPDATE_CHAINS};
 
@@ -22,6 +23,8 @@ pub(crate) struct Held {
     canvas: Canvas,
     /// Elements whose state in `canvas` is newer than `heads`, with the version at which the application knows them.
     ahead: Ahead,
+    /// Whether `heads` was the version of something else before: then who names it may mean that.
+    ambiguous: bool,
     /// Patches made since, not yet applied to `canvas`: that would cost its whole size each time.
     patches: Vec<CanvasPatch>,
     /// For versions from which updates were made, the last update of the chain that grew on each; newest last.
@@ -44,6 +47,7 @@ impl Held {
 
     /// The application now has this.
     pub(crate) fn replace(&mut self, heads: Heads, canvas: Canvas, ahead: Ahead) {
+        self.ambiguous = !ahead.is_empty() && heads == self.heads;
         (self.heads, self.canvas, self.ahead) = (heads, canvas, ahead);
         self.patches.clear();
     }
@@ -54,6 +58,7 @@ impl Held {
             self.heads = after.clone();
         } else {
             // Made on top of what the application has not seen, so no version holds exactly what it has.
+            self.ambiguous = true;
             let nodes = patch
                 .nodes
                 .upsert
@@ -105,8 +110,9 @@ impl Held {
         }
     }
 
-    fn basis(&self) -> Basis {
+    fn basis(&self, version: Heads) -> Basis {
         Basis {
+            version,
             heads: self.heads.as_slice().to_vec(),
             canvas: self.canvas.clone(),
             ahead: self.ahead.clone(),
@@ -115,11 +121,11 @@ impl Held {
 }
 
 impl CanvasDocument {
-    /// What an update is a difference from, and the version that it starts or continues a chain on.
-    pub(super) fn basis(&mut self, base: &Base) -> Result<(Basis, Heads), CanvasError> {
+    /// What an update is a difference from.
+    pub(super) fn basis(&mut self, base: &Base) -> Result<Basis, CanvasError> {
         self.held.fold();
         let (version, remembered) = match base {
-            Base::Last => return Ok((self.held.basis(), self.held.heads.clone())),
+            Base::Last => return Ok(self.held.basis(self.held.heads.clone())),
             Base::Explicit(version) => (version, false),
             Base::Remembered(version) => (version, true),
         };
@@ -129,8 +135,9 @@ impl CanvasDocument {
             version.0.clone()
         };
         let end = self.held.chain_end(&version);
-        if version == self.held.heads || (remembered && end == self.held.heads) {
-            return Ok((self.held.basis(), version));
+        let held = version == self.held.heads && !self.held.ambiguous;
+        if held || (remembered && end == self.held.heads) {
+            return Ok(self.held.basis(version));
         }
         let mut view = self.view_at(if remembered { &end } else { &version })?;
         let ahead = if remembered {
@@ -138,14 +145,13 @@ impl CanvasDocument {
         } else {
             Ahead::new()
         };
-        Ok((
-            Basis {
-                heads: end.as_slice().to_vec(),
-                canvas: view.canvas(),
-                ahead,
-            },
+        let (heads, canvas) = (end.as_slice().to_vec(), view.canvas());
+        Ok(Basis {
             version,
-        ))
+            heads,
+            canvas,
+            ahead,
+        })
     }
 
     /// Brings a view of an older version up to date with this process's own edits since, and says which elements
@@ -168,15 +174,9 @@ impl CanvasDocument {
 
     /// Notes what was passed in an update as what the application has. Where the document reads the same, the
     /// application has seen all of it.
-    pub(super) fn remember(
-        &mut self,
-        passed: &Canvas,
-        basis: &Basis,
-        from: Option<Heads>,
-        plan: &Plan,
-        version: &mut Version,
-    ) {
+    pub(super) fn remember(&mut self, passed: &Canvas, basis: &Basis, plan: &Plan, version: &mut Version) {
         let present = self.replica.heads();
+        let changed = version.0 != basis.version;
         let mut ahead = Ahead::new();
         if version.0 != present && self.view.canvas() == *passed {
             version.0 = present;
@@ -188,8 +188,8 @@ impl CanvasDocument {
                     .map(|element| (element.clone(), present.as_slice().to_vec())),
             );
         }
-        if let Some(from) = from {
-            self.held.extend_chain(from, version.0.clone());
+        if changed {
+            self.held.extend_chain(basis.version.clone(), version.0.clone());
         }
         self.held.replace(version.0.clone(), passed.clone(), ahead);
     }

@@ -271,3 +271,81 @@ fn read(replica: &Replica, canvas: &CanvasId) -> Option<IndexEntry> {
         created_by: get(replica, IndexMap::CreatedBy, canvas).and_then(|value| value.as_str().map(str::to_owned)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(number: u8) -> IndexDocument {
+        let mut index = IndexDocument::new();
+        index.set_actor(ActorId::from([number; 16]));
+        index
+    }
+
+    fn entry(canvas: &str, generation: u64, origin: &str) -> IndexEntry {
+        IndexEntry {
+            canvas: CanvasId::new(canvas).unwrap(),
+            generation: Generation(generation),
+            origin: RepositoryName::new(origin).unwrap(),
+            created_by: Some("me".into()),
+        }
+    }
+
+    fn sync(a: &mut IndexDocument, b: &mut IndexDocument) -> AppliedIndex {
+        let to_a = b.replica().changes_since(a.replica().heads().as_slice());
+        b.apply(a.replica().changes_since(b.replica().heads().as_slice()));
+        let applied = a.apply(to_a);
+        assert_eq!(a.entries(), b.entries());
+        applied
+    }
+
+    #[test]
+    fn entries_come_and_go_and_are_told_of() {
+        let (mut a, mut b) = (index(1), index(2));
+        let plan = entry("docs/plan", 1, "home");
+        assert_eq!(b.put(&plan, "me").unwrap().appeared, std::slice::from_ref(&plan));
+        let applied = sync(&mut a, &mut b);
+        assert_eq!(
+            (applied.appeared, applied.author),
+            (vec![plan.clone()], Some("me".into()))
+        );
+        assert_eq!(a.entry(&plan.canvas), Some(&plan));
+        assert_eq!(
+            a.delete(&plan.canvas, "me").unwrap().disappeared,
+            std::slice::from_ref(&plan)
+        );
+        assert_eq!(a.delete(&plan.canvas, "me").unwrap().changes, []);
+        let applied = sync(&mut b, &mut a);
+        assert_eq!((applied.disappeared, b.entries().len()), (vec![plan.clone()], 0));
+        assert_eq!(b.last_generation(&plan.canvas), Some(Generation(1)));
+        let loaded = IndexDocument::load(&a.replica().save()).unwrap();
+        assert_eq!(
+            (loaded.entries().len(), loaded.last_generation(&plan.canvas)),
+            (0, Some(Generation(1)))
+        );
+    }
+
+    #[test]
+    fn a_newer_generation_replaces_an_older_one() {
+        let (mut a, mut b) = (index(1), index(2));
+        let (first, second) = (entry("plan", 1, "home"), entry("plan", 2, "home"));
+        a.put(&first, "me").unwrap();
+        sync(&mut a, &mut b);
+        a.delete(&first.canvas, "me").unwrap();
+        a.put(&second, "me").unwrap();
+        let applied = sync(&mut b, &mut a);
+        assert_eq!((applied.appeared, applied.disappeared), (vec![second], vec![first]));
+    }
+
+    #[test]
+    fn reviving_outlives_a_concurrent_deletion() {
+        let (mut a, mut b) = (index(1), index(2));
+        let plan = entry("plan", 1, "home");
+        a.put(&plan, "me").unwrap();
+        sync(&mut a, &mut b);
+        a.delete(&plan.canvas, "me").unwrap();
+        assert_eq!(b.revive(&plan.canvas, "me").unwrap().changes.len(), 1);
+        assert_eq!(sync(&mut a, &mut b).appeared, std::slice::from_ref(&plan));
+        assert_eq!(a.revive(&CanvasId::new("unknown").unwrap(), "me").unwrap().changes, []);
+    }
+}

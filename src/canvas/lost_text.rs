@@ -38,8 +38,7 @@ impl OwnTextEdits {
         }
         self.last = Some(change.hash());
         for text in &touched.texts {
-            let created = text.1 == *change.actor_id() && text.0 >= change.start_op().get();
-            if created {
+            if touched.made.contains(text) {
                 continue;
             }
             let runs = self.runs.entry(text.clone()).or_default();

@@ -6,13 +6,14 @@
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
 //! | replication | `replica`: own edits, changes from elsewhere, who has what |
-//! | what it means | `view` (the canvas in memory), `order` (z-order keys), `conflict` |
-//! | edits | `held` (what the application has), `update` and `patching` (what to write), `plan`, `text`, `lost_text` |
+//! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
+//! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
 
 mod changes;
 mod chunk;
 mod conflict;
+mod create;
 mod derived;
 mod document;
 mod error;
@@ -25,14 +26,19 @@ mod parse;
 mod patch;
 mod patching;
 mod plan;
+mod reader;
 mod replica;
 mod root;
 mod schema;
+mod side;
 mod text;
 mod update;
 mod value;
 mod version;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
 pub use derived::{ChangeError, decode_change};

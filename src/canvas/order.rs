@@ -142,18 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_prepends_and_insertions_at_one_spot_stay_in_order() {
-        for at_start in [true, false] {
+    fn prepends_and_insertions_at_one_spot_stay_in_order() {
+        for (at_start, insertions) in [(true, 10_000), (false, 3_000)] {
             let mut list = vec![(0, vec![TERMINATOR]), (1, vec![0x81, TERMINATOR])];
             let mut written = 0;
-            for id in 2..10_002 {
+            for id in 0..insertions {
                 let spot = usize::from(!at_start);
-                // A window of the list keeps the test from being quadratic; it never needs to grow past it.
-                let window = list.len().min(500);
-                let places: Vec<_> = (0..=window).map(|index| (index != spot).then_some(index)).collect();
+                let places: Vec<_> = (0..=list.len()).map(|index| (index != spot).then_some(index)).collect();
                 let old = |index: usize| list[index - usize::from(index > spot)].1.clone();
                 let keys = arrange(&places, old);
-                assert!(list.len() == window || keys.keys().all(|index| *index < window));
                 written += keys.len();
                 list.insert(spot, (id, OrderKey::new()));
                 for (index, key) in keys {
@@ -163,8 +160,8 @@ mod tests {
             assert!(list.is_sorted_by(|a, b| a.1 < b.1), "each strictly before the next");
             assert!(list.iter().all(|(_, key)| key.len() <= MAX_ORDER_KEY_BYTES));
             assert!(
-                written < 12_000,
-                "re-keying is rare: {written} keys for 10,000 insertions"
+                written < 2 * insertions,
+                "re-keying is rare: {written} keys for {insertions} insertions"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! A patch: what `patchCanvas` changes, by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::{Canvas, Element, Properties};
@@ -52,22 +52,19 @@ impl ElementsPatch {
         if self.upsert.is_empty() {
             return;
         }
-        let positions: std::collections::BTreeMap<String, usize> = elements
+        let positions: BTreeMap<String, usize> = elements
             .iter()
             .enumerate()
             .map(|(index, element)| (element.id.clone(), index))
             .collect();
         for upserted in &self.upsert {
-            match positions.get(&upserted.id).and_then(|index| elements.get_mut(*index)) {
-                Some(element) => set_properties(&mut element.properties, &upserted.properties),
-                None => {
-                    let mut element = Element {
-                        id: upserted.id.clone(),
-                        properties: Properties::new(),
-                    };
-                    set_properties(&mut element.properties, &upserted.properties);
-                    elements.push(element);
-                }
+            let known = positions.get(&upserted.id).and_then(|index| elements.get_mut(*index));
+            if let Some(element) = known {
+                set_properties(&mut element.properties, &upserted.properties);
+            } else {
+                let (id, mut properties) = (upserted.id.clone(), Properties::new());
+                set_properties(&mut properties, &upserted.properties);
+                elements.push(Element { id, properties });
             }
         }
     }

@@ -1,16 +1,16 @@
 //! From a patch to what is to be written.
 
-use std::collections::BTreeMap;
-
+use crate::canvas::create::{create, delete_hidden_edges};
 use crate::canvas::held::Held;
 use crate::canvas::model::{Element, ElementKind};
-use crate::canvas::order;
+use crate::canvas::order::{self, OrderKey};
 use crate::canvas::patch::{CanvasPatch, ElementsPatch};
 use crate::canvas::plan::{Batch, Write};
+use crate::canvas::side::{Entry, TEXT};
 use crate::canvas::text;
-use crate::canvas::update::{create, delete_hidden_edges, index};
+use crate::canvas::update::index;
 use crate::canvas::value::Value;
-use crate::canvas::view::{Entry, TEXT, View};
+use crate::canvas::view::View;
 
 /// Decides what a patch writes, at present.
 pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
@@ -20,7 +20,9 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
         let mut added = Vec::new();
         for element in &part.upsert {
             match view.side(kind).get(&element.id) {
-                Some(entry) if entry.tag.is_some() => change(kind, element, entry, held, &mut batch),
+                Some(entry) if view.side(kind).is_visible(&element.id) => {
+                    change(kind, element, entry, held, &mut batch);
+                }
                 former => {
                     create(kind, &without_nulls(element), former, &mut batch);
                     added.push(&element.id);
@@ -64,29 +66,29 @@ fn change(kind: ElementKind, element: &Element, entry: &Entry, held: &Held, batc
         if current == value {
             continue;
         }
-        match (kind, property.as_str(), value) {
-            (ElementKind::Node, TEXT, Some(Value::String(new))) => {
-                batch.push(match (&entry.text, current) {
-                    (Some(object), Some(Value::String(current))) => Write::Text {
+        if let (ElementKind::Node, TEXT, Some(Value::String(new))) = (kind, property.as_str(), value) {
+            batch.push(match (&entry.text, current) {
+                (Some(object), Some(Value::String(current))) => {
+                    let text = merged(held.text(&element.id), new, current);
+                    Write::Text {
                         object: object.clone(),
-                        text: merged(held.text(&element.id), new, current),
-                    },
-                    _ => Write::NewText {
-                        id: element.id.clone(),
-                        text: new.clone(),
-                    },
-                });
-                batch.keep_alive(kind, &element.id);
-            }
-            _ => {
-                let (id, property, value) = (element.id.clone(), property.clone(), value.cloned());
-                batch.push(Write::Property {
-                    kind,
-                    id,
-                    property,
-                    value,
-                });
-            }
+                        text,
+                    }
+                }
+                _ => Write::NewText {
+                    id: element.id.clone(),
+                    text: new.clone(),
+                },
+            });
+            batch.keep_alive(kind, &element.id);
+        } else {
+            let (id, property, value) = (element.id.clone(), property.clone(), value.cloned());
+            batch.push(Write::Property {
+                kind,
+                id,
+                property,
+                value,
+            });
         }
     }
 }
@@ -105,29 +107,23 @@ fn append(view: &View, kind: ElementKind, added: &[&String], batch: &mut Batch) 
         return;
     }
     let side = view.side(kind);
-    let keys: BTreeMap<String, order::OrderKey> = match order::after(side.last_key().as_ref(), added.len()) {
-        Some(keys) => added.iter().map(|id| (*id).clone()).zip(keys).collect(),
-        None => {
-            // The keys have grown too long: their neighbours get new ones too.
-            let all: Vec<_> = side
-                .places()
-                .chain(added.iter().map(|id| (id.as_str(), None)))
-                .collect();
-            let places: Vec<_> = all
-                .iter()
-                .enumerate()
-                .map(|(place, (_, key))| key.map(|_| place))
-                .collect();
-            let key = |place: usize| all.get(place).and_then(|(_, key)| key.cloned()).unwrap_or_default();
-            let arranged = order::arrange(&places, key);
-            let named = arranged
-                .into_iter()
-                .filter_map(|(place, key)| Some((all.get(place)?.0.to_owned(), key)));
-            named.collect()
+    if let Some(keys) = order::after(side.last_key(), added.len()) {
+        for (id, key) in added.iter().zip(keys) {
+            let id = (*id).clone();
+            batch.push(Write::Order { kind, id, key });
         }
-    };
-    for (id, key) in keys {
-        batch.push(Write::Order { kind, id, key });
+        return;
+    }
+    // The keys have grown too long: neighbours get new ones too.
+    let new = added.iter().map(|id| (id.as_str(), None));
+    let all: Vec<(&str, Option<&OrderKey>)> = side.places().map(|(id, key)| (id, Some(key))).chain(new).collect();
+    let places: Vec<_> = (0..).zip(&all).map(|(place, (_, key))| key.map(|_| place)).collect();
+    let key_at = |place: usize| all.get(place).and_then(|(_, key)| key.cloned()).unwrap_or_default();
+    for (place, key) in order::arrange(&places, key_at) {
+        if let Some((id, _)) = all.get(place) {
+            let id = (*id).to_owned();
+            batch.push(Write::Order { kind, id, key });
+        }
     }
 }
 

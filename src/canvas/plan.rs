@@ -10,9 +10,9 @@ use crate::canvas::model::ElementKind;
 use crate::canvas::order::OrderKey;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, property_key, text_object};
+use crate::canvas::side::TEXT;
 use crate::canvas::text;
 use crate::canvas::value::Value;
-use crate::canvas::view::TEXT;
 
 /// One thing to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,18 +65,20 @@ impl Batch {
     pub(crate) fn push(&mut self, write: Write) {
         match &write {
             Write::Property {
-                kind: ElementKind::Canvas,
-                ..
-            }
-            | Write::Delete { .. } => self.content = true,
-            Write::Property {
                 kind: ElementKind::Node,
                 property,
                 ..
             } if GEOMETRY.contains(&property.as_str()) => {}
+            Write::Property {
+                kind: ElementKind::Canvas,
+                ..
+            }
+            | Write::Delete { .. }
+            | Write::Text { .. } => {
+                self.content = true;
+            }
             Write::Property { kind, id, .. } => self.keep_alive(*kind, id),
             Write::NewText { id, .. } => self.keep_alive(ElementKind::Node, id),
-            Write::Text { .. } => self.content = true,
             Write::Order { .. } => {}
         }
         self.writes.push(write);

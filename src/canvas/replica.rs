@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::transaction::{CommitOptions, Transaction};
-use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, PatchLog, ROOT, ReadDoc, TextEncoding};
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
+use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, ObjType, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
 use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
-use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
+use crate::canvas::schema::{Maps, Root, SCHEMA, TextId, Touched, inspect, text_object};
 use crate::ids::Heads;
+use crate::limits::MAX_CHANGE_OPERATIONS;
 
 /// After this many panics of Automerge in one batch, the rest of the batch is refused unread: each costs rebuilding
 /// the document.
@@ -206,6 +207,7 @@ impl Replica {
                 .map_err(|error| CanvasError::Internal(error.to_string()))?,
         };
         write(&mut tx, &self.maps)?;
+        check_size(&tx)?;
         // Time 0: nothing here reads a clock.
         let (hash, _) = tx.commit_with(CommitOptions::default().with_message(author).with_time(0));
         let change = hash.and_then(|hash| self.doc.get_change_by_hash(&hash));
@@ -222,6 +224,8 @@ impl Replica {
         scratch.doc.set_actor(derived::zero_actor());
         let mut tx = scratch.doc.transaction();
         write(&mut tx, &self.maps)?;
+        check_size(&tx)?;
+        check_size(&tx)?;
         let (hash, _) = tx.commit_with(CommitOptions::default().with_time(0));
         let change = hash.and_then(|hash| scratch.doc.get_change_by_hash(&hash));
         change
@@ -241,8 +245,9 @@ impl Replica {
         let mut taken = Taken::default();
         let mut inspected = BTreeMap::new();
         let mut sound = Vec::new();
+        let mut made = BTreeSet::new();
         for change in self.in_causal_order(changes, &mut taken.rejected) {
-            match self.check(&change) {
+            match self.check(&change, &mut made) {
                 Ok(touched) => {
                     inspected.insert(change.hash(), touched);
                     sound.push(change);
@@ -251,9 +256,10 @@ impl Replica {
             }
         }
         let refused: BTreeSet<_> = taken.rejected.iter().map(|(hash, _)| *hash).collect();
-        let attempt = match refused.is_empty() {
-            true => self.try_apply(&sound),
-            false => Attempt::Refused(String::new()),
+        let attempt = if refused.is_empty() {
+            self.try_apply(&sound)
+        } else {
+            Attempt::Refused(String::new())
         };
         if let Attempt::Applied = attempt {
             taken.applied = sound;
@@ -270,25 +276,18 @@ impl Replica {
         taken
     }
 
-    fn check(&self, change: &Change) -> Result<Touched, String> {
+    /// Checks a change before Automerge sees it. `made` holds the texts that changes before it in the batch begin.
+    fn check(&self, change: &Change, made: &mut BTreeSet<TextId>) -> Result<Touched, String> {
         derived::verify(change).map_err(|error| error.to_string())?;
-        catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
-            .map_err(|_| "the decoder panicked".to_owned())?
-            .map_err(str::to_owned)
-            .and_then(|touched| match self.foreign_text(change, &touched) {
-                true => Err("it edits as a text what is none".to_owned()),
-                false => Ok(touched),
-            })
-    }
-
-    /// Whether the change edits an object that the document knows and that is no text.
-    fn foreign_text(&self, _change: &Change, touched: &Touched) -> bool {
-        touched.texts.iter().any(|id| {
-            let object = crate::canvas::schema::text_object(id);
-            self.doc
-                .object_type(object)
-                .is_ok_and(|kind| kind != automerge::ObjType::Text)
-        })
+        let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
+            .map_err(|_| "the decoder panicked".to_owned())??;
+        made.append(&mut touched.made);
+        let is_text = |id| made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
+        if touched.texts.iter().all(is_text) {
+            Ok(touched)
+        } else {
+            Err("it edits as a text what is none".to_owned())
+        }
     }
 
     /// New changes, each after those that it depends on; the others are refused.
@@ -395,8 +394,36 @@ impl Replica {
     }
 }
 
+/// Refuses an edit that other peers would refuse.
+fn check_size(tx: &Transaction<'_>) -> Result<(), CanvasError> {
+    match tx.pending_ops() {
+        operations if operations as u64 > MAX_CHANGE_OPERATIONS => Err(CanvasError::too_many_operations(operations)),
+        _ => Ok(()),
+    }
+}
+
 enum Attempt {
     Applied,
     Refused(String),
     Panicked { restored: bool },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canvas::root;
+
+    #[test]
+    fn a_document_is_rebuilt_from_what_it_held() {
+        let mut replica = Replica::new(&root::CANVAS);
+        replica.set_actor(ActorId::from([2; 16]));
+        for value in 0..5 {
+            let write = |tx: &mut Transaction<'_>, maps: &Maps| Ok(tx.put(maps.id(0), "a/x", value)?);
+            assert!(replica.edit(None, "", write).unwrap().is_some());
+        }
+        let (heads, saved) = (replica.doc.get_heads(), replica.save());
+        assert!(replica.restore(&heads));
+        assert_eq!(replica.save(), saved);
+        assert_eq!(*replica.doc.get_actor(), ActorId::from([2; 16]));
+    }
 }

@@ -77,12 +77,15 @@ pub(crate) struct Touched {
     pub(crate) keys: BTreeSet<(usize, String)>,
     /// Text objects whose characters changed.
     pub(crate) texts: BTreeSet<TextId>,
+    /// Text objects that were begun.
+    pub(crate) made: BTreeSet<TextId>,
 }
 
 impl Touched {
     pub(crate) fn extend(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.texts.extend(other.texts);
+        self.made.extend(other.made);
     }
 }
 
@@ -111,7 +114,9 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                 };
                 match op.action {
                     OpType::Put(_) | OpType::Delete => {}
-                    OpType::Make(ObjType::Text) if root.texts == Some(map) => {}
+                    OpType::Make(ObjType::Text) if root.texts == Some(map) => {
+                        touched.made.insert((counter, change.actor_id().clone()));
+                    }
                     _ => return Err("it does to a map what this schema does not allow"),
                 }
                 touched.keys.insert((map, key.to_string()));

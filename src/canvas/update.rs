@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::ChangeHash;
 
+use crate::canvas::create::{create, delete_hidden_edges, upsert};
 use crate::canvas::model::{Canvas, Element, ElementKind, Properties};
-use crate::canvas::order::{self, OrderKey};
+use crate::canvas::order;
 use crate::canvas::plan::{Batch, Write, live_map, order_map, property_place};
+use crate::canvas::reader::{Reader, Stands};
 use crate::canvas::root::CanvasMap;
+use crate::canvas::side::{Entry, TEXT};
 use crate::canvas::text;
 use crate::canvas::value::Value;
-use crate::canvas::view::{Entry, Reader, Stands, TEXT, View};
+use crate::canvas::view::View;
+use crate::ids::Heads;
 
 /// Elements whose state the application knows from after the base version, with the version at which it knows them.
 pub(crate) type Ahead = BTreeMap<(ElementKind, String), Vec<ChangeHash>>;
@@ -18,7 +22,9 @@ pub(crate) type Ahead = BTreeMap<(ElementKind, String), Vec<ChangeHash>>;
 /// What an update is a difference from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Basis {
-    /// The version at which the difference is applied.
+    /// The version that was named, or that the application had.
+    pub(crate) version: Heads,
+    /// The version at which the difference is applied: that one, or the last own update made from it.
     pub(crate) heads: Vec<ChangeHash>,
     /// What the application had.
     pub(crate) canvas: Canvas,
@@ -130,9 +136,9 @@ impl<'a> Planner<'a> {
         }
         for (seen, write) in writes {
             if seen {
-                self.plan.base.push(write)
+                self.plan.base.push(write);
             } else {
-                self.at_present(kind, id, write)
+                self.at_present(kind, id, write);
             }
         }
     }
@@ -221,7 +227,7 @@ impl<'a> Planner<'a> {
     fn added(&mut self, kind: ElementKind, element: &Element, edges: &Index<'_>) {
         match self.entry(kind, &element.id) {
             None => create(kind, element, None, &mut self.plan.base),
-            Some(entry) if entry.tag.is_some() => {
+            Some(entry) if self.view.side(kind).is_visible(&element.id) => {
                 self.plan.ahead.insert((kind, element.id.clone()));
                 upsert(kind, element, entry, &mut self.plan.present);
             }
@@ -258,7 +264,9 @@ impl<'a> Planner<'a> {
 
     fn order(&mut self, kind: ElementKind, had: &Index<'_>, now: &[Element]) {
         let key_now = |element: &Element| {
-            let entry = self.entry(kind, &element.id).filter(|entry| entry.tag.is_some());
+            // One that another has deleted meanwhile keeps its place: passing it on is no edit of it.
+            let has_place = had.contains_key(element.id.as_str()) || self.view.side(kind).is_visible(&element.id);
+            let entry = self.entry(kind, &element.id).filter(|_| has_place);
             entry.map(|entry| entry.order.clone().unwrap_or_default())
         };
         let present: Vec<_> = now.iter().map(key_now).collect();
@@ -300,9 +308,9 @@ impl<'a> Planner<'a> {
                 key,
             };
             if later {
-                self.at_present(kind, &id, write)
+                self.at_present(kind, &id, write);
             } else {
-                self.plan.base.push(write)
+                self.plan.base.push(write);
             }
         }
     }
@@ -316,87 +324,4 @@ fn goes_with_a_node(edge: &Element, had: &Index<'_>, now: &Index<'_>) -> bool {
             Some(Value::String(node)) => had.contains_key(node.as_str()) && !now.contains_key(node.as_str()),
             _ => false,
         })
-}
-
-/// Everything that the first import of a canvas writes.
-pub(crate) fn import(canvas: &Canvas) -> Batch {
-    let mut batch = Batch::default();
-    for (kind, elements) in [(ElementKind::Node, &canvas.nodes), (ElementKind::Edge, &canvas.edges)] {
-        let keys = order::arrange(&vec![None; elements.len()], |_| OrderKey::new());
-        for (element, key) in elements.iter().zip(keys.into_values()) {
-            create(kind, element, None, &mut batch);
-            batch.push(Write::Order {
-                kind,
-                id: element.id.clone(),
-                key,
-            });
-        }
-    }
-    for (property, value) in &canvas.properties {
-        let (id, property, value) = (String::new(), property.clone(), Some(value.clone()));
-        batch.push(Write::Property {
-            kind: ElementKind::Canvas,
-            id,
-            property,
-            value,
-        });
-    }
-    batch
-}
-
-/// Writes an element that does not exist; of one that did before, what it had and the new one lacks is removed.
-pub(crate) fn create(kind: ElementKind, element: &Element, former: Option<&Entry>, batch: &mut Batch) {
-    let none = Entry::default();
-    let former = former.unwrap_or(&none);
-    for property in former
-        .properties
-        .keys()
-        .filter(|property| !element.properties.contains_key(*property))
-    {
-        let (id, property) = (element.id.clone(), property.clone());
-        batch.push(Write::Property {
-            kind,
-            id,
-            property,
-            value: None,
-        });
-    }
-    upsert(kind, element, former, batch);
-    batch.keep_alive(kind, &element.id);
-}
-
-/// Writes the properties in which an element differs from what the document has.
-pub(crate) fn upsert(kind: ElementKind, element: &Element, entry: &Entry, batch: &mut Batch) {
-    for (property, value) in &element.properties {
-        if entry.properties.get(property) == Some(value) {
-            continue;
-        }
-        let id = element.id.clone();
-        match (kind, property.as_str(), value) {
-            (ElementKind::Node, TEXT, Value::String(text)) => {
-                let text = text.clone();
-                batch.push(match entry.text.clone() {
-                    Some(object) => Write::Text { object, text },
-                    None => Write::NewText { id, text },
-                });
-                batch.keep_alive(kind, &element.id);
-            }
-            _ => batch.push(Write::Property {
-                kind,
-                id,
-                property: property.clone(),
-                value: Some(value.clone()),
-            }),
-        }
-    }
-}
-
-/// Whoever makes a node alive says which edges it has.
-pub(crate) fn delete_hidden_edges(view: &View, node: &str, keep: &Index<'_>, batch: &mut Batch) {
-    for edge in view.hidden_edges(node).filter(|edge| !keep.contains_key(edge.as_str())) {
-        batch.push(Write::Delete {
-            kind: ElementKind::Edge,
-            id: edge.clone(),
-        });
-    }
 }

@@ -169,8 +169,8 @@ impl CanvasP2PSynchronizer {
         }
         self.put_entry(step, entry, author);
         let id = super::repository::document_id(entry);
-        self.open(step, &id);
         let source = self.here(step);
+        self.open(step, &id, Some(author), source);
         let changes = CanvasChanges::default();
         self.report(step, &id, CanvasEventKind::Shared, Some(author.to_owned()), source, Origin::Local, changes);
         self.serve_canvas_waits(step, &entry.canvas);

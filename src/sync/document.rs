@@ -127,6 +127,14 @@ impl Document {
         }
     }
 
+    /// The canvas is no longer listed; nothing is sent or asked until it comes back.
+    pub(crate) fn close(&mut self) {
+        self.outbox.reset();
+        self.catch_up.disconnected();
+        self.reported = false;
+        self.received_in_round = 0;
+    }
+
     /// The document was damaged by a panic inside Automerge: begin anew, under an actor of its own, since the old one may
     /// have been used beyond what was stored. What was refused stays refused.
     pub(crate) fn start_over(&mut self) {

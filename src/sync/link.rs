@@ -9,7 +9,7 @@ use super::peers::{PeerChange, PeerInfo};
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::ids::{DocumentId, PeerId, RepositoryName};
-use crate::limits::{ECHO_TIMEOUT_MS, EXPIRY_CHECK_MS, HELLO_JITTER_PER_PEER_MS, MAX_HELLO_JITTER_MS};
+use crate::limits::{ECHO_ATTEMPTS, ECHO_TIMEOUT_MS, EXPIRY_CHECK_MS, HELLO_JITTER_PER_PEER_MS, MAX_HELLO_JITTER_MS};
 use crate::wire::{Body, Presence, PresenceStatus, Priority, Topic};
 
 /// Where the connection stands.
@@ -166,7 +166,7 @@ impl CanvasP2PSynchronizer {
                 document.outbox.reset();
                 document.catch_up.disconnected();
             }
-            for timer in [Timer::CatchUp(id.clone()), Timer::Announce(id.clone()), Timer::Echo(id.clone())] {
+            for timer in Timer::of_document(id) {
                 self.timers.clear(&timer);
             }
             self.round_finished(step, id, false);
@@ -280,9 +280,16 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    /// The echo may have been lost, as any message: publish again, and complain when that does not help.
     pub(super) fn on_echo_overdue(&mut self, step: &mut Step, id: &DocumentId) {
-        let topic = self.changes_topic(id);
-        let reason = "it acknowledges what we publish there but does not deliver it";
-        step.event(Event::Error(SyncError::BrokerRejected { topic, reason }));
+        let Some(document) = self.documents.get_mut(id) else { return };
+        self.in_flight.retain(|_, document| *document != *id);
+        let attempts = document.outbox.echo_missing();
+        if attempts == ECHO_ATTEMPTS {
+            let topic = self.changes_topic(id);
+            let reason = "it acknowledges what we publish there but does not deliver it";
+            step.event(Event::Error(SyncError::BrokerRejected { topic, reason }));
+        }
+        self.flush(step, id);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Outbox {
     /// Acknowledged on a topic whose echo has not come yet on this connection (see [`Outbox::confirm_echo`]).
     unconfirmed: Vec<Pending>,
     echo: Echo,
+    /// How often on this connection the echo did not come.
+    echoes_missed: u32,
 }
 
 /// One own change that the broker may not have.
@@ -139,6 +141,14 @@ impl Outbox {
         self.unconfirmed.clear();
     }
 
+    /// The echo did not come: all that it would have confirmed waits again. Returns how often that has happened.
+    pub(crate) fn echo_missing(&mut self) -> u32 {
+        let missed = self.echoes_missed.saturating_add(1);
+        self.reset();
+        self.echoes_missed = missed;
+        missed
+    }
+
     pub(crate) fn echo(&self) -> Echo {
         self.echo
     }
@@ -147,6 +157,7 @@ impl Outbox {
     /// echo, waits again, in its old order.
     pub(crate) fn reset(&mut self) {
         self.echo = Echo::Unknown;
+        self.echoes_missed = 0;
         let in_flight = self.in_flight.take().map(|flight| flight.batch).unwrap_or_default();
         for pending in std::mem::take(&mut self.unconfirmed).into_iter().chain(in_flight).rev() {
             self.waiting.push_front(pending);

@@ -6,8 +6,9 @@ use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Origin, StoreOperation};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
+use crate::limits::MAX_CLOSED_DOCUMENTS;
 
 /// The document that an index entry names.
 pub(super) fn document_id(entry: &IndexEntry) -> DocumentId {
@@ -92,7 +93,7 @@ impl CanvasP2PSynchronizer {
         }
         for entry in appeared {
             let id = document_id(&entry);
-            self.open(step, &id);
+            self.open(step, &id, author.as_deref(), source);
             if entry.origin != self.config.repository {
                 let changes = CanvasChanges::default();
                 self.report(step, &id, CanvasEventKind::Shared, author.clone(), source, Origin::Remote, changes);
@@ -102,12 +103,22 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// Starts to replicate a document; what was opened already stays as it is.
-    pub(super) fn open(&mut self, step: &mut Step, id: &DocumentId) {
+    /// Starts to replicate a document; what is open already stays as it is, and what was closed comes back as it was, with
+    /// edits that perhaps nobody else has.
+    pub(super) fn open(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, source: Source) {
         if self.documents.contains_key(id) {
             return;
         }
-        self.documents.insert(id.clone(), Document::new(id.clone(), self.config.live));
+        let closed = self.closed.iter().position(|document| document.id == *id);
+        let document = closed.and_then(|position| self.closed.remove(position));
+        let document = document.unwrap_or_else(|| Document::new(id.clone(), self.config.live));
+        let content = document.canvas().filter(|canvas| !canvas.replica().is_pristine()).map(CanvasDocument::canvas);
+        self.documents.insert(id.clone(), document);
+        if let Some(content) = content {
+            let changes = CanvasChanges::whole(content);
+            self.report_edit(step, id, author.map(str::to_owned), source, Origin::Remote, changes);
+            self.flush(step, id);
+        }
         if *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down) {
             let filters = self.document_filters(id);
             step.out.subscribe.extend(filters);
@@ -116,7 +127,8 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// A canvas was deleted, or another document took its id.
+    /// A canvas was deleted, or another document took its id. Its document is kept for a while, unlisted: someone whose
+    /// edits nobody had seen may bring it back, and then nobody's edits may be missing.
     pub(super) fn close(
         &mut self,
         step: &mut Step,
@@ -126,21 +138,19 @@ impl CanvasP2PSynchronizer {
         origin: Origin,
     ) {
         let id = document_id(entry);
-        if !self.documents.contains_key(&id) {
-            return;
-        }
         self.report_deletion(step, &id, entry, author, source, origin);
-        self.documents.remove(&id);
+        let Some(mut document) = self.documents.remove(&id) else { return };
+        document.close();
+        self.closed.push_back(document);
+        if self.closed.len() > MAX_CLOSED_DOCUMENTS
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            step.store.push(StoreOperation::Delete { document: oldest.id });
+        }
         self.in_flight.retain(|_, document| *document != id);
         self.asking.remove(&id);
         self.ask_queue.remove(&id);
-        let timers = [
-            Timer::CatchUp(id.clone()),
-            Timer::Announce(id.clone()),
-            Timer::Echo(id.clone()),
-            Timer::Retry(id.clone()),
-        ];
-        for timer in timers {
+        for timer in Timer::of_document(&id) {
             self.timers.clear(&timer);
         }
         self.round_finished(step, &id, false);
@@ -149,7 +159,6 @@ impl CanvasP2PSynchronizer {
             let filters = self.document_filters(&id);
             step.out.unsubscribe.extend(filters.into_iter().map(|(filter, _)| filter));
         }
-        step.store.push(StoreOperation::Delete { document: id });
     }
 
     fn report_deletion(
@@ -177,20 +186,21 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Somebody deleted a canvas in which we have edits of content that nobody has seen: it stays. Only if a newer canvas
-    /// has taken its id by now does it go, and the application is told what is lost from view.
+    /// has had its id by now does it go, and the application is told what is lost from view.
     fn rescue(&mut self, step: &mut Step, entry: &IndexEntry) -> bool {
         let id = document_id(entry);
         let Some(document) = self.documents.get(&id) else { return false };
         if !document.outbox.has_content() {
             return false;
         }
-        if self.entry(&entry.canvas).is_some() {
+        let newest = self.index().and_then(|index| index.last_generation(&entry.canvas));
+        if newest != Some(entry.generation) {
             let loser = document.canvas().map(|canvas| Value::Json(canvas.canvas_json()));
             let conflict = Conflict {
                 element: ElementKind::Canvas,
                 id: entry.canvas.to_string(),
                 property: "generation".to_owned(),
-                winner: Value::Int(self.entry(&entry.canvas).map_or(0, |newer| newer.generation.0.cast_signed())),
+                winner: newest.map_or(Value::Null, |newest| Value::Int(newest.0.cast_signed())),
                 loser: loser.unwrap_or(Value::Null),
             };
             step.event(Event::Conflict { canvas: entry.canvas.clone(), conflict });
@@ -210,7 +220,8 @@ impl CanvasP2PSynchronizer {
     /// none of that repository's peers is there at the moment.
     pub(super) fn open_foreign_index(&mut self, step: &mut Step, repository: &RepositoryName) -> DocumentId {
         let id = DocumentId::Index { repository: repository.clone() };
-        self.open(step, &id);
+        let source = self.here(step);
+        self.open(step, &id, None, source);
         if let Some(document) = self.documents.get_mut(&id) {
             document.live = true;
         }

@@ -67,6 +67,8 @@ pub struct CanvasP2PSynchronizer {
     pub(super) peer: PeerId,
     pub(super) link: Link,
     pub(super) documents: BTreeMap<DocumentId, Document>,
+    /// Documents of canvases that were deleted lately, the oldest first; see [`CanvasP2PSynchronizer::close`].
+    pub(super) closed: VecDeque<Document>,
     pub(super) peers: PeerTable,
     pub(super) outgoing: OutgoingCounters,
     pub(super) incoming: IncomingCounters,
@@ -134,6 +136,7 @@ impl CanvasP2PSynchronizer {
             peer: config.identity.peer(),
             link: Link::Down,
             documents: BTreeMap::from([(index.clone(), Document::new(index, live))]),
+            closed: VecDeque::new(),
             peers: PeerTable::new(config.max_peers),
             outgoing: OutgoingCounters::default(),
             incoming: IncomingCounters::default(),

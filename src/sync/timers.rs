@@ -27,6 +27,13 @@ pub(crate) enum Timer {
     Call(u64),
 }
 
+impl Timer {
+    /// All that belong to one document.
+    pub(crate) fn of_document(id: &DocumentId) -> [Self; 4] {
+        [Self::CatchUp(id.clone()), Self::Announce(id.clone()), Self::Echo(id.clone()), Self::Retry(id.clone())]
+    }
+}
+
 /// A set of deadlines, at most one for each [`Timer`].
 #[derive(Debug, Default)]
 pub(crate) struct Timers {

@@ -277,8 +277,8 @@ fn split(payload: &[u8]) -> Result<Parts<'_>, WireError> {
     }
     let body = reader.bytes(PACKET)?;
     let signature = reader.fixed("signature")?;
-    reader.finish("envelope")?;
-    // One packet, one encoding: the frame is not signed, so a longer spelling of a length must not pass.
+    // One packet, one encoding: the frame is not signed, so neither a longer spelling of a length nor anything behind the
+    // end must pass.
     if payload.len() != frame_bytes(encoded_header, body) {
         return Err(WireError::Malformed { what: "envelope" });
     }

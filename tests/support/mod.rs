@@ -1,7 +1,10 @@
 //! Helpers of the tests that need real brokers.
 
 #![allow(dead_code, unreachable_pub)] // A part of each test binary, and each uses a part of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // As in any test.
 
+pub mod brokers;
+pub mod fake_broker;
 pub mod mosquitto;
 pub mod proxy;
 pub mod recorder;

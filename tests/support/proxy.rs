@@ -1,8 +1,5 @@
 //! A TCP proxy that can stall and cut what passes through it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,11 +68,11 @@ impl Drop for Proxy {
 async fn join(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>, mut cuts: watch::Receiver<u64>) {
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let number = Arc::new(*cuts.borrow_and_update());
+    let number = *cuts.borrow_and_update();
     tokio::select! {
         () = copy(client_read, server_write, mode.clone()) => {}
         () = copy(server_read, client_write, mode) => {}
-        _ = cuts.wait_for(|cuts| *cuts > *number) => {}
+        _ = cuts.wait_for(|cuts| *cuts > number) => {}
     }
 }
 
@@ -89,18 +86,11 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
             read = from.read(&mut buffer) => read,
             () = paused(&mut mode) => continue,
         };
-        match read {
-            Ok(bytes @ 1..) => {
-                // What was read during a pause waits for its end.
-                let _ = mode.wait_for(|mode| *mode == Mode::Pass).await;
-                if to.write_all(buffer.get(..bytes).unwrap_or_default()).await.is_err() {
-                    return;
-                }
-            }
-            _ => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                return;
-            }
+        let Ok(bytes @ 1..) = read else { return };
+        // What was read during a pause waits for its end.
+        let _ = mode.wait_for(|mode| *mode == Mode::Pass).await;
+        if to.write_all(buffer.get(..bytes).unwrap_or_default()).await.is_err() {
+            return;
         }
     }
 }

@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn the_ceiling_doubles_up_to_the_maximum_and_falls_back_on_reset() {
         let mut backoff = Backoff::default();
-        // One less than a multiple of every ceiling + 1 would be needed for the maximum; so look for it.
+        // The longest pause that any random number gives.
         let ceiling = |backoff: &mut Backoff| {
             let failures = backoff.failures;
             let mut most = 0;

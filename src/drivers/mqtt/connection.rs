@@ -42,7 +42,8 @@ impl Drop for Inner {
 }
 
 impl CanvasMQTTBroker {
-    /// Starts to connect, on the given runtime, and returns at once. The connection holds the handler until it has ended.
+    /// Starts to connect, on the given runtime, and returns at once. The connection holds the handler until it has ended,
+    /// so a handler that keeps a clone of this keeps the connection until [`disconnect`](Self::disconnect).
     pub fn start(options: ConnectionOptions, handler: Arc<dyn ConnectionHandler>, runtime: &Handle) -> Self {
         let shared = Arc::new(Shared::default());
         let max_packet_bytes = options.max_packet_bytes;
@@ -71,6 +72,7 @@ impl CanvasMQTTBroker {
         if bytes > max_bytes {
             return Err(PublishError::TooLarge { bytes, max_bytes });
         }
+        tracing::debug!(target: "mqtt", topic = publish.topic, bytes, priority = ?publish.priority, "publish");
         let mut state = self.inner.shared.lock();
         if state.closing.is_some() {
             return Err(PublishError::Closed);
@@ -83,8 +85,9 @@ impl CanvasMQTTBroker {
     }
 
     /// Asks for subscriptions; `Subscribed` or `SubscribeRejected` follows for each filter. While not connected it does
-    /// nothing: no subscription outlives a connection, and the caller subscribes when it hears `Connected`. Filters may
-    /// overtake publishes that wait for room, and not the other way round.
+    /// nothing: no subscription outlives a connection, and the caller subscribes when it hears `Connected`. While
+    /// something waits for room, filters and publishes may leave in either order; where that matters, wait for
+    /// `Subscribed`.
     pub fn subscribe(&self, filters: Vec<(String, Qos)>) {
         let refused = match self.inner.shared.lock().link.as_mut() {
             Some(link) => link.subscribe(filters, Instant::now()),
@@ -110,7 +113,7 @@ impl CanvasMQTTBroker {
     pub async fn disconnect(&self, timeout: Duration) {
         let shared = &self.inner.shared;
         let now = Instant::now();
-        shared.close(now.checked_add(timeout).unwrap_or(now));
+        shared.close(now.checked_add(timeout).unwrap_or(now + Duration::from_hours(24)));
         // An error means that the task is gone, which is what is waited for.
         let _ = shared.ended.subscribe().wait_for(|ended| *ended).await;
     }

@@ -99,9 +99,9 @@ pub enum PublishError {
 /// What the broker publishes when a connection breaks without DISCONNECT; at QoS 1, not retained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastWill {
-    /// The topic.
+    /// The topic; not empty.
     pub topic: String,
-    /// The content.
+    /// The content; at most 65,535 bytes. With more the connection is made without a Will, and that is logged.
     pub payload: Vec<u8>,
 }
 

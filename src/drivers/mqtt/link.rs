@@ -130,9 +130,12 @@ impl Link {
     pub(super) fn acknowledged_subscribe(&mut self, ack: &SubAck) -> Result<Vec<ConnectionEvent>, OutOfStep> {
         let filters = self.window.acknowledged_subscribe(ack.pkid)?;
         let granted = |index| matches!(ack.return_codes.get(index), Some(SubscribeReasonCode::Success(_)));
-        let event = |(index, filter)| match granted(index) {
-            true => ConnectionEvent::Subscribed { filter },
-            false => ConnectionEvent::SubscribeRejected { filter },
+        let event = |(index, filter)| {
+            if granted(index) {
+                ConnectionEvent::Subscribed { filter }
+            } else {
+                ConnectionEvent::SubscribeRejected { filter }
+            }
         };
         Ok(filters.into_iter().enumerate().map(event).collect())
     }
@@ -170,5 +173,167 @@ impl Link {
 
 /// Whether a filter may be put into a packet (MQTT 3.1.1, section 4.7).
 fn acceptable(filter: &str) -> bool {
-    filter.len() <= usize::from(u16::MAX) && !filter.contains('\0') && valid_filter(filter)
+    u16::try_from(filter.len()).is_ok() && !filter.contains('\0') && valid_filter(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+    use rumqttc::{QoS, Request};
+
+    use super::super::event::{Priority, PublishId};
+    use super::*;
+    use crate::limits::MAX_CONTROL_IN_FLIGHT;
+
+    const WINDOW: u16 = 4;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Publish(Priority, Qos, usize),
+        Subscribe(usize),
+        Unsubscribe,
+        /// The client puts the next request on the socket.
+        Send,
+        /// The broker answers the n-th request that has no answer.
+        Answer(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let priority = prop::sample::select(Priority::ALL.to_vec());
+        let qos = prop::sample::select(vec![Qos::AtMostOnce, Qos::AtLeastOnce]);
+        prop_oneof![
+            4 => (priority, qos, prop::sample::select(vec![0, 1, 100, 200_000, 2_000_000]))
+                .prop_map(|(priority, qos, bytes)| Step::Publish(priority, qos, bytes)),
+            1 => (1..20_usize).prop_map(Step::Subscribe),
+            1 => Just(Step::Unsubscribe),
+            4 => Just(Step::Send),
+            4 => (0..8_usize).prop_map(Step::Answer),
+        ]
+    }
+
+    /// The client and the broker, as the link sees them.
+    struct World {
+        link: Link,
+        channel: flume::Receiver<Request>,
+        unanswered: VecDeque<(u16, Request)>,
+        packet_id: u16,
+        now: Instant,
+        sent: Vec<Vec<u8>>,
+        done: Vec<u64>,
+        answered_filters: usize,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (sender, channel) = flume::bounded(2 * usize::from(WINDOW) + MAX_CONTROL_IN_FLIGHT + 1);
+            Self {
+                link: Link::new(AsyncClient::from_senders(sender), WINDOW),
+                channel,
+                unanswered: VecDeque::new(),
+                packet_id: 0,
+                now: Instant::now(),
+                sent: Vec::new(),
+                done: Vec::new(),
+                answered_filters: 0,
+            }
+        }
+
+        fn send(&mut self) -> bool {
+            let Ok(request) = self.channel.try_recv() else {
+                return false;
+            };
+            self.packet_id = self.packet_id.wrapping_add(1).max(1);
+            match &request {
+                Request::Publish(publish) => {
+                    self.sent.push(publish.payload[..9.min(publish.payload.len())].to_vec());
+                    let packet_id = if publish.qos == QoS::AtMostOnce {
+                        0
+                    } else {
+                        self.packet_id
+                    };
+                    let sent = self.link.window().sent_publish(packet_id).unwrap();
+                    if let Some(done) = sent.done {
+                        self.done.push(done.id.unwrap().0);
+                        self.link.pump(self.now);
+                        return true;
+                    }
+                }
+                Request::Subscribe(_) => self.link.window().sent_subscribe(self.packet_id).unwrap(),
+                Request::Unsubscribe(_) => self.link.window().sent_unsubscribe(self.packet_id).unwrap(),
+                other => panic!("{other:?}"),
+            }
+            self.unanswered.push_back((self.packet_id, request));
+            true
+        }
+
+        fn answer(&mut self, index: usize) -> bool {
+            let index = index.min(self.unanswered.len().saturating_sub(1));
+            let Some((pkid, request)) = self.unanswered.remove(index) else {
+                return false;
+            };
+            match request {
+                Request::Publish(_) => self
+                    .done
+                    .push(self.link.acknowledged_publish(pkid).unwrap().id.unwrap().0),
+                Request::Subscribe(_) => {
+                    let ack = SubAck {
+                        pkid,
+                        return_codes: Vec::new(),
+                    };
+                    self.answered_filters += self.link.acknowledged_subscribe(&ack).unwrap().len();
+                }
+                _ => self.link.window().acknowledged_unsubscribe(pkid).unwrap(),
+            }
+            self.link.pump(self.now);
+            true
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn everything_taken_leaves_once_in_order_of_its_priority_and_is_answered_once(
+            steps in prop::collection::vec(step(), 0..200),
+        ) {
+            let mut world = World::new();
+            let (mut publishes, mut filters) = (0, 0);
+            for step in steps {
+                match step {
+                    Step::Publish(priority, qos, bytes) => {
+                        let mut payload = vec![priority as u8];
+                        payload.extend(u64::to_be_bytes(publishes));
+                        payload.resize(9 + bytes, 0);
+                        let publish = Publish {
+                            id: Some(PublishId(publishes)), topic: "t".into(), payload, qos, retain: false, priority,
+                        };
+                        world.link.publish(publish, world.now).unwrap();
+                        publishes += 1;
+                    }
+                    Step::Subscribe(count) => {
+                        filters += count;
+                        world.link.subscribe(vec![("f".into(), Qos::AtLeastOnce); count], world.now);
+                    }
+                    Step::Unsubscribe => world.link.unsubscribe(vec!["f".into()], world.now),
+                    Step::Send => { world.send(); }
+                    Step::Answer(index) => { world.answer(index); }
+                }
+                prop_assert!(world.link.in_flight().0 <= 2 * usize::from(WINDOW));
+            }
+            while world.send() || world.answer(0) {}
+
+            prop_assert!(world.link.idle());
+            prop_assert_eq!((world.link.in_flight(), world.link.queued()), ((0, 0), (0, 0)));
+            prop_assert_eq!(world.link.window().oldest_request(), None);
+            prop_assert_eq!(world.answered_filters, filters);
+            world.done.sort_unstable();
+            prop_assert_eq!(world.done, (0..publishes).collect::<Vec<_>>());
+            // Stable, so it keeps the order in which publishes of one priority left.
+            let sent = world.sent.clone();
+            world.sent.sort();
+            let mut by_priority = sent;
+            by_priority.sort_by_key(|payload| payload[0]);
+            prop_assert_eq!(by_priority, world.sent);
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod inbound;
 mod link;
 mod options;
 mod outbox;
+mod serve;
 mod statistics;
 mod task;
 mod watchdog;

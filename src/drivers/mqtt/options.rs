@@ -89,7 +89,7 @@ impl ConnectionOptions {
         if let Some(username) = &self.username {
             options.set_credentials(username, self.password.as_deref().unwrap_or_default());
         }
-        if let Some(will) = last_will {
+        if let Some(will) = last_will.filter(expressible) {
             options.set_last_will(rumqttc::LastWill::new(
                 will.topic,
                 will.payload,
@@ -99,6 +99,15 @@ impl ConnectionOptions {
         }
         options
     }
+}
+
+/// Whether MQTT can express this Will; rumqttc would send a broken packet.
+fn expressible(will: &LastWill) -> bool {
+    let fits = !will.topic.is_empty() && [will.topic.len(), will.payload.len()].iter().all(|len| *len <= 65_535);
+    if !fits {
+        tracing::error!(target: "mqtt", topic = will.topic, "no topic, or more than 65,535 bytes: connecting without a Will");
+    }
+    fits
 }
 
 impl fmt::Debug for ConnectionOptions {
@@ -148,6 +157,21 @@ mod tests {
             ..ConnectionOptions::new("h", 1, "c")
         };
         assert!(options.to_rumqttc(1, None).inflight() > 2 * MAX_IN_FLIGHT);
+    }
+
+    #[test]
+    fn a_will_that_mqtt_cannot_express_is_left_out() {
+        let has_will = |bytes| {
+            let will = LastWill {
+                topic: "t".into(),
+                payload: vec![0; bytes],
+            };
+            ConnectionOptions::new("h", 1, "c")
+                .to_rumqttc(1, Some(will))
+                .last_will()
+                .is_some()
+        };
+        assert!(has_will(65_535) && !has_will(65_536));
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! The task of a connection: connects, serves the connection while it lasts, pauses, connects again.
+//! The task of a connection: connects, has the connection served while it lasts, pauses, connects again.
 
-use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Outgoing, Packet};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, EventLoop};
+use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::connection::Shared;
@@ -14,9 +13,8 @@ use super::event::{ConnectionEvent, ConnectionHandler, RejectCode};
 use super::inbound::InboundCap;
 use super::link::Link;
 use super::options::ConnectionOptions;
-use super::watchdog::Watchdog;
-use super::window::{Done, OutOfStep};
-use crate::limits::{CONNECTION_STABLE_MS, DISCONNECT_LINGER_MS, WATCHDOG_MAX_PATIENCE, WATCHDOG_TICK_MS};
+use super::serve::{End, Serving};
+use crate::limits::{CONNECTION_STABLE_MS, WATCHDOG_MAX_PATIENCE};
 
 /// rumqttc's own time-out of a flush, in seconds. The watchdog decides earlier, and knows more.
 const FLUSH_TIMEOUT_S: u64 = 3_600;
@@ -63,27 +61,6 @@ struct Task {
     connection: u64,
     /// Factor of the watchdog's times.
     patience: u32,
-}
-
-/// Why a connection ended.
-enum End {
-    /// It was asked to.
-    Closed,
-    /// The watchdog saw no progress.
-    Stalled(&'static str),
-    /// An answer to something that was never asked.
-    OutOfStep,
-    /// The network, or the broker.
-    Lost(ConnectionError),
-}
-
-/// How far closing has come.
-enum Phase {
-    Open,
-    /// Waits for acknowledgements until then.
-    Draining(Instant),
-    /// DISCONNECT is on its way; the broker closes the connection, or it is closed from here then.
-    Leaving(Instant),
 }
 
 impl Task {
@@ -175,7 +152,9 @@ impl Task {
     /// Serves a connection to its end; the pause before the next, in ms.
     async fn serve(&mut self, mut event_loop: EventLoop) -> u64 {
         let since = Instant::now();
-        let end = self.poll(&mut event_loop).await;
+        let end = Serving::new(&self.shared, &*self.handler, &self.inbound, self.patience)
+            .run(&mut event_loop)
+            .await;
         self.patience = match end {
             End::Stalled(_) => (self.patience * 2).min(WATCHDOG_MAX_PATIENCE),
             _ => 1,
@@ -207,200 +186,6 @@ impl Task {
         self.backoff.failed(random())
     }
 
-    /// Polls the event loop until the connection ends. Nothing here waits for anything else, or messages would.
-    async fn poll(&mut self, event_loop: &mut EventLoop) -> End {
-        let mut watchdog = Watchdog::new(Instant::now(), self.patience);
-        let mut tick = interval(Duration::from_millis(WATCHDOG_TICK_MS));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut phase = Phase::Open;
-        loop {
-            // A poll that has begun is finished, or requests would be lost half-way to the socket.
-            let poll = event_loop.poll();
-            tokio::pin!(poll);
-            let outcome = loop {
-                if self.advance(&mut phase) {
-                    return End::Closed;
-                }
-                tokio::select! {
-                    biased; // What has arrived counts before the watchdog looks.
-                    outcome = &mut poll => break outcome,
-                    () = self.shared.wake.notified() => {}
-                    () = deadline(&phase) => {}
-                    _ = tick.tick() => if let Some(reason) = self.verdict(&watchdog) {
-                        return End::Stalled(reason);
-                    },
-                }
-            };
-            match (outcome, &phase) {
-                (Ok(event), _) => {
-                    if self.handle(event, &mut watchdog).is_err() {
-                        return End::OutOfStep;
-                    }
-                }
-                (Err(_), Phase::Leaving(_)) => return End::Closed,
-                (Err(error), _) => return End::Lost(error),
-            }
-        }
-    }
-
-    /// Reports filters that were refused without asking the broker, and takes the next step of closing; `true` after the
-    /// last.
-    fn advance(&self, phase: &mut Phase) -> bool {
-        let mut state = self.shared.lock();
-        let closing = state.closing;
-        let Some(link) = state.link.as_mut() else { return true };
-        let refused = link.refused();
-        if let (Phase::Open, Some(deadline)) = (&*phase, closing) {
-            *phase = Phase::Draining(deadline);
-        }
-        let over = match *phase {
-            Phase::Open => false,
-            Phase::Draining(deadline) => {
-                if link.idle() || Instant::now() >= deadline {
-                    link.disconnect();
-                    *phase = Phase::Leaving(Instant::now() + Duration::from_millis(DISCONNECT_LINGER_MS));
-                }
-                false
-            }
-            Phase::Leaving(deadline) => Instant::now() >= deadline,
-        };
-        drop(state);
-        for filter in refused {
-            self.emit(ConnectionEvent::SubscribeRejected { filter });
-        }
-        over
-    }
-
-    fn verdict(&self, watchdog: &Watchdog) -> Option<&'static str> {
-        let mut state = self.shared.lock();
-        let window = state.link.as_mut()?.window();
-        let (request, publish) = (window.oldest_request(), window.oldest_publish());
-        drop(state);
-        watchdog.verdict(Instant::now(), request, publish)
-    }
-
-    fn handle(&mut self, event: Event, watchdog: &mut Watchdog) -> Result<(), OutOfStep> {
-        let now = Instant::now();
-        match event {
-            Event::Incoming(packet) => {
-                watchdog.arrived(now);
-                self.handle_incoming(packet, watchdog, now)
-            }
-            Event::Outgoing(Outgoing::Publish(packet_id)) => {
-                let mut state = self.shared.lock();
-                let Some(link) = state.link.as_mut() else { return Ok(()) };
-                let sent = link.window().sent_publish(packet_id)?;
-                state.statistics.messages_out += 1;
-                state.statistics.bytes_out += sent.bytes as u64;
-                drop(state);
-                if let Some(done) = sent.done {
-                    self.done(&done, now);
-                }
-                Ok(())
-            }
-            Event::Outgoing(Outgoing::Subscribe(packet_id)) => {
-                self.with_link((), |link| link.window().sent_subscribe(packet_id))
-            }
-            Event::Outgoing(Outgoing::Unsubscribe(packet_id)) => {
-                self.with_link((), |link| link.window().sent_unsubscribe(packet_id))
-            }
-            Event::Outgoing(Outgoing::PingReq) => {
-                watchdog.pinged(now);
-                Ok(())
-            }
-            Event::Outgoing(_) => Ok(()),
-        }
-    }
-
-    fn handle_incoming(&mut self, packet: Packet, watchdog: &mut Watchdog, now: Instant) -> Result<(), OutOfStep> {
-        match packet {
-            Packet::Publish(message) => self.message(message),
-            Packet::PubAck(ack) => {
-                watchdog.acknowledged(now);
-                let mut state = self.shared.lock();
-                let Some(link) = state.link.as_mut() else { return Ok(()) };
-                let done = link.acknowledged_publish(ack.pkid)?;
-                state
-                    .statistics
-                    .round_trip
-                    .record(now.saturating_duration_since(done.since));
-                drop(state);
-                self.done(&done, now);
-            }
-            Packet::SubAck(ack) => {
-                let events = self.with_link(Vec::new(), |link| {
-                    let events = link.acknowledged_subscribe(&ack)?;
-                    link.pump(now);
-                    Ok(events)
-                })?;
-                for event in events {
-                    self.emit(event);
-                }
-            }
-            Packet::UnsubAck(ack) => self.with_link((), |link| {
-                link.window().acknowledged_unsubscribe(ack.pkid)?;
-                link.pump(now);
-                Ok(())
-            })?,
-            Packet::PingResp => watchdog.ponged(),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Runs `use_link` on the connection; without one (closed meanwhile) it gives `without`.
-    fn with_link<T>(
-        &self,
-        without: T,
-        use_link: impl FnOnce(&mut Link) -> Result<T, OutOfStep>,
-    ) -> Result<T, OutOfStep> {
-        self.shared.lock().link.as_mut().map_or(Ok(without), use_link)
-    }
-
-    /// A publish is done: what waited for its room leaves, and the caller hears of it.
-    fn done(&self, done: &Done, now: Instant) {
-        let mut state = self.shared.lock();
-        let drained = state.link.as_mut().is_some_and(|link| {
-            link.pump(now);
-            link.drained()
-        });
-        drop(state);
-        if let Some(id) = done.id {
-            self.emit(ConnectionEvent::Acknowledged { id });
-        }
-        if drained {
-            self.emit(ConnectionEvent::Drained);
-        }
-    }
-
-    fn message(&self, message: rumqttc::Publish) {
-        let bytes = message.payload.len();
-        let accepted = self.inbound.accepts(bytes);
-        let mut state = self.shared.lock();
-        if accepted {
-            state.statistics.messages_in += 1;
-            state.statistics.bytes_in += bytes as u64;
-        } else {
-            state.statistics.oversized_dropped += 1;
-        }
-        drop(state);
-        if accepted {
-            let rumqttc::Publish {
-                topic,
-                payload,
-                retain: retained,
-                ..
-            } = message;
-            self.emit(ConnectionEvent::Message {
-                topic,
-                payload,
-                retained,
-            });
-        } else {
-            tracing::warn!(target: "mqtt", topic = message.topic, bytes, "dropped a message that is too large");
-        }
-    }
-
     /// Waits before the next attempt, or until the connection is closed.
     async fn pause(&self, pause_ms: u64) {
         let pause = sleep(Duration::from_millis(pause_ms));
@@ -411,14 +196,6 @@ impl Task {
                 () = self.shared.wake.notified() => {}
             }
         }
-    }
-}
-
-/// Sleeps until the phase's deadline, or for ever.
-async fn deadline(phase: &Phase) {
-    match phase {
-        Phase::Open => pending().await,
-        Phase::Draining(deadline) | Phase::Leaving(deadline) => sleep_until((*deadline).into()).await,
     }
 }
 

@@ -78,7 +78,7 @@ mod tests {
     fn silence_is_fine_while_nothing_is_unanswered() {
         let start = Instant::now();
         let watchdog = Watchdog::new(start, 1);
-        assert_eq!(watchdog.verdict(start + Duration::from_secs(3_600), None, None), None);
+        assert_eq!(watchdog.verdict(start + Duration::from_hours(1), None, None), None);
     }
 
     #[test]
@@ -127,6 +127,6 @@ mod tests {
         let mut watchdog = Watchdog::new(start, 1);
         watchdog.pinged(start);
         watchdog.ponged();
-        assert_eq!(watchdog.verdict(start + Duration::from_secs(3_600), None, None), None);
+        assert_eq!(watchdog.verdict(start + Duration::from_hours(1), None, None), None);
     }
 }

@@ -187,11 +187,38 @@ fn a_complete_message_that_is_garbage_is_refused_and_forgotten() {
 fn what_misses_a_piece_expires_from_its_last_progress() {
     let mut reassembler = Reassembler::new();
     begin(&mut reassembler, 0, 1, 1);
-    begin(&mut reassembler, 10, 1, 2);
+    assert_eq!(reassembler.add(at(0), &topic(), &header(1, 2, 0, 3), &[0x63]), Ok(None));
+    assert_eq!(reassembler.add(at(10), &topic(), &header(1, 2, 1, 3), b"he"), Ok(None));
+    assert_eq!(
+        reassembler.add(at(20), &topic(), &header(1, 2, 1, 3), b"he"),
+        Ok(None),
+        "a duplicate is no progress"
+    );
     assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS - 1)), 0);
     assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS)), 1);
-    assert_eq!(complete(&mut reassembler, 1, 2), Ok(Some(hey())));
-    assert_eq!(complete(&mut reassembler, 1, 1), Ok(None));
+    assert_eq!(
+        complete(&mut reassembler, 1, 1),
+        Ok(None),
+        "its first piece was forgotten"
+    );
+    assert_eq!(
+        reassembler.add(at(0), &topic(), &header(1, 2, 2, 3), b"y"),
+        Ok(Some(hey()))
+    );
+
+    begin(&mut reassembler, 0, 1, 3);
+    assert_eq!(
+        reassembler.add(at(10), &topic(), &header(1, 4, 0, 3), &[0x63]),
+        Ok(None)
+    );
+    assert_eq!(reassembler.add(at(20), &topic(), &header(1, 4, 1, 3), b"he"), Ok(None));
+    assert_eq!(
+        reassembler.expire(at(REASSEMBLY_TIMEOUT_MS + 19)),
+        2,
+        "this one and the lonely piece above"
+    );
+    assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS + 20)), 1);
+    assert!(reassembler.is_empty());
 }
 
 #[test]

@@ -17,7 +17,10 @@ use tokio::time::timeout;
 
 use super::retain::MemoryRetainStorage;
 use super::{EmbeddedBrokerError, EmbeddedBrokerOptions};
-use crate::limits::{EMBEDDED_IN_FLIGHT, EMBEDDED_MAX_CONNECTIONS, EMBEDDED_QUEUE_MESSAGES, EMBEDDED_STOP_TIMEOUT_MS};
+use crate::limits::{
+    EMBEDDED_HANDSHAKE_TIMEOUT_MS, EMBEDDED_IN_FLIGHT, EMBEDDED_MAX_CONNECTIONS, EMBEDDED_QUEUE_MESSAGES,
+    EMBEDDED_SEND_TIMEOUT_MS, EMBEDDED_STOP_TIMEOUT_MS,
+};
 
 /// Threads that serve clients.
 const WORKER_THREADS: usize = 2;
@@ -106,6 +109,8 @@ fn listen(options: &EmbeddedBrokerOptions) -> Result<(Listener, SocketAddr), Emb
         .max_inflight(NonZeroU16::new(EMBEDDED_IN_FLIGHT).unwrap_or(NonZeroU16::MAX))
         .max_mqueue_len(EMBEDDED_QUEUE_MESSAGES)
         .allow_anonymous(true)
+        .handshake_timeout(Duration::from_millis(EMBEDDED_HANDSHAKE_TIMEOUT_MS))
+        .send_timeout(Duration::from_millis(EMBEDDED_SEND_TIMEOUT_MS))
         // 0.75 · 2 is the one and a half keep-alives that MQTT 3.1.1 gives a client (section 3.1.2.10).
         .keepalive_backoff(0.75)
         .max_topic_levels(0)

@@ -1,0 +1,87 @@
+//! What must hold once everything has healed.
+
+use std::collections::BTreeMap;
+
+use automerge::Automerge;
+use mqtt_p2p::canvas::CanvasDocument;
+use mqtt_p2p::ids::DocumentId;
+
+use super::node::Node;
+
+/// Checks that all peers of each repository hold equal documents, that every edit ever made is in them (unless its canvas
+/// was deleted), and that events alone told every application the truth.
+///
+/// # Errors
+/// What does not hold.
+pub fn check(nodes: &[Node]) -> Result<(), String> {
+    let mut first: BTreeMap<DocumentId, (usize, Automerge)> = BTreeMap::new();
+    for (number, node) in nodes.iter().enumerate() {
+        for id in node.synchronizer.document_ids() {
+            let document = Automerge::load(&node.synchronizer.save_document(id).unwrap()).unwrap();
+            check_mirror(number, node, id)?;
+            match first.get(id) {
+                None => drop(first.insert(id.clone(), (number, document))),
+                Some((other, reference)) if reference.get_heads() != document.get_heads() => {
+                    return Err(format!("nodes {other} and {number} differ in {id}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    check_same_documents(nodes)?;
+    for (number, node) in nodes.iter().enumerate() {
+        for (id, hash) in &node.made {
+            if let Some((holder, document)) = first.get(id)
+                && document.get_change_by_hash_or_none(hash).is_none()
+            {
+                return Err(format!("{hash}, made by node {number} in {id}, is missing at node {holder}"));
+            }
+        }
+        let status = node.synchronizer.status();
+        if status.pending_edits != 0 || status.buffered_changes != 0 {
+            return Err(format!("node {number} is not at rest: {status:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_same_documents(nodes: &[Node]) -> Result<(), String> {
+    let mut by_repository = BTreeMap::new();
+    for (number, node) in nodes.iter().enumerate() {
+        let ids: Vec<_> = node.synchronizer.document_ids().cloned().collect();
+        match by_repository.get(&node.repository) {
+            None => drop(by_repository.insert(node.repository.clone(), (number, ids))),
+            Some((other, reference)) if *reference != ids => {
+                return Err(format!("nodes {other} and {number} hold different documents: {reference:?}, {ids:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_mirror(number: usize, node: &Node, id: &DocumentId) -> Result<(), String> {
+    let DocumentId::Canvas { canvas, generation, .. } = id else { return Ok(()) };
+    let document = CanvasDocument::load(&node.synchronizer.save_document(id).unwrap()).map_err(|e| e.to_string())?;
+    let Some(mirror) = node.mirrors.get(&(canvas.clone(), *generation)) else {
+        return Err(format!("node {number} was never told of {id}"));
+    };
+    if *mirror != document.canvas() {
+        return Err(format!(
+            "the events that node {number} got of {id} lead to {}, but it holds {}",
+            mirror.to_json(),
+            document.canvas_json()
+        ));
+    }
+    Ok(())
+}
+
+trait GetChange {
+    fn get_change_by_hash_or_none(&self, hash: &automerge::ChangeHash) -> Option<automerge::Change>;
+}
+
+impl GetChange for Automerge {
+    fn get_change_by_hash_or_none(&self, hash: &automerge::ChangeHash) -> Option<automerge::Change> {
+        automerge::ReadDoc::get_change_by_hash(self, hash)
+    }
+}

@@ -1,0 +1,18 @@
+//! A network of synchronisers in one thread and in virtual time, over a broker that misbehaves.
+//!
+//! Everything random comes from one seed, and every effect goes through one queue ordered by time, so a seed replays a
+//! run exactly: `MQTT_P2P_SEED=42 cargo test --no-default-features --test simulation -- --nocapture`.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `world.rs` | the queue, the clock, and who is connected to what |
+//! | `broker.rs` | an MQTT broker: subscriptions, retained messages, and how it loses, duplicates, delays, reorders |
+//! | `node.rs` | one synchroniser with what its driver and application would keep |
+//! | `workload.rs` | what applications do, at random |
+//! | `checker.rs` | what must hold at the end |
+
+pub mod broker;
+pub mod checker;
+pub mod node;
+pub mod workload;
+pub mod world;
