@@ -12,7 +12,7 @@ export type JsonValue = string | number | boolean | null | JsonValue[] | { [key:
 
 /** A node of a canvas. Properties that JSON Canvas 1.0 does not know are kept and come back unchanged. */
 export interface CanvasNode {
-  /** Unique within the canvas's nodes; not empty. */
+  /** Unique within the canvas's nodes. */
   id: string;
   /** `text`, `file`, `link` or `group` in JSON Canvas 1.0. */
   type?: string;
@@ -32,7 +32,7 @@ export interface CanvasNode {
 
 /** An edge of a canvas. Hidden from readers while one of its ends is a deleted node; comes back with it. */
 export interface CanvasEdge {
-  /** Unique within the canvas's edges; not empty. */
+  /** Unique within the canvas's edges. */
   id: string;
   /** Id of the node where it starts. */
   fromNode?: string;
@@ -232,13 +232,13 @@ export interface RepositoryStatus {
   bufferedChanges: number;
   /** Number of documents (canvases, and the list of them) that are asking for what they lack. */
   catchingUp: number;
-  /** Edits made here, and changes taken in from others, since the start. */
+  /** Changes made here (also to the list of canvases), and taken in from others, since the start. */
   edits: { local: number; remote: number };
   /** Messages since the start. `gaps`: how often some were found missing; `rejected`: dropped ones, by reason. */
   messages: { sent: number; received: number; gaps: number; rejected: Record<string, number> };
   /** Requests to catch up since the start: own ones, and those of others that were answered. */
   requests: { asked: number; answered: number };
-  /** When the last catch-up ended, in milliseconds since the Unix epoch; null before the first. */
+  /** When a catch-up last ended with an answer, in milliseconds since the Unix epoch; null before the first. */
   lastSync: number | null;
 }
 

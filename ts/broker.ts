@@ -6,7 +6,7 @@ import { publicError, toJson } from './errors.js';
 export async function startBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
   const json = toJson(options, 'ERR_CONFIG_INVALID', 'the options');
   try {
-    return new Broker(await startNativeBroker(json));
+    return new Broker((await startNativeBroker(json)) as NativeBroker);
   } catch (cause) {
     throw publicError(cause);
   }
@@ -27,9 +27,15 @@ class Broker implements EmbeddedBroker {
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#native.stop().catch((cause: unknown) => {
-      throw publicError(cause);
-    });
+    this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    try {
+      await this.#native.stop();
+    } catch (cause) {
+      throw publicError(cause);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { MQTTIntegrationService } from '../index.js';
 import { print } from './output.js';
 import type { Settings } from './settings.js';
@@ -15,6 +16,8 @@ export async function interruptible(
   cleanUp: () => Promise<void>,
 ): Promise<void> {
   const controller = new AbortController();
+  // Everything that waits listens; each takes its listener away again.
+  setMaxListeners(0, controller.signal);
   const aborted = new Promise<void>((resolve) => {
     controller.signal.addEventListener('abort', () => resolve(), { once: true });
   });
@@ -53,13 +56,13 @@ export async function withService(
 /** Resolves after a time, or when interrupted. */
 export function pause(ms: number, interrupted: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
     const stop = () => {
       clearTimeout(timer);
+      interrupted.removeEventListener('abort', stop);
       resolve();
     };
-    if (interrupted.aborted) stop();
-    else interrupted.addEventListener('abort', stop, { once: true });
+    const timer = setTimeout(stop, interrupted.aborted ? 0 : ms);
+    interrupted.addEventListener('abort', stop);
   });
 }
 
