@@ -1,6 +1,7 @@
 //! The Node.js addon: options in, items out, delegation in between.
 
 #![allow(unsafe_code, unreachable_pub, reason = "the code that #[napi] generates calls Node-API and exports its items")]
+#![allow(clippy::needless_pass_by_value, reason = "JavaScript's strings arrive as values")]
 
 mod broker;
 mod errors;
