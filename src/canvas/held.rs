@@ -200,7 +200,7 @@ fn elements(view: &View, touched: &Touched) -> impl Iterator<Item = (ElementKind
     let keys = touched
         .keys
         .iter()
-        .filter_map(|(map, key)| CanvasMap::ALL.get(*map).and_then(|map| map.element(key)));
+        .filter_map(|(map, key)| CanvasMap::at(*map).and_then(|map| map.element(key)));
     let texts = touched
         .texts
         .iter()

@@ -66,7 +66,7 @@ impl CanvasDocument {
     pub(super) fn repair_texts(&mut self, touched: &Touched) -> Vec<Change> {
         let mut batch = Batch::default();
         for (map, id) in &touched.keys {
-            if *map == CanvasMap::Texts as usize
+            if CanvasMap::at(*map) == Some(CanvasMap::Texts)
                 && let Some((object, text)) = self.carry_over(id)
             {
                 batch.push(Write::Text { object, text });
@@ -87,7 +87,7 @@ impl CanvasDocument {
     fn carry_over(&mut self, id: &str) -> Option<(TextId, String)> {
         let lost = self.view.nodes.get(id)?.text.clone()?;
         let doc = &self.replica.doc;
-        let (value, object) = doc.get(self.replica.maps.id(CanvasMap::Texts as usize), id).ok()??;
+        let (value, object) = doc.get(self.replica.maps.id(CanvasMap::Texts.number(id)), id).ok()??;
         let winner = text_id(&object).filter(|winner| *winner != lost && value.is_object())?;
         if doc.object_type(&object).ok()? != ObjType::Text {
             return None;

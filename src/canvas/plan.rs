@@ -102,7 +102,7 @@ impl Batch {
             carry_out(write, tx, maps)?;
         }
         for (kind, id) in &self.alive {
-            let map = maps.id(live_map(*kind) as usize);
+            let map = maps.id(live_map(*kind).number(id));
             let tag = tx.get(map, id.as_str())?.and_then(|(value, _)| value.as_u64());
             tx.put(map, id.as_str(), tag.map_or(1, |tag| tag.saturating_add(1)))?;
         }
@@ -148,27 +148,27 @@ fn carry_out(write: &Write, tx: &mut Transaction<'_>, maps: &Maps) -> Result<(),
         } => {
             let (map, key) = property_place(*kind, id, property);
             match value {
-                Some(value) => tx.put(maps.id(map as usize), key, value.to_scalar())?,
+                Some(value) => tx.put(maps.id(map.number(&key)), key, value.to_scalar())?,
                 None => remove(tx, maps, map, &key)?,
             }
         }
         Write::NewText { id, text } => {
             let object = tx.put_object(
-                maps.id(CanvasMap::Texts as usize),
+                maps.id(CanvasMap::Texts.number(id)),
                 id.as_str(),
                 automerge::ObjType::Text,
             )?;
             tx.splice_text(&object, 0, 0, text)?;
         }
         Write::Text { object, text } => text::write(tx, &text_object(object), text)?,
-        Write::Order { kind, id, key } => tx.put(maps.id(order_map(*kind) as usize), id.as_str(), key.clone())?,
+        Write::Order { kind, id, key } => tx.put(maps.id(order_map(*kind).number(id)), id.as_str(), key.clone())?,
         Write::Delete { kind, id } => remove(tx, maps, live_map(*kind), id)?,
     }
     Ok(())
 }
 
 fn remove(tx: &mut Transaction<'_>, maps: &Maps, map: CanvasMap, key: &str) -> Result<(), CanvasError> {
-    let map = maps.id(map as usize);
+    let map = maps.id(map.number(key));
     if tx.get(map, key)?.is_some() {
         tx.delete(map, key)?;
     }

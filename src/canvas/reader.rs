@@ -16,8 +16,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn get(&self, map: usize, key: &str) -> Option<(Stored<'a>, ObjId)> {
-        let object = self.maps.id(map);
+    pub(crate) fn get(&self, map: CanvasMap, key: &str) -> Option<(Stored<'a>, ObjId)> {
+        let object = self.maps.id(map.number(key));
         let found = match self.heads {
             None => self.doc.get(object, key),
             Some(heads) => self.doc.get_at(object, key, heads),
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
 
     /// What stands at a key.
     pub(crate) fn stands(&self, map: CanvasMap, key: &str) -> Stands {
-        match self.get(map as usize, key) {
+        match self.get(map, key) {
             None => Stands::Nothing,
             Some((Stored::Scalar(scalar), _)) => Stands::Scalar(Value::from_scalar(&scalar)),
             Some((Stored::Object(_), object)) => match text_id(&object) {
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
 
     /// The order key that stands at an element's id.
     pub(crate) fn order_key(&self, map: CanvasMap, id: &str) -> Option<OrderKey> {
-        match self.get(map as usize, id)? {
+        match self.get(map, id)? {
             (Stored::Scalar(scalar), _) => Some(order(Some(&scalar))),
             (Stored::Object(_), _) => None,
         }
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
 
     /// Whether something keeps an element alive at present that is not known at the version `seen`.
     pub(crate) fn has_unseen_tags(&self, live: CanvasMap, id: &str, seen: &[ChangeHash]) -> bool {
-        let object = self.maps.id(live as usize);
+        let object = self.maps.id(live.number(id));
         let known = self.doc.get_all_at(object, id, seen).unwrap_or_default();
         let now = self.doc.get_all(object, id).unwrap_or_default();
         now.iter().any(|(_, tag)| known.iter().all(|(_, known)| known != tag))

@@ -1,9 +1,11 @@
-//! The constant first changes of canvases and of indexes.
+//! The constant first changes of canvases and of indexes, and the maps that they make.
+
+use std::ops::Range;
 
 use crate::canvas::model::ElementKind;
 use crate::canvas::schema::{Root, split_key};
 
-/// The maps of a canvas, in the order in which its root makes them.
+/// The families of maps of a canvas, in the order in which its root makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CanvasMap {
     Nodes,
@@ -16,6 +18,10 @@ pub(crate) enum CanvasMap {
     Properties,
 }
 
+/// How many maps share the elements of a canvas, in every family. Applying a change walks the maps that it touches, so
+/// that in one map for all, a move in a canvas of 10,000 nodes took 3 ms; in 64 it takes 0.1 ms.
+const SHARDS: usize = 64;
+
 impl CanvasMap {
     pub(crate) const ALL: [Self; 8] = [
         Self::Nodes,
@@ -27,6 +33,33 @@ impl CanvasMap {
         Self::EdgeOrder,
         Self::Properties,
     ];
+
+    /// The family that a root's map belongs to.
+    pub(crate) fn at(number: usize) -> Option<Self> {
+        Self::ALL
+            .get(number / SHARDS)
+            .copied()
+            .filter(|family| family.numbers().contains(&number))
+    }
+
+    /// The maps of this family.
+    pub(crate) fn numbers(self) -> Range<usize> {
+        let first = self as usize * SHARDS;
+        first..first + if self == Self::Properties { 1 } else { SHARDS }
+    }
+
+    /// The map of this family in which a key stands: that of the FNV-1a hash (32 bits, its halves combined by
+    /// exclusive or, modulo 64) of the key, without the property that follows an element's id.
+    pub(crate) fn number(self, key: &str) -> usize {
+        let hashed = match self {
+            Self::Properties => return self.numbers().start,
+            Self::Nodes | Self::Edges => key.split('/').next().unwrap_or_default(),
+            _ => key,
+        };
+        let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = hashed.bytes().fold(0x811c_9dc5, step);
+        self.numbers().start + ((hash >> 16) ^ hash) as usize % SHARDS
+    }
 
     /// The element that a key of this map belongs to; none for the canvas's own properties.
     pub(crate) fn element(self, key: &str) -> Option<(ElementKind, String)> {
@@ -51,52 +84,28 @@ pub(crate) enum IndexMap {
 
 /// The root of every canvas.
 pub(crate) static CANVAS: Root = Root {
-    bytes: &CANVAS_BYTES,
-    maps: &[
-        "nodes",
-        "texts",
-        "edges",
-        "liveNodes",
-        "liveEdges",
-        "nodeOrder",
-        "edgeOrder",
-        "properties",
+    bytes: include_bytes!("canvas.root"),
+    families: &[
+        ("nodes", SHARDS),
+        ("texts", SHARDS),
+        ("edges", SHARDS),
+        ("liveNodes", SHARDS),
+        ("liveEdges", SHARDS),
+        ("nodeOrder", SHARDS),
+        ("edgeOrder", SHARDS),
+        ("properties", 1),
     ],
-    texts: Some(CanvasMap::Texts as usize),
+    texts: SHARDS..2 * SHARDS,
+    holds: |number, key| CanvasMap::at(number).is_some_and(|family| family.number(key) == number),
 };
 
 /// The root of every index.
 pub(crate) static INDEX: Root = Root {
-    bytes: &INDEX_BYTES,
-    maps: &["liveCanvases", "generation", "origin", "createdBy"],
-    texts: None,
+    bytes: include_bytes!("index.root"),
+    families: &[("liveCanvases", 1), ("generation", 1), ("origin", 1), ("createdBy", 1)],
+    texts: 0..0,
+    holds: |_, _| true,
 };
-
-#[rustfmt::skip] // Sixteen bytes a line.
-const CANVAS_BYTES: [u8; 152] = [
-    0x85, 0x6f, 0x4a, 0x83, 0x63, 0xff, 0x8d, 0x7f, 0x01, 0x8d, 0x01, 0x00, 0x20, 0x62, 0x4a, 0xe1,
-    0xcd, 0x1e, 0xf5, 0x40, 0x52, 0x16, 0x4d, 0x36, 0xd8, 0x85, 0x2c, 0x81, 0x52, 0x41, 0x76, 0xed,
-    0x67, 0x12, 0xa8, 0xc9, 0x00, 0xd3, 0x92, 0x1b, 0xf8, 0x53, 0xa7, 0x0a, 0xe6, 0x01, 0x01, 0x00,
-    0x00, 0x00, 0x06, 0x15, 0x4d, 0x34, 0x01, 0x42, 0x04, 0x56, 0x04, 0x57, 0x01, 0x70, 0x02, 0x77,
-    0x06, 0x73, 0x63, 0x68, 0x65, 0x6d, 0x61, 0x05, 0x6e, 0x6f, 0x64, 0x65, 0x73, 0x05, 0x74, 0x65,
-    0x78, 0x74, 0x73, 0x05, 0x65, 0x64, 0x67, 0x65, 0x73, 0x09, 0x6c, 0x69, 0x76, 0x65, 0x4e, 0x6f,
-    0x64, 0x65, 0x73, 0x09, 0x6c, 0x69, 0x76, 0x65, 0x45, 0x64, 0x67, 0x65, 0x73, 0x09, 0x6e, 0x6f,
-    0x64, 0x65, 0x4f, 0x72, 0x64, 0x65, 0x72, 0x09, 0x65, 0x64, 0x67, 0x65, 0x4f, 0x72, 0x64, 0x65,
-    0x72, 0x0a, 0x70, 0x72, 0x6f, 0x70, 0x65, 0x72, 0x74, 0x69, 0x65, 0x73, 0x09, 0x7f, 0x01, 0x08,
-    0x00, 0x7f, 0x14, 0x08, 0x00, 0x01, 0x09, 0x00,
-];
-
-#[rustfmt::skip] // Sixteen bytes a line.
-const INDEX_BYTES: [u8; 123] = [
-    0x85, 0x6f, 0x4a, 0x83, 0x00, 0xab, 0xc0, 0x23, 0x01, 0x71, 0x00, 0x20, 0x92, 0x35, 0xfd, 0xf5,
-    0x91, 0x2d, 0xba, 0xcd, 0x7d, 0x4c, 0x0f, 0xa4, 0x87, 0xe0, 0xeb, 0x71, 0x8f, 0x79, 0x13, 0xbc,
-    0x06, 0x74, 0x06, 0x58, 0xe8, 0xaa, 0xc8, 0x49, 0x8d, 0xc4, 0xff, 0xfc, 0x01, 0x01, 0x00, 0x00,
-    0x00, 0x06, 0x15, 0x31, 0x34, 0x01, 0x42, 0x04, 0x56, 0x04, 0x57, 0x01, 0x70, 0x02, 0x7b, 0x06,
-    0x73, 0x63, 0x68, 0x65, 0x6d, 0x61, 0x0c, 0x6c, 0x69, 0x76, 0x65, 0x43, 0x61, 0x6e, 0x76, 0x61,
-    0x73, 0x65, 0x73, 0x0a, 0x67, 0x65, 0x6e, 0x65, 0x72, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x06, 0x6f,
-    0x72, 0x69, 0x67, 0x69, 0x6e, 0x09, 0x63, 0x72, 0x65, 0x61, 0x74, 0x65, 0x64, 0x42, 0x79, 0x05,
-    0x7f, 0x01, 0x04, 0x00, 0x7f, 0x14, 0x04, 0x00, 0x01, 0x05, 0x00,
-];
 
 #[cfg(test)]
 mod tests {
@@ -111,14 +120,31 @@ mod tests {
         doc.set_actor(derived::zero_actor());
         let mut tx = doc.transaction();
         tx.put(ROOT, "schema", SCHEMA).unwrap();
-        for map in root.maps {
-            tx.put_object(ROOT, *map, ObjType::Map).unwrap();
+        for map in root.map_names() {
+            tx.put_object(ROOT, map, ObjType::Map).unwrap();
         }
         tx.commit();
         derived::derive(&doc.get_last_local_change().unwrap())
             .unwrap()
             .raw_bytes()
             .to_vec()
+    }
+
+    #[test]
+    fn every_map_has_its_place() {
+        assert_eq!(CANVAS.texts, CanvasMap::Texts.numbers());
+        assert_eq!(CANVAS.map_names().count(), CanvasMap::Properties.numbers().end);
+        for (family, (_, count)) in CanvasMap::ALL.into_iter().zip(CANVAS.families) {
+            assert_eq!(family.numbers().len(), *count);
+            assert!(family.numbers().all(|number| CanvasMap::at(number) == Some(family)));
+        }
+        assert_eq!(CanvasMap::at(CanvasMap::Properties.numbers().end), None);
+        // What another implementation has to agree with.
+        assert_eq!(CanvasMap::Nodes.number("a/x"), CanvasMap::Nodes.number("a/y"));
+        assert_eq!(
+            ["", "a", "b", "8132d4d894c80022"].map(|id| CanvasMap::Nodes.number(id)),
+            [25, 32, 41, 41]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The maps at a document's root, and what changes may do to them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use automerge::legacy::{Key, ObjectId, OpId, OpType};
 use automerge::{ActorId, Change, ObjId, ObjType, ScalarValue};
@@ -13,10 +14,27 @@ pub(crate) const SCHEMA: i64 = 1;
 pub(crate) struct Root {
     /// The change's encoded bytes, the same on every peer.
     pub(crate) bytes: &'static [u8],
-    /// The names of the maps in the order of their creation, after the key `schema`.
-    pub(crate) maps: &'static [&'static str],
+    /// The families of maps in the order of their creation, after the key `schema`, and how many maps each has.
+    pub(crate) families: &'static [(&'static str, usize)],
     /// Which of the maps may hold Text objects.
-    pub(crate) texts: Option<usize>,
+    pub(crate) texts: Range<usize>,
+    /// Whether a key belongs into a map.
+    pub(crate) holds: fn(usize, &str) -> bool,
+}
+
+impl Root {
+    /// The names of the maps: those of one family are numbered in hexadecimal.
+    pub(crate) fn map_names(&self) -> impl Iterator<Item = String> {
+        self.families.iter().flat_map(|(name, count)| {
+            (0..*count).map(move |shard| {
+                if *count == 1 {
+                    (*name).to_owned()
+                } else {
+                    format!("{name}/{shard:02x}")
+                }
+            })
+        })
+    }
 }
 
 /// The counter of the operation that creates the first map; the first sets `schema`.
@@ -47,7 +65,7 @@ pub(crate) struct Maps {
 
 impl Maps {
     pub(crate) fn new(root: &Root, root_actor: &ActorId) -> Self {
-        let counters = (FIRST_MAP_COUNTER..).take(root.maps.len());
+        let counters = (FIRST_MAP_COUNTER..).take(root.map_names().count());
         Self {
             actor: root_actor.clone(),
             ids: counters
@@ -114,15 +132,18 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                 };
                 match op.action {
                     OpType::Put(_) | OpType::Delete => {}
-                    OpType::Make(ObjType::Text) if root.texts == Some(map) => {
+                    OpType::Make(ObjType::Text) if root.texts.contains(&map) => {
                         touched.made.insert((counter, change.actor_id().clone()));
                     }
                     _ => return Err("it does to a map what this schema does not allow"),
                 }
+                if !(root.holds)(map, key) {
+                    return Err("it writes a key into a map where nobody looks for it");
+                }
                 touched.keys.insert((map, key.to_string()));
             }
             (ObjectId::Id(id), Key::Seq(element)) => {
-                if root.texts.is_none() || maps.index_of(id).is_some() || id.counter() >= counter {
+                if root.texts.is_empty() || maps.index_of(id).is_some() || id.counter() >= counter {
                     return Err("it edits as a text what is none");
                 }
                 if element.as_opid().is_some_and(|id| id.counter() >= counter) {

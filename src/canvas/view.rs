@@ -29,7 +29,13 @@ impl View {
     pub(crate) fn read(reader: Reader<'_>) -> Self {
         let mut view = Self::default();
         for map in CanvasMap::ALL {
-            reader.for_each(map as usize, |key, found| view.take(reader, map, key, found));
+            for number in map.numbers() {
+                reader.for_each(number, |key, found| {
+                    if map.number(key) == number {
+                        view.take(reader, map, key, found);
+                    }
+                });
+            }
         }
         let ids = view.nodes.ids();
         view.settle_all(ElementKind::Node, &ids);
@@ -79,14 +85,14 @@ impl View {
         let properties_before = touched
             .keys
             .iter()
-            .any(|(map, _)| *map == CanvasMap::Properties as usize);
+            .any(|(map, _)| CanvasMap::at(*map) == Some(CanvasMap::Properties));
         let properties_before = properties_before.then(|| self.properties.clone());
         let (nodes, edges) = self.affected(touched);
         let nodes = self.before(ElementKind::Node, nodes);
         let edges = self.before(ElementKind::Edge, edges);
         for (map, key) in &touched.keys {
-            if let Some(map) = CanvasMap::ALL.get(*map) {
-                self.take(reader, *map, key, reader.get(*map as usize, key));
+            if let Some(map) = CanvasMap::at(*map) {
+                self.take(reader, map, key, reader.get(map, key));
             }
         }
         for text in &touched.texts {
@@ -113,10 +119,10 @@ impl View {
             .collect();
         let mut edges = BTreeSet::new();
         for (map, key) in &touched.keys {
-            match CanvasMap::ALL.get(*map).and_then(|map| map.element(key)) {
+            match CanvasMap::at(*map).and_then(|map| map.element(key)) {
                 Some((ElementKind::Node, id)) => {
                     // Its edges show or hide with it when it comes, goes, or becomes known.
-                    if *map == CanvasMap::LiveNodes as usize
+                    if CanvasMap::at(*map) == Some(CanvasMap::LiveNodes)
                         || self.nodes.get(&id).is_none_or(|node| node.tag.is_none())
                     {
                         edges.extend(self.incident.get(&id).into_iter().flatten().cloned());

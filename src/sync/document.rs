@@ -127,10 +127,16 @@ impl Document {
         }
     }
 
-    /// The canvas is no longer listed; nothing is sent or asked until it comes back.
-    pub(crate) fn close(&mut self) {
+    /// The connection is gone: what was in flight leaves again on the next, what was asked is asked again there.
+    pub(crate) fn disconnected(&mut self) {
         self.outbox.reset();
         self.catch_up.disconnected();
+        self.announce = AnnounceTimer::default();
+    }
+
+    /// The canvas is no longer listed; nothing is sent or asked until it comes back.
+    pub(crate) fn close(&mut self) {
+        self.disconnected();
         self.reported = false;
         self.received_in_round = 0;
     }

@@ -163,8 +163,7 @@ impl CanvasP2PSynchronizer {
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in &ids {
             if let Some(document) = self.documents.get_mut(id) {
-                document.outbox.reset();
-                document.catch_up.disconnected();
+                document.disconnected();
             }
             for timer in Timer::of_document(id) {
                 self.timers.clear(&timer);

@@ -22,7 +22,13 @@ pub fn check(nodes: &[Node]) -> Result<(), String> {
             match first.get(id) {
                 None => drop(first.insert(id.clone(), (number, document))),
                 Some((other, reference)) if reference.get_heads() != document.get_heads() => {
-                    return Err(format!("nodes {other} and {number} differ in {id}"));
+                    return Err(format!(
+                        "nodes {other} and {number} differ in {id}: {:?} and {:?}; {:?} and {:?}",
+                        reference.get_heads(),
+                        document.get_heads(),
+                        nodes[*other].synchronizer.status(),
+                        node.synchronizer.status()
+                    ));
                 }
                 Some(_) => {}
             }

@@ -4,6 +4,7 @@ use automerge::transaction::{Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue};
 
 use crate::canvas::replica::Replica;
+use crate::canvas::root::CanvasMap;
 use crate::canvas::{Canvas, CanvasDocument, CanvasPatch, ChangeError, decode_change, root};
 use crate::ids::Heads;
 
@@ -23,12 +24,13 @@ fn commit(doc: &mut Automerge, write: impl FnOnce(&mut Transaction<'_>)) -> Chan
     doc.get_change_by_hash(&hash.unwrap()).unwrap()
 }
 
-fn map(doc: &Automerge, name: &str) -> automerge::ObjId {
-    doc.get(ROOT, name).unwrap().unwrap().1
+/// The map in which a node's property, or a text, stands.
+fn map(family: CanvasMap, key: &str) -> automerge::ObjId {
+    replica().maps.id(family.number(key)).clone()
 }
 
-fn put(doc: &mut Automerge, name: &str, key: &str, value: impl Into<ScalarValue>) -> Change {
-    let object = map(doc, name);
+fn put(doc: &mut Automerge, key: &str, value: impl Into<ScalarValue>) -> Change {
+    let object = map(CanvasMap::Nodes, key);
     commit(doc, |tx| tx.put(object, key, value).unwrap())
 }
 
@@ -39,26 +41,34 @@ fn replica() -> Replica {
 #[test]
 fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
     type Rogue = fn(&mut Automerge) -> Change;
-    let cases: [(&str, Rogue); 6] = [
+    let cases: [(&str, Rogue); 7] = [
         ("root", |doc| commit(doc, |tx| tx.put(ROOT, "schema", 2_i64).unwrap())),
         ("whole map", |doc| {
             commit(doc, |tx| drop(tx.put_object(ROOT, "nodes", ObjType::Map).unwrap()))
         }),
         ("list in a map", |doc| {
-            let nodes = map(doc, "nodes");
+            let nodes = map(CanvasMap::Nodes, "a/x");
             commit(doc, |tx| drop(tx.put_object(nodes, "a/x", ObjType::List).unwrap()))
         }),
         ("text in the wrong map", |doc| {
-            let nodes = map(doc, "nodes");
+            let nodes = map(CanvasMap::Nodes, "a/x");
             commit(doc, |tx| drop(tx.put_object(nodes, "a/x", ObjType::Text).unwrap()))
         }),
+        ("key in another's map", |doc| {
+            let nodes = map(CanvasMap::Nodes, "a/x");
+            let elsewhere = ["b/x", "c/x"]
+                .into_iter()
+                .find(|key| map(CanvasMap::Nodes, key) != nodes)
+                .unwrap();
+            commit(doc, |tx| tx.put(nodes, elsewhere, 1_i64).unwrap())
+        }),
         ("counter", |doc| {
-            put(doc, "nodes", "a/x", ScalarValue::counter(1));
-            let nodes = map(doc, "nodes");
+            put(doc, "a/x", ScalarValue::counter(1));
+            let nodes = map(CanvasMap::Nodes, "a/x");
             commit(doc, |tx| tx.increment(nodes, "a/x", 1).unwrap())
         }),
         ("block in a text", |doc| {
-            let texts = map(doc, "texts");
+            let texts = map(CanvasMap::Texts, "a");
             let mut text = None;
             commit(doc, |tx| text = Some(tx.put_object(texts, "a", ObjType::Text).unwrap()));
             commit(doc, |tx| drop(tx.split_block(text.unwrap(), 0).unwrap()))
@@ -67,8 +77,8 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
     for (name, make) in cases {
         let mut doc = rogue(&[1; 16]);
         let bad = make(&mut doc);
-        let after = put(&mut doc, "nodes", "a/y", 1_i64);
-        let good = put(&mut rogue(&[2; 16]), "nodes", "b/x", 2_i64);
+        let after = put(&mut doc, "a/y", 1_i64);
+        let good = put(&mut rogue(&[2; 16]), "b/x", 2_i64);
         let mut changes = doc.get_changes(&[]);
         changes.push(good.clone());
         let mut replica = replica();
@@ -83,10 +93,10 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
 #[test]
 fn two_changes_with_one_actor_and_number_are_told_apart() {
     let (first, second) = (
-        put(&mut rogue(&[1; 16]), "nodes", "a/x", 1_i64),
-        put(&mut rogue(&[1; 16]), "nodes", "a/x", 2_i64),
+        put(&mut rogue(&[1; 16]), "a/x", 1_i64),
+        put(&mut rogue(&[1; 16]), "a/x", 2_i64),
     );
-    let good = put(&mut rogue(&[2; 16]), "nodes", "b/x", 2_i64);
+    let good = put(&mut rogue(&[2; 16]), "b/x", 2_i64);
     let mut replica = replica();
     let taken = replica.take(vec![first.clone(), second.clone(), good.clone()]);
     assert_eq!(taken.applied, [first, good]);
@@ -97,9 +107,7 @@ fn two_changes_with_one_actor_and_number_are_told_apart() {
 #[test]
 fn any_order_will_do_but_what_is_missing_is_refused() {
     let mut doc = rogue(&[1; 16]);
-    let changes: Vec<_> = (0..50)
-        .map(|value| put(&mut doc, "nodes", "a/x", i64::from(value)))
-        .collect();
+    let changes: Vec<_> = (0..50).map(|value| put(&mut doc, "a/x", i64::from(value))).collect();
     let mut backwards = replica();
     assert_eq!(backwards.take(changes.iter().rev().cloned().collect()).applied, changes);
     let mut lacking = replica();
@@ -115,9 +123,7 @@ fn any_order_will_do_but_what_is_missing_is_refused() {
 #[test]
 fn who_has_what() {
     let mut doc = rogue(&[1; 16]);
-    let changes: Vec<_> = (0..20)
-        .map(|value| put(&mut doc, "nodes", "a/x", i64::from(value)))
-        .collect();
+    let changes: Vec<_> = (0..20).map(|value| put(&mut doc, "a/x", i64::from(value))).collect();
     let mut replica = replica();
     assert!(replica.is_pristine());
     assert!(replica.is_covered_by(&Heads::default()), "everybody has the root");
@@ -137,7 +143,7 @@ fn who_has_what() {
 
 #[test]
 fn an_actor_that_claims_to_be_derived_and_is_not_is_refused() {
-    let forged = put(&mut rogue(&[7; 32]), "nodes", "a/x", 1_i64);
+    let forged = put(&mut rogue(&[7; 32]), "a/x", 1_i64);
     assert_eq!(decode_change(forged.raw_bytes().to_vec()), Err(ChangeError::NotDerived));
     assert_eq!(replica().take(vec![forged]).rejected.len(), 1);
     let mut document = CanvasDocument::new();
@@ -173,7 +179,7 @@ fn damaged_bytes_are_refused_and_never_panic() {
 #[test]
 fn compressed_changes_are_refused() {
     let mut doc = rogue(&[1; 16]);
-    let mut change = put(&mut doc, "nodes", "a/x", "x".repeat(10_000));
+    let mut change = put(&mut doc, "a/x", "x".repeat(10_000));
     assert!(decode_change(change.raw_bytes().to_vec()).is_ok());
     assert!(matches!(
         decode_change(change.bytes().to_vec()),
