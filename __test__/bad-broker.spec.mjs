@@ -4,11 +4,20 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
 import { embedded, mosquitto, mosquittoTest } from './helpers/broker.mjs';
-import { nodeOf } from './helpers/canvases.mjs';
+import { nodeOf, smallCanvas } from './helpers/canvases.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { cable } from './helpers/proxy.mjs';
 import { scoped } from './helpers/teardown.mjs';
-import { CANVAS, newPeer, onePeer, REPOSITORY, rejectsWith, twoPeers, untilEqual } from './helpers/two-peers.mjs';
+import {
+  CANVAS,
+  newPeer,
+  onePeer,
+  REPOSITORY,
+  rejectsWith,
+  twoPeers,
+  untilEqual,
+  untilListed,
+} from './helpers/two-peers.mjs';
 import { nextEvent, until } from './helpers/wait.mjs';
 
 /** For a broker that will not come. */
@@ -108,6 +117,30 @@ mosquittoTest('a pulled cable loses nothing', async (t) => {
   await ben.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'b', x: 2 }] } }, 'ben');
   wire.plug();
   await untilEqual(ada, ben, (canvas) => nodeOf(canvas, 'a').x === 1 && nodeOf(canvas, 'b').x === 2);
+});
+
+mosquittoTest('what a broker drops for a slow subscriber is noticed and fetched again', async (t) => {
+  const lines = ['allow_anonymous true', 'max_inflight_messages 1', 'max_queued_messages 5'];
+  const broker = await mosquitto(t, lines);
+  const wire = await cable(t, broker);
+  const [ada, ben] = await Promise.all([onePeer(t, broker), onePeer(t, wire)]);
+  await ada.createCanvas(REPOSITORY, CANVAS, smallCanvas(), 'ada');
+  await untilListed(ben, CANVAS);
+  await untilEqual(ada, ben);
+
+  const move = async (x) => {
+    await ada.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'a', x }] } }, 'ada');
+    // Each in a message of its own.
+    await until(() => ada.getRepositoryStatus(REPOSITORY).pendingEdits === 0, 'the broker has it');
+  };
+  wire.stall();
+  for (let x = 1; x <= 20; x++) await move(x);
+  wire.flow();
+  // Only what comes after a gap shows it.
+  await until(async () => nodeOf(await ben.getCanvas(REPOSITORY, CANVAS), 'a').x > 0, 'the first one arrived');
+  await move(21);
+  await untilEqual(ada, ben, (canvas) => nodeOf(canvas, 'a').x === 21);
+  assert.ok(ben.getRepositoryStatus(REPOSITORY).messages.gaps > 0, 'nothing was dropped, so nothing was tested');
 });
 
 test('disconnect() ends although the broker is away', async (t) => {

@@ -4,7 +4,8 @@ import { scoped } from './teardown.mjs';
 
 /**
  * A TCP proxy before a broker, as a cable that can be pulled: `pull()` lets nothing through any more, in silence, also
- * not for new connections; `plug()` makes a working cable of it again, over which the old connections are gone.
+ * not for new connections; `plug()` makes a working cable of it again, over which the old connections are gone. `stall()`
+ * holds back what comes from the broker until `flow()`, as a slow link does; nothing is lost.
  */
 export async function cable(t, broker) {
   const pairs = new Set();
@@ -45,6 +46,12 @@ export async function cable(t, broker) {
     plug: () => {
       pulled = false;
       dropAll();
+    },
+    stall: () => {
+      for (const { upstream } of pairs) upstream.pause();
+    },
+    flow: () => {
+      for (const { upstream } of pairs) upstream.resume();
     },
   };
 }
