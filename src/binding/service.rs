@@ -117,6 +117,7 @@ impl NativeService {
 
     /// Value: the version of what was passed.
     #[napi]
+    #[allow(clippy::too_many_arguments, reason = "JavaScript passes them one by one")]
     pub fn update_canvas(
         &self,
         call: f64,
