@@ -131,6 +131,7 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                     return Err("it writes into an object that is no known map");
                 };
                 match op.action {
+                    _ if op.insert => return Err("it does to a map what only texts allow"),
                     OpType::Put(_) | OpType::Delete => {}
                     OpType::Make(ObjType::Text) if root.texts.contains(&map) => {
                         touched.made.insert((counter, change.actor_id().clone()));
@@ -150,7 +151,8 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                     return Err("it refers to a character that is not older than itself");
                 }
                 match op.action {
-                    OpType::Put(ScalarValue::Str(_)) | OpType::Delete => {}
+                    OpType::Put(ScalarValue::Str(_)) if op.insert => {}
+                    OpType::Delete if !op.insert => {}
                     _ => return Err("it does to a text what this schema does not allow"),
                 }
                 touched.texts.insert((id.counter(), id.actor().clone()));
