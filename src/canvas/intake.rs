@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::{Automerge, AutomergeError, Change, ChangeHash, ObjType, ReadDoc};
+use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjType, ReadDoc};
 
 use crate::canvas::derived;
 use crate::canvas::replica::{Replica, empty};
@@ -28,6 +28,17 @@ pub(super) struct Taken {
     pub(super) touched: Touched,
     /// The document is unusable: see [`crate::canvas::Applied::damaged`].
     pub(super) damaged: bool,
+}
+
+/// What is known of a batch while its changes are checked in causal order.
+#[derive(Default)]
+struct Batch {
+    /// Changes that did not pass.
+    refused: BTreeSet<ChangeHash>,
+    /// Texts that were begun.
+    made: BTreeSet<TextId>,
+    /// The last sequence number of each actor.
+    sequences: BTreeMap<ActorId, u64>,
 }
 
 enum Attempt {
@@ -69,17 +80,16 @@ impl Replica {
     pub(super) fn take(&mut self, changes: Vec<Change>) -> Taken {
         let mut taken = Taken::default();
         let mut inspected = BTreeMap::new();
-        let mut refused = BTreeSet::new();
-        let mut made = BTreeSet::new();
+        let mut batch = Batch::default();
         let mut sound = Vec::new();
         for change in self.in_causal_order(changes, &mut taken.rejected) {
-            match self.check(&change, &refused, &mut made) {
+            match self.check(&change, &mut batch) {
                 Ok(touched) => {
                     inspected.insert(change.hash(), touched);
                     sound.push(change);
                 }
                 Err(reason) => {
-                    refused.insert(change.hash());
+                    batch.refused.insert(change.hash());
                     taken.rejected.push((change.hash(), reason));
                 }
             }
@@ -93,7 +103,7 @@ impl Replica {
             }
         }
         for change in &taken.applied {
-            self.log.push(change.hash());
+            self.note(change);
             taken
                 .touched
                 .extend(inspected.remove(&change.hash()).unwrap_or_default());
@@ -101,27 +111,30 @@ impl Replica {
         taken
     }
 
-    /// Checks a change before Automerge sees it. `refused` are those of the batch that did not pass; `made` holds the
-    /// texts that changes before it in the batch begin.
-    fn check(
-        &self,
-        change: &Change,
-        refused: &BTreeSet<ChangeHash>,
-        made: &mut BTreeSet<TextId>,
-    ) -> Result<Touched, String> {
-        if change.deps().iter().any(|dep| refused.contains(dep)) {
+    /// Checks a change before Automerge sees it.
+    fn check(&self, change: &Change, batch: &mut Batch) -> Result<Touched, String> {
+        if change.deps().iter().any(|dep| batch.refused.contains(dep)) {
             return Err(DEPENDS_ON_REFUSED.to_owned());
+        }
+        let known = |actor| batch.sequences.get(actor).or_else(|| self.sequences.get(actor));
+        let last = known(change.actor_id()).copied().unwrap_or_default();
+        if change.seq() != last + 1 {
+            return Err(format!(
+                "it is number {} of its actor, where {} is next",
+                change.seq(),
+                last + 1
+            ));
         }
         derived::verify(change).map_err(|error| error.to_string())?;
         let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
             .map_err(|_| "the decoder panicked".to_owned())??;
-        made.append(&mut touched.made);
-        let is_text = |id| made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
-        if touched.texts.iter().all(is_text) {
-            Ok(touched)
-        } else {
-            Err("it edits as a text what is none".to_owned())
+        batch.made.append(&mut touched.made);
+        let is_text = |id| batch.made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
+        if !touched.texts.iter().all(is_text) {
+            return Err("it edits as a text what is none".to_owned());
         }
+        batch.sequences.insert(change.actor_id().clone(), change.seq());
+        Ok(touched)
     }
 
     /// New changes, each after those that it depends on; the others are refused.
@@ -234,7 +247,6 @@ impl Replica {
 
 #[cfg(test)]
 mod tests {
-    use automerge::ActorId;
     use automerge::transaction::{Transactable, Transaction};
 
     use super::*;

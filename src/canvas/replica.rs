@@ -1,6 +1,7 @@
 //! What canvases and indexes share: an Automerge document with our own edits, changes from elsewhere, and questions
 //! about who has what.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
@@ -22,6 +23,8 @@ pub struct Replica {
     root_hash: ChangeHash,
     /// All changes in the order in which they came, which is a causal one.
     pub(super) log: Vec<ChangeHash>,
+    /// The last sequence number of each actor.
+    pub(super) sequences: BTreeMap<ActorId, u64>,
     /// The actors under which this process has edited the document; the last one is in use.
     actors: Vec<ActorId>,
 }
@@ -46,6 +49,7 @@ impl Replica {
             root,
             root_hash,
             log: vec![root_hash],
+            sequences: BTreeMap::new(),
             actors: Vec::new(),
         }
     }
@@ -70,12 +74,12 @@ impl Replica {
             },
             _ => return Err(corrupt("it has no schema")),
         }
-        replica.log = replica
-            .doc
-            .get_changes_meta(&[])
-            .into_iter()
-            .map(|change| change.hash)
+        let changes = replica.doc.get_changes_meta(&[]);
+        replica.sequences = changes
+            .iter()
+            .map(|change| (change.actor.clone().into_owned(), change.seq))
             .collect();
+        replica.log = changes.into_iter().map(|change| change.hash).collect();
         Ok(replica)
     }
 
@@ -188,8 +192,16 @@ impl Replica {
         // Time 0: nothing here reads a clock.
         let (hash, _) = tx.commit_with(CommitOptions::default().with_message(author).with_time(0));
         let change = hash.and_then(|hash| self.doc.get_change_by_hash(&hash));
-        self.log.extend(change.as_ref().map(Change::hash));
+        if let Some(change) = &change {
+            self.note(change);
+        }
         Ok(change)
+    }
+
+    /// Notes a change that the document now holds.
+    pub(super) fn note(&mut self, change: &Change) {
+        self.log.push(change.hash());
+        self.sequences.insert(change.actor_id().clone(), change.seq());
     }
 
     /// Makes the edit that every peer makes alike from the same content, on a document that holds nothing but the root.
