@@ -39,6 +39,10 @@ struct Batch {
     made: BTreeSet<TextId>,
     /// The last sequence number of each actor.
     sequences: BTreeMap<ActorId, u64>,
+    /// The counter of the last operation of each actor.
+    last_operations: BTreeMap<ActorId, u64>,
+    /// The counter of the last operation of each change.
+    ends: BTreeMap<ChangeHash, u64>,
 }
 
 enum Attempt {
@@ -125,6 +129,10 @@ impl Replica {
                 last + 1
             ));
         }
+        let newest = change.deps().iter().map(|dep| self.last_operation(dep, batch)).max();
+        if change.start_op().get() <= newest.unwrap_or_default() {
+            return Err("its operations are not newer than those that it depends on".to_owned());
+        }
         derived::verify(change).map_err(|error| error.to_string())?;
         let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
             .map_err(|_| "the decoder panicked".to_owned())??;
@@ -133,8 +141,25 @@ impl Replica {
         if !touched.texts.iter().all(is_text) {
             return Err("it edits as a text what is none".to_owned());
         }
+        let is_known = |(counter, actor): &(u64, ActorId)| {
+            batch.last_operations.get(actor).is_some_and(|last| counter <= last)
+                || self
+                    .doc
+                    .hash_for_opid(&text_object(&(*counter, actor.clone())))
+                    .is_some()
+        };
+        if !std::mem::take(&mut touched.references).iter().all(is_known) {
+            return Err("it refers to operations that do not exist".to_owned());
+        }
         batch.sequences.insert(change.actor_id().clone(), change.seq());
+        batch.last_operations.insert(change.actor_id().clone(), change.max_op());
+        batch.ends.insert(change.hash(), change.max_op());
         Ok(touched)
+    }
+
+    fn last_operation(&self, hash: &ChangeHash, batch: &Batch) -> u64 {
+        let held = || self.doc.get_change_meta_by_hash(hash).map(|change| change.max_op);
+        batch.ends.get(hash).copied().or_else(held).unwrap_or_default()
     }
 
     /// New changes, each after those that it depends on; the others are refused.

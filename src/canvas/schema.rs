@@ -97,6 +97,8 @@ pub(crate) struct Touched {
     pub(crate) texts: BTreeSet<TextId>,
     /// Text objects that were begun.
     pub(crate) made: BTreeSet<TextId>,
+    /// Operations of other changes that are overwritten, or next to which characters are inserted.
+    pub(crate) references: BTreeSet<(u64, ActorId)>,
 }
 
 impl Touched {
@@ -121,8 +123,17 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
     }
     let mut touched = Touched::default();
     for (counter, op) in (change.start_op().get()..).zip(change.decode().operations) {
-        if op.pred.iter().any(|id| id.counter() >= counter) {
-            return Err("it overwrites an operation that is not older than itself");
+        let element = match &op.key {
+            Key::Seq(element) => element.as_opid(),
+            Key::Map(_) => None,
+        };
+        for id in op.pred.iter().chain(element) {
+            if id.counter() >= counter {
+                return Err("it refers to an operation that is not older than itself");
+            }
+            if id.actor() != change.actor_id() || id.counter() < change.start_op().get() {
+                touched.references.insert((id.counter(), id.actor().clone()));
+            }
         }
         match (&op.obj, &op.key) {
             (ObjectId::Root, _) => return Err("it writes at the root of the document"),
@@ -143,12 +154,9 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                 }
                 touched.keys.insert((map, key.to_string()));
             }
-            (ObjectId::Id(id), Key::Seq(element)) => {
+            (ObjectId::Id(id), Key::Seq(_)) => {
                 if root.texts.is_empty() || maps.index_of(id).is_some() || id.counter() >= counter {
                     return Err("it edits as a text what is none");
-                }
-                if element.as_opid().is_some_and(|id| id.counter() >= counter) {
-                    return Err("it refers to a character that is not older than itself");
                 }
                 match op.action {
                     OpType::Put(ScalarValue::Str(_)) if op.insert => {}
