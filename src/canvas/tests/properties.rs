@@ -47,8 +47,6 @@ struct Peer {
     copy: Canvas,
     /// What a strict follower of all events has.
     followed: Canvas,
-    /// Events that the application has not yet followed.
-    pending: Vec<CanvasChanges>,
     /// What the application got or passed before.
     old: Vec<(Version, Canvas)>,
     /// How often the canvas was compared.
@@ -60,12 +58,11 @@ impl Peer {
         let mut document = CanvasDocument::new();
         document.set_actor(ActorId::from([number; 16]));
         let old = vec![(document.version(), Canvas::default())];
-        let (copy, followed, pending) = (Canvas::default(), Canvas::default(), Vec::new());
+        let (copy, followed) = (Canvas::default(), Canvas::default());
         Self {
             document,
             copy,
             followed,
-            pending,
             old,
             checks: 0,
         }
@@ -125,7 +122,6 @@ impl Peer {
         let seen = self.everything_seen();
         self.passed(&edit, &passed, &before, &seen);
         self.copy = passed;
-        self.pending.clear();
     }
 
     fn everything_seen(&self) -> Canvas {
@@ -153,7 +149,6 @@ impl Peer {
         self.copy = self.document.canvas();
         self.document.note_returned();
         self.old.push((self.document.version(), self.copy.clone()));
-        self.pending.clear();
     }
 
     /// An application that keeps its own copy up to date from events, without telling anybody.
