@@ -13,7 +13,7 @@ use crate::canvas::patch::CanvasPatch;
 use crate::canvas::patching;
 use crate::canvas::plan::Batch;
 use crate::canvas::reader::Reader;
-use crate::canvas::replica::Replica;
+use crate::canvas::replica::{Replica, check_size};
 use crate::canvas::root;
 use crate::canvas::schema::{Maps, Touched};
 use crate::canvas::update::{Ahead, Basis, Plan, Planner};
@@ -259,15 +259,17 @@ impl CanvasDocument {
             plan.ahead.clear();
         }
         let content = plan.base.has_content() || plan.present.has_content();
+        check_size(plan.base.operations() + plan.present.operations())?;
         let mut changes = Vec::new();
         changes.extend(self.write(heads, &plan.base, author)?);
         let version = changes
             .last()
             .map_or_else(|| basis.version.clone(), |change| Heads::new(vec![change.hash()]));
-        // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
-        changes.extend(self.write(None, &plan.present, author)?);
+        let rest = self.write(None, &plan.present, author);
+        changes.extend(rest.as_ref().ok().cloned().flatten());
         let touched = self.touched_by(&changes);
         let mut edit = self.finish(changes, &touched, content, version);
+        rest?;
         self.remember(passed, basis, &plan, &mut edit.version);
         Ok(edit)
     }

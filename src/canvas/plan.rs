@@ -89,6 +89,15 @@ impl Batch {
         self.alive.insert((kind, id.to_owned()));
     }
 
+    /// How many operations the batch makes at least: each character counts.
+    pub(crate) fn operations(&self) -> usize {
+        let of = |write: &Write| match write {
+            Write::NewText { text, .. } => 1 + text.chars().count(),
+            _ => 1,
+        };
+        self.alive.len() + self.writes.iter().map(of).sum::<usize>()
+    }
+
     /// Adds all of another batch.
     pub(crate) fn append(&mut self, other: Self) {
         self.writes.extend(other.writes);
