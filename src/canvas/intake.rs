@@ -68,10 +68,8 @@ const FEW: usize = 4;
 /// one can be saved but never loaded again.
 fn are_intact(doc: &Automerge, changes: &[Change], before: &[ChangeHash]) -> bool {
     if changes.len() <= FEW {
-        let intact = |change: &Change| {
-            doc.get_change_by_hash(&change.hash())
-                .is_some_and(|read| read.hash() == change.hash())
-        };
+        let intact =
+            |change: &Change| doc.get_change_by_hash(&change.hash()).is_some_and(|read| read.hash() == change.hash());
         return changes.iter().all(intact);
     }
     let read: BTreeSet<_> = doc.get_changes(before).iter().map(Change::hash).collect();
@@ -108,9 +106,7 @@ impl Replica {
         }
         for change in &taken.applied {
             self.note(change);
-            taken
-                .touched
-                .extend(inspected.remove(&change.hash()).unwrap_or_default());
+            taken.touched.extend(inspected.remove(&change.hash()).unwrap_or_default());
         }
         taken
     }
@@ -123,11 +119,7 @@ impl Replica {
         let known = |actor| batch.sequences.get(actor).or_else(|| self.sequences.get(actor));
         let last = known(change.actor_id()).copied().unwrap_or_default();
         if change.seq() != last + 1 {
-            return Err(format!(
-                "it is number {} of its actor, where {} is next",
-                change.seq(),
-                last + 1
-            ));
+            return Err(format!("it is number {} of its actor, where {} is next", change.seq(), last + 1));
         }
         let newest = change.deps().iter().map(|dep| self.last_operation(dep, batch)).max();
         if change.start_op().get() <= newest.unwrap_or_default() {
@@ -143,10 +135,7 @@ impl Replica {
         }
         let is_known = |(counter, actor): &(u64, ActorId)| {
             batch.last_operations.get(actor).is_some_and(|last| counter <= last)
-                || self
-                    .doc
-                    .hash_for_opid(&text_object(&(*counter, actor.clone())))
-                    .is_some()
+                || self.doc.hash_for_opid(&text_object(&(*counter, actor.clone()))).is_some()
         };
         if !std::mem::take(&mut touched.references).iter().all(is_known) {
             return Err("it refers to operations that do not exist".to_owned());
@@ -189,11 +178,7 @@ impl Replica {
                 }
                 stack.pop();
                 let Some(change) = waiting.remove(&top) else { continue };
-                if change
-                    .deps()
-                    .iter()
-                    .all(|dep| placed.contains(dep) || self.contains(dep))
-                {
+                if change.deps().iter().all(|dep| placed.contains(dep) || self.contains(dep)) {
                     placed.insert(top);
                     ordered.push(change);
                 } else {
@@ -251,11 +236,8 @@ impl Replica {
         let (doc, log) = (&self.doc, &self.log);
         let rebuilt = catch_unwind(AssertUnwindSafe(|| {
             let held: BTreeSet<_> = log.iter().collect();
-            let changes: Vec<_> = doc
-                .get_changes(&[])
-                .into_iter()
-                .filter(|change| held.contains(&change.hash()))
-                .collect();
+            let changes: Vec<_> =
+                doc.get_changes(&[]).into_iter().filter(|change| held.contains(&change.hash())).collect();
             let mut rebuilt = empty();
             rebuilt.apply_changes(changes).map(|()| rebuilt)
         }));

@@ -43,15 +43,7 @@ impl Replica {
             _ => unreachable!("the constants are tested"),
         };
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
-        Self {
-            doc,
-            maps,
-            root,
-            root_hash,
-            log: vec![root_hash],
-            sequences: BTreeMap::new(),
-            actors: Vec::new(),
-        }
+        Self { doc, maps, root, root_hash, log: vec![root_hash], sequences: BTreeMap::new(), actors: Vec::new() }
     }
 
     /// Reads what [`save`](Self::save) wrote.
@@ -75,10 +67,7 @@ impl Replica {
             _ => return Err(corrupt("it has no schema")),
         }
         let changes = replica.doc.get_changes_meta(&[]);
-        replica.sequences = changes
-            .iter()
-            .map(|change| (change.actor.clone().into_owned(), change.seq))
-            .collect();
+        replica.sequences = changes.iter().map(|change| (change.actor.clone().into_owned(), change.seq)).collect();
         replica.log = changes.into_iter().map(|change| change.hash).collect();
         Ok(replica)
     }
@@ -150,12 +139,7 @@ impl Replica {
     }
 
     fn known(&self, hashes: &[ChangeHash]) -> Vec<ChangeHash> {
-        hashes
-            .iter()
-            .copied()
-            .filter(|hash| self.contains(hash))
-            .chain([self.root_hash])
-            .collect()
+        hashes.iter().copied().filter(|hash| self.contains(hash)).chain([self.root_hash]).collect()
     }
 
     /// Changes that are 1, 2, 4, 8, … back from the newest in the order in which they came, and the first after the
@@ -163,9 +147,8 @@ impl Replica {
     #[must_use]
     pub fn ancestors_at_powers(&self) -> Vec<ChangeHash> {
         let distances = std::iter::successors(Some(1_usize), |distance| distance.checked_mul(2));
-        let indexes = distances
-            .map_while(|distance| self.log.len().checked_sub(1 + distance))
-            .filter(|index| *index > 0);
+        let indexes =
+            distances.map_while(|distance| self.log.len().checked_sub(1 + distance)).filter(|index| *index > 0);
         indexes.filter_map(|index| self.log.get(index).copied()).collect()
     }
 

@@ -26,13 +26,7 @@ impl Root {
     /// The names of the maps: those of one family are numbered in hexadecimal.
     pub(crate) fn map_names(&self) -> impl Iterator<Item = String> {
         self.families.iter().flat_map(|(name, count)| {
-            (0..*count).map(move |shard| {
-                if *count == 1 {
-                    (*name).to_owned()
-                } else {
-                    format!("{name}/{shard:02x}")
-                }
-            })
+            (0..*count).map(move |shard| if *count == 1 { (*name).to_owned() } else { format!("{name}/{shard:02x}") })
         })
     }
 }
@@ -68,9 +62,7 @@ impl Maps {
         let counters = (FIRST_MAP_COUNTER..).take(root.map_names().count());
         Self {
             actor: root_actor.clone(),
-            ids: counters
-                .map(|counter| ObjId::Id(counter, root_actor.clone(), 0))
-                .collect(),
+            ids: counters.map(|counter| ObjId::Id(counter, root_actor.clone(), 0)).collect(),
         }
     }
 

@@ -59,13 +59,7 @@ impl Peer {
         document.set_actor(ActorId::from([number; 16]));
         let old = vec![(document.version(), Canvas::default())];
         let (copy, followed) = (Canvas::default(), Canvas::default());
-        Self {
-            document,
-            copy,
-            followed,
-            old,
-            checks: 0,
-        }
+        Self { document, copy, followed, old, checks: 0 }
     }
 
     fn check(&mut self, diff: &CanvasChanges) {
@@ -112,11 +106,7 @@ impl Peer {
         let (version, before) = self.old[usize::from(number) % self.old.len()].clone();
         let mut passed = before.clone();
         apply_all(mutations, &mut passed);
-        let base = if named {
-            Base::Explicit(version)
-        } else {
-            Base::Remembered(version)
-        };
+        let base = if named { Base::Explicit(version) } else { Base::Remembered(version) };
         let edit = self.document.update(&passed, &base, "author").unwrap();
         // Updates from one base are chained, and a remembered version is united with what this peer has done.
         let seen = self.everything_seen();
@@ -140,8 +130,7 @@ impl Peer {
         let edit = self.document.patch(&patch, "author").unwrap();
         patch.apply_to(&mut self.copy);
         // What was patched is seen, though no version may hold it.
-        self.old
-            .push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
+        self.old.push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
         self.check(&edit.diff);
     }
 
@@ -157,23 +146,14 @@ impl Peer {
     }
 
     fn pull(&mut self, other: &mut Self) {
-        let mut changes = other
-            .document
-            .replica()
-            .changes_since(self.document.replica().heads().as_slice());
+        let mut changes = other.document.replica().changes_since(self.document.replica().heads().as_slice());
         loop {
             let applied: Applied = self.document.apply(changes);
             assert!(applied.rejected.is_empty(), "{:?}", applied.rejected);
             assert!(!applied.damaged);
             self.check(&applied.diff);
-            changes = other
-                .document
-                .replica()
-                .changes_since(self.document.replica().heads().as_slice());
-            if changes
-                .iter()
-                .all(|change| self.document.replica().contains(&change.hash()))
-            {
+            changes = other.document.replica().changes_since(self.document.replica().heads().as_slice());
+            if changes.iter().all(|change| self.document.replica().contains(&change.hash())) {
                 return;
             }
         }
