@@ -41,19 +41,11 @@ pub(super) fn find(replica: &Replica, changes: &[Change], touched: &Touched) -> 
     let fresh = Fresh::of(changes);
     let mut conflicts = Vec::new();
     for (map, key) in &touched.keys {
-        let Some(map) = CanvasMap::at(*map) else {
-            continue;
-        };
-        let Some((element, id, property)) = property_of(map, key) else {
-            continue;
-        };
+        let Some(map) = CanvasMap::at(*map) else { continue };
+        let Some((element, id, property)) = property_of(map, key) else { continue };
         // The last one is what everybody reads.
-        let Ok(mut values) = replica.doc.get_all(replica.maps.id(map.number(key)), key.as_str()) else {
-            continue;
-        };
-        let Some((winner, winner_id)) = values.pop() else {
-            continue;
-        };
+        let Ok(mut values) = replica.doc.get_all(replica.maps.id(map.number(key)), key.as_str()) else { continue };
+        let Some((winner, winner_id)) = values.pop() else { continue };
         for (loser, loser_id) in &values {
             if conflicts.len() >= MAX_CONFLICTS_REPORTED {
                 return conflicts;

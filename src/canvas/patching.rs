@@ -111,9 +111,7 @@ fn append(view: &View, kind: ElementKind, added: &[&String], batch: &mut Batch) 
 /// Removes what the patch names; an edge that goes with its node is not deleted, and comes back with it.
 fn remove(view: &View, kind: ElementKind, part: &ElementsPatch, patch: &CanvasPatch, batch: &mut Batch) {
     for id in &part.remove {
-        let Some(entry) = view.side(kind).get(id).filter(|entry| entry.tag.is_some()) else {
-            continue;
-        };
+        let Some(entry) = view.side(kind).get(id).filter(|entry| entry.tag.is_some()) else { continue };
         let goes_with_a_node =
             kind == ElementKind::Edge && entry.endpoints().any(|node| patch.nodes.remove.contains(node));
         if !goes_with_a_node {

@@ -127,9 +127,7 @@ impl CanvasP2PSynchronizer {
             .map(|(call, _)| *call)
             .collect();
         for call in concerned {
-            let Some(Waiting::Sync(mut sync)) = self.calls.remove(&call) else {
-                continue;
-            };
+            let Some(Waiting::Sync(mut sync)) = self.calls.remove(&call) else { continue };
             sync.remaining.remove(id);
             sync.answered &= answered;
             sync.changes_received += received;

@@ -80,9 +80,7 @@ impl CausalBuffer {
             ready_hashes.insert(hash);
             ready.push(change);
             for waiter in self.waiters.remove(&hash).unwrap_or_default() {
-                let Some(waiting) = self.waiting.get_mut(&waiter) else {
-                    continue;
-                };
+                let Some(waiting) = self.waiting.get_mut(&waiter) else { continue };
                 waiting.missing -= 1;
                 if waiting.missing == 0
                     && let Some(waiting) = self.waiting.remove(&waiter)

@@ -38,9 +38,7 @@ impl CanvasP2PSynchronizer {
         changes: Vec<Change>,
         source: Source,
     ) -> usize {
-        let Some(document) = self.documents.get_mut(id) else {
-            return 0;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return 0 };
         let (ready, dropped) = document.sort(changes);
         let mut count = 0;
         if !ready.is_empty() {
@@ -101,9 +99,7 @@ impl CanvasP2PSynchronizer {
     }
 
     fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         if taken.damaged {
             // It comes back from storage, without what damaged it, and with a fresh actor.
             document.start_over();
@@ -142,16 +138,12 @@ impl CanvasP2PSynchronizer {
         if !self.link.is_up() {
             return;
         }
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         if !document.live {
             return;
         }
         let replica = document.content.replica();
-        let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else {
-            return;
-        };
+        let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
         let changes = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();
         let body = Body::Changes(Changes { changes, vouchers: Vec::new() });
         let delivery = Delivery { tracked: true, ..Delivery::once(Priority::High) };
@@ -159,9 +151,7 @@ impl CanvasP2PSynchronizer {
         for token in &tokens {
             self.in_flight.insert(*token, id.clone());
         }
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         if tokens.is_empty() {
             document.outbox.reset();
         } else {
@@ -170,12 +160,8 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else {
-            return;
-        };
-        let Some(document) = self.documents.get_mut(&id) else {
-            return;
-        };
+        let Some(id) = self.in_flight.remove(&token) else { return };
+        let Some(document) = self.documents.get_mut(&id) else { return };
         if let Some(hashes) = document.outbox.acknowledged(token) {
             let heads = Heads::new(hashes.last().copied().into_iter().collect());
             step.store.push(StoreOperation::Acknowledged { document: id.clone(), heads });
@@ -187,9 +173,7 @@ impl CanvasP2PSynchronizer {
 
     /// The driver's queue is full: try again a little later.
     pub(super) fn on_publish_refused(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else {
-            return;
-        };
+        let Some(id) = self.in_flight.remove(&token) else { return };
         self.in_flight.retain(|_, document| *document != id);
         if let Some(document) = self.documents.get_mut(&id) {
             document.outbox.reset();
@@ -209,9 +193,7 @@ impl CanvasP2PSynchronizer {
         origin: Origin,
         changes: CanvasChanges,
     ) {
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         if document.reported && changes.is_empty() {
             return;
         }
@@ -269,9 +251,7 @@ impl CanvasP2PSynchronizer {
 
     /// The id under which this repository knows a document, if it is one of its canvases.
     pub(super) fn canvas_of(&self, id: &DocumentId) -> Option<CanvasId> {
-        let DocumentId::Canvas { canvas, .. } = id else {
-            return None;
-        };
+        let DocumentId::Canvas { canvas, .. } = id else { return None };
         (self.document_of(canvas).as_ref() == Some(id)).then(|| canvas.clone())
     }
 }

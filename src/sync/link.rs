@@ -116,9 +116,7 @@ impl CanvasP2PSynchronizer {
 
     /// A subscription made while up has been answered: if it is a foreign inbox, answers can reach it now.
     fn ask_foreign(&mut self, step: &mut Step, filter: &str) {
-        let Some(Topic::Inbox { repository, .. }) = self.config.topics.parse(filter) else {
-            return;
-        };
+        let Some(Topic::Inbox { repository, .. }) = self.config.topics.parse(filter) else { return };
         if repository == self.config.repository {
             return;
         }
@@ -281,9 +279,7 @@ impl CanvasP2PSynchronizer {
 
     /// The echo may have been lost, as any message: publish again, and complain when that does not help.
     pub(super) fn on_echo_overdue(&mut self, step: &mut Step, id: &DocumentId) {
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         self.in_flight.retain(|_, document| *document != *id);
         let attempts = document.outbox.echo_missing();
         if attempts == ECHO_ATTEMPTS {

@@ -27,9 +27,7 @@ impl CanvasP2PSynchronizer {
                 self.statistics.reject("foreign topic");
                 continue;
             };
-            let Some((header, body)) = self.open_message(step, &topic, &message) else {
-                continue;
-            };
+            let Some((header, body)) = self.open_message(step, &topic, &message) else { continue };
             if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body) {
                 let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
                 self.collect(step, &mut arrived, id, source, changes);

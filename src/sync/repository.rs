@@ -138,9 +138,7 @@ impl CanvasP2PSynchronizer {
     ) {
         let id = document_id(entry);
         self.report_deletion(step, &id, entry, author, source, origin);
-        let Some(mut document) = self.documents.remove(&id) else {
-            return;
-        };
+        let Some(mut document) = self.documents.remove(&id) else { return };
         document.close();
         self.closed.push_back(document);
         if self.closed.len() > MAX_CLOSED_DOCUMENTS
@@ -171,9 +169,7 @@ impl CanvasP2PSynchronizer {
         source: Source,
         origin: Origin,
     ) {
-        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else {
-            return;
-        };
+        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else { return };
         step.event(Event::Canvas(Box::new(super::io::CanvasEvent {
             kind: CanvasEventKind::Deleted,
             canvas: entry.canvas.clone(),
@@ -242,9 +238,7 @@ impl CanvasP2PSynchronizer {
         changes: Vec<Vec<u8>>,
         acknowledged: Option<&Heads>,
     ) {
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         match snapshot.map(|bytes| Content::load(id, bytes)) {
             Some(Ok(content)) => document.content = content,
             Some(Err(error)) => step.event(Event::Error(error.into())),

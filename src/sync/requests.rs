@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use automerge::ChangeHash;
 
 use super::catch_up::Step as Next;
-use super::document::Content;
+use super::document::{Content, Document};
 use super::integrate::Source;
 use super::peers::SERVER_CAPABILITY;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
@@ -123,9 +123,7 @@ impl CanvasP2PSynchronizer {
         };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
         let count = self.integrate(step, &id, changes, source);
-        let Some(document) = self.documents.get_mut(&id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
         document.catch_up.want(lacking);
@@ -133,14 +131,18 @@ impl CanvasP2PSynchronizer {
         self.carry_out(step, &id, &next);
     }
 
+    /// A document from which answers can be given, also when its canvas was deleted here: another repository into which
+    /// it was shared may go on with it.
+    fn held(&self, id: &DocumentId) -> Option<&Document> {
+        self.documents.get(id).or_else(|| self.closed.iter().find(|document| document.id == *id))
+    }
+
     // ---- the answerers --------------------------------------------------------------------------------------------
 
     /// Those that hold the document rank themselves; the first answers at once, each further one should nobody before
     /// it have done so. Who has nothing yet comes last.
     pub(super) fn on_request(&mut self, step: &mut Step, requester: PeerId, request: &SyncRequest) {
-        let Some(document) = self.documents.get(&request.document) else {
-            return;
-        };
+        let Some(document) = self.held(&request.document) else { return };
         if self.answers.len() >= MAX_PENDING_ANSWERS {
             self.statistics.reject("too many requests");
             return;
@@ -171,30 +173,23 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_answer_announced(&mut self, step: &mut Step, announcement: &SyncAnnouncement) {
-        let Some(answer) = self.answers.get_mut(&announcement.request) else {
-            return;
-        };
+        let Some(answer) = self.answers.get_mut(&announcement.request) else { return };
         answer.covered.extend_from_slice(announcement.heads.as_slice());
         let id = answer.document.clone();
-        let Some(document) = self.documents.get(&id) else {
-            return;
-        };
-        if document.replica().is_covered_by(&announcement.heads) {
+        let Some(document) = self.held(&id) else { return };
+        let covered = document.replica().is_covered_by(&announcement.heads);
+        let unknown = document.unknown(announcement.heads.as_slice());
+        if covered {
             self.answers.remove(&announcement.request);
             self.timers.clear(&Timer::Answer(announcement.request));
         }
-        let unknown = document.unknown(announcement.heads.as_slice());
         self.notice(step, &id, unknown);
     }
 
     /// Our turn: send what the requester lacks and nobody has announced.
     pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
-        let Some(answer) = self.answers.remove(&request) else {
-            return;
-        };
-        let Some(document) = self.documents.get(&answer.document) else {
-            return;
-        };
+        let Some(answer) = self.answers.remove(&request) else { return };
+        let Some(document) = self.held(&answer.document) else { return };
         let replica = document.replica();
         let first = answer.covered.is_empty();
         let known: Vec<ChangeHash> =
@@ -235,9 +230,7 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_announce_due(&mut self, step: &mut Step, id: &DocumentId) {
-        let Some(document) = self.documents.get_mut(id) else {
-            return;
-        };
+        let Some(document) = self.documents.get_mut(id) else { return };
         let fired = document.announce.fire(step.now, step.rng);
         if fired.announce && !document.replica().is_pristine() {
             self.announcing.insert(id.clone());
@@ -265,9 +258,7 @@ impl CanvasP2PSynchronizer {
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, announcement: &HeadsAnnouncement) {
         for (id, heads) in &announcement.documents {
-            let Some(document) = self.documents.get_mut(id) else {
-                continue;
-            };
+            let Some(document) = self.documents.get_mut(id) else { continue };
             let own = document.replica().heads();
             if own == *heads {
                 document.announce.heard_same();

@@ -177,9 +177,7 @@ impl Topic {
 
     fn from_path(path: &str) -> Option<Self> {
         let levels: Vec<&str> = path.split('/').collect();
-        let [VERSION_LEVEL, levels @ ..] = levels.as_slice() else {
-            return None;
-        };
+        let [VERSION_LEVEL, levels @ ..] = levels.as_slice() else { return None };
         let topic = match levels {
             // Before `will`, so that a repository may bear that name: no peer id is `sync` or `messages`.
             [repository, "sync"] => Self::Sync(repository_name(repository)?),

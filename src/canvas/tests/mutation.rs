@@ -123,9 +123,7 @@ impl Mutation {
 }
 
 fn edit_text(canvas: &mut Canvas, number: u8, edit: impl FnOnce(&mut String)) {
-    let Some(node) = find(&mut canvas.nodes, number) else {
-        return;
-    };
+    let Some(node) = find(&mut canvas.nodes, number) else { return };
     let text = node.properties.entry("text".to_owned()).or_insert_with(|| Value::String(String::new()));
     if let Value::String(text) = text {
         edit(text);
