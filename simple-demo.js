@@ -24,6 +24,7 @@ async function main() {
   await shared;
   await bob.enableRealTimeCollaboration('repo-b', 'board');
   console.log('alice shared "board" from repo-a to repo-b');
+  console.log(`bob reads:   ${(await bob.getCanvas('repo-b', 'board')).nodes[0].text}`);
 
   // Both write at the same time.
   await Promise.all([

@@ -119,11 +119,7 @@ impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Index { repository } => write!(f, "{repository}/index"),
-            Self::Canvas {
-                repository,
-                canvas,
-                generation,
-            } => {
+            Self::Canvas { repository, canvas, generation } => {
                 write!(f, "{repository}/canvas/{canvas}#{}", generation.0)
             }
         }

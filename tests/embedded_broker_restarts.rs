@@ -34,29 +34,16 @@ fn twenty_times_leave_no_thread_no_memory_and_no_port_behind() {
     let mut memory_after_first = 0;
     for cycle in 0..CYCLES {
         // The same port every time, though connections of the last broker may linger on it.
-        let broker = EmbeddedBroker::start(EmbeddedBrokerOptions {
-            port,
-            ..Default::default()
-        })
-        .unwrap();
+        let broker = EmbeddedBroker::start(EmbeddedBrokerOptions { port, ..Default::default() }).unwrap();
         port = broker.port();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let peer = Peer::connect(port, "alice");
             for id in 0..RETAINED {
-                let large = Publish {
-                    retain: true,
-                    ..publish(id, &format!("r/{id}"), vec![1; RETAINED_BYTES])
-                };
+                let large = Publish { retain: true, ..publish(id, &format!("r/{id}"), vec![1; RETAINED_BYTES]) };
                 peer.broker.publish(large).unwrap();
             }
-            wait_for("acknowledgements", || {
-                peer.recorder.acknowledged().len() as u64 == RETAINED
-            });
+            wait_for("acknowledgements", || peer.recorder.acknowledged().len() as u64 == RETAINED);
             // Half of the times the broker goes first.
             if cycle % 2 == 0 {
                 peer.broker.disconnect(support::DEADLINE).await;
@@ -76,8 +63,5 @@ fn twenty_times_leave_no_thread_no_memory_and_no_port_behind() {
     let grown_kib = resident_kib().saturating_sub(memory_after_first);
     let all_kib = CYCLES * RETAINED * RETAINED_BYTES as u64 / 1024;
     println!("{grown_kib} KiB more than after the first time");
-    assert!(
-        grown_kib < all_kib / 4,
-        "{grown_kib} KiB more than after the first time; {all_kib} KiB were retained"
-    );
+    assert!(grown_kib < all_kib / 4, "{grown_kib} KiB more than after the first time; {all_kib} KiB were retained");
 }

@@ -25,10 +25,7 @@ fn disconnected(event: &ConnectionEvent) -> bool {
 async fn with_nobody_there_it_tries_again_until_a_broker_appears() {
     let port = free_port();
     let peer = Peer::start(ConnectionOptions::new("127.0.0.1", port, "alice"), None);
-    assert_eq!(
-        peer.broker.publish(publish(1, "t", "")),
-        Err(PublishError::NotConnected)
-    );
+    assert_eq!(peer.broker.publish(publish(1, "t", "")), Err(PublishError::NotConnected));
     let failed = |n| move |event: &ConnectionEvent| matches!(event, ConnectionEvent::ConnectFailed { attempt, .. } if *attempt == n);
     for attempt in 1..=3 {
         peer.recorder.wait("a failed attempt", failed(attempt));
@@ -43,12 +40,8 @@ async fn with_nobody_there_it_tries_again_until_a_broker_appears() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_connection_disconnect_returns_at_once() {
     let peer = Peer::start(ConnectionOptions::new("127.0.0.1", free_port(), "alice"), None);
-    peer.recorder.wait("a failed attempt", |event| {
-        matches!(event, ConnectionEvent::ConnectFailed { .. })
-    });
-    tokio::time::timeout(DEADLINE, peer.broker.disconnect(Duration::from_hours(1)))
-        .await
-        .expect("it returns");
+    peer.recorder.wait("a failed attempt", |event| matches!(event, ConnectionEvent::ConnectFailed { .. }));
+    tokio::time::timeout(DEADLINE, peer.broker.disconnect(Duration::from_hours(1))).await.expect("it returns");
     assert_eq!(peer.broker.publish(publish(1, "t", "")), Err(PublishError::Closed));
 }
 
@@ -74,10 +67,7 @@ async fn an_attempt_without_an_answer_times_out() {
     // The system accepts connections to it, and nobody answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    let options = ConnectionOptions {
-        connect_timeout_ms: 50,
-        ..ConnectionOptions::new("127.0.0.1", port, "alice")
-    };
+    let options = ConnectionOptions { connect_timeout_ms: 50, ..ConnectionOptions::new("127.0.0.1", port, "alice") };
     let peer = Peer::start(options, None);
     peer.recorder.wait(
         "a time-out",
@@ -97,10 +87,8 @@ async fn refusals_are_told_apart() {
     for (answer, expected) in codes {
         let broker = FakeBroker::start(answer).await;
         let peer = Peer::start(ConnectionOptions::new("127.0.0.1", broker.port, "alice"), None);
-        peer.recorder.wait(
-            "the refusal",
-            |event| matches!(event, ConnectionEvent::Rejected { code, .. } if *code == expected),
-        );
+        peer.recorder
+            .wait("the refusal", |event| matches!(event, ConnectionEvent::Rejected { code, .. } if *code == expected));
     }
 }
 
@@ -127,10 +115,7 @@ async fn credentials_are_checked_by_a_real_broker() {
         let rejected = |event: &ConnectionEvent| {
             matches!(
                 event,
-                ConnectionEvent::Rejected {
-                    code: RejectCode::NotAuthorized | RejectCode::BadCredentials,
-                    ..
-                }
+                ConnectionEvent::Rejected { code: RejectCode::NotAuthorized | RejectCode::BadCredentials, .. }
             )
         };
         peer.recorder.wait("the refusal", rejected);
@@ -142,12 +127,8 @@ async fn credentials_are_checked_by_a_real_broker() {
 /// A password file's content; `None`, as in [`Mosquitto::start`], where Mosquitto is missing.
 fn mosquitto_passwords(user: &str, password: &str) -> Option<String> {
     let file = std::env::temp_dir().join(format!("mqtt-p2p-passwords-{}", std::process::id()));
-    let status = std::process::Command::new("mosquitto_passwd")
-        .arg("-b")
-        .arg("-c")
-        .arg(&file)
-        .args([user, password])
-        .status();
+    let status =
+        std::process::Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(&file).args([user, password]).status();
     let content = std::fs::read_to_string(&file).ok();
     let _ = std::fs::remove_file(&file);
     if !status.is_ok_and(|status| status.success()) {
@@ -171,22 +152,11 @@ async fn a_subscription_that_the_broker_refuses_is_reported_by_name() {
     })
     .await;
     let peer = Peer::connect(broker.port, "alice");
-    peer.broker.subscribe(
-        ["a", "b", "c"]
-            .map(|filter| (filter.to_owned(), Qos::AtLeastOnce))
-            .to_vec(),
-    );
+    peer.broker.subscribe(["a", "b", "c"].map(|filter| (filter.to_owned(), Qos::AtLeastOnce)).to_vec());
     wait_for("the answers", || peer.recorder.events.lock().unwrap().len() == 4);
     let events = peer.recorder.events.lock().unwrap();
     let rejected = |filter: &str| ConnectionEvent::SubscribeRejected { filter: filter.into() };
-    assert_eq!(
-        events[1..],
-        [
-            ConnectionEvent::Subscribed { filter: "a".into() },
-            rejected("b"),
-            rejected("c")
-        ]
-    );
+    assert_eq!(events[1..], [ConnectionEvent::Subscribed { filter: "a".into() }, rejected("b"), rejected("c")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,39 +187,22 @@ async fn after_a_broker_is_killed_under_load_nothing_old_is_acknowledged() {
     wait_for("some acknowledgements", || peer.recorder.acknowledged().len() > 100);
     drop(mosquitto);
     peer.recorder.wait("the end", disconnected);
-    assert_eq!(
-        peer.broker.publish(publish(1, "t", "")),
-        Err(PublishError::NotConnected)
-    );
+    assert_eq!(peer.broker.publish(publish(1, "t", "")), Err(PublishError::NotConnected));
     let before: BTreeSet<u64> = peer.recorder.acknowledged().into_iter().collect();
-    assert!(
-        before.len() < MAX_OUTBOX_MESSAGES,
-        "the broker was killed too late for this test"
-    );
+    assert!(before.len() < MAX_OUTBOX_MESSAGES, "the broker was killed too late for this test");
 
     let _mosquitto = Mosquitto::start_on(port, "", &[]).unwrap();
     peer.wait_connected(2);
-    let missing: Vec<u64> = (0..MAX_OUTBOX_MESSAGES as u64)
-        .filter(|id| !before.contains(id))
-        .collect();
+    let missing: Vec<u64> = (0..MAX_OUTBOX_MESSAGES as u64).filter(|id| !before.contains(id)).collect();
     let again = |id: &u64| id + 1_000_000;
     for id in &missing {
         peer.broker.publish(publish(again(id), "t", "")).unwrap();
     }
-    wait_for("all acknowledgements", || {
-        peer.recorder.acknowledged().len() == MAX_OUTBOX_MESSAGES
-    });
+    wait_for("all acknowledgements", || peer.recorder.acknowledged().len() == MAX_OUTBOX_MESSAGES);
     let after: BTreeSet<u64> = peer.recorder.acknowledged().into_iter().skip(before.len()).collect();
     assert_eq!(after, missing.iter().map(again).collect());
     let statistics = peer.broker.statistics();
-    assert_eq!(
-        (
-            statistics.connects,
-            statistics.in_flight_messages,
-            statistics.queued_messages
-        ),
-        (2, 0, 0)
-    );
+    assert_eq!((statistics.connects, statistics.in_flight_messages, statistics.queued_messages), (2, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,14 +222,9 @@ async fn a_stall_of_five_seconds_changes_nothing_but_the_time() {
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
         proxy.resume();
-        wait_for("all acknowledgements", || {
-            alice.recorder.acknowledged().len() as u64 == PUBLISHES
-        });
+        wait_for("all acknowledgements", || alice.recorder.acknowledged().len() as u64 == PUBLISHES);
         wait_for("all messages", || bob.recorder.messages().len() as u64 == PUBLISHES);
-        assert_eq!(
-            (alice.broker.statistics().connects, bob.broker.statistics().connects),
-            (1, 1)
-        );
+        assert_eq!((alice.broker.statistics().connects, bob.broker.statistics().connects), (1, 1));
     }
 }
 
@@ -289,10 +237,7 @@ async fn a_pulled_cable_is_noticed_and_the_connection_comes_back() {
     let pulled = std::time::Instant::now();
     peer.broker.publish(publish(1, "t", "")).unwrap();
     peer.recorder.wait("the watchdog", disconnected);
-    assert!(
-        pulled.elapsed() >= Duration::from_millis(WATCHDOG_TIMEOUT_MS),
-        "earlier would end a mere stall"
-    );
+    assert!(pulled.elapsed() >= Duration::from_millis(WATCHDOG_TIMEOUT_MS), "earlier would end a mere stall");
     assert!(peer.recorder.acknowledged().is_empty());
     proxy.cut();
     proxy.resume();
@@ -305,19 +250,11 @@ async fn a_pulled_cable_is_noticed_and_the_connection_comes_back() {
 async fn a_retained_message_that_is_too_large_is_dropped_and_the_connection_goes_on() {
     for broker in Broker::each() {
         let alice = Peer::connect(broker.port(), "alice");
-        alice
-            .broker
-            .publish(Publish {
-                retain: true,
-                ..publish(1, "t/large", vec![0; 500_000])
-            })
-            .unwrap();
+        alice.broker.publish(Publish { retain: true, ..publish(1, "t/large", vec![0; 500_000]) }).unwrap();
         wait_for("the acknowledgement", || alice.recorder.acknowledged() == [1]);
 
-        let options = ConnectionOptions {
-            max_inbound_bytes: 1_000,
-            ..ConnectionOptions::new("127.0.0.1", broker.port(), "bob")
-        };
+        let options =
+            ConnectionOptions { max_inbound_bytes: 1_000, ..ConnectionOptions::new("127.0.0.1", broker.port(), "bob") };
         let bob = Peer::start(options, None);
         bob.wait_connected(1);
         bob.broker.subscribe(vec![("t/#".into(), Qos::AtLeastOnce)]);
@@ -329,9 +266,7 @@ async fn a_retained_message_that_is_too_large_is_dropped_and_the_connection_goes
         bob.subscribe("t/#");
         wait_for("it to be dropped", || bob.broker.statistics().oversized_dropped == 1);
         alice.broker.publish(publish(2, "t/small", "fits")).unwrap();
-        wait_for("a small one", || {
-            bob.recorder.messages() == [("t/small".to_owned(), b"fits".to_vec(), false)]
-        });
+        wait_for("a small one", || bob.recorder.messages() == [("t/small".to_owned(), b"fits".to_vec(), false)]);
         assert_eq!(bob.broker.statistics().connects, 2);
     }
 }
@@ -349,17 +284,9 @@ async fn a_full_outbox_refuses_and_takes_more_when_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert_eq!(
-        error,
-        PublishError::QueueFull {
-            messages: MAX_OUTBOX_MESSAGES,
-            bytes: 0
-        }
-    );
+    assert_eq!(error, PublishError::QueueFull { messages: MAX_OUTBOX_MESSAGES, bytes: 0 });
     proxy.resume();
-    wait_for("all acknowledgements", || {
-        peer.recorder.acknowledged().len() as u64 == id
-    });
+    wait_for("all acknowledgements", || peer.recorder.acknowledged().len() as u64 == id);
     peer.broker.publish(publish(id, "t", "")).unwrap();
     wait_for("one more", || peer.recorder.acknowledged().len() as u64 == id + 1);
 }
@@ -367,13 +294,8 @@ async fn a_full_outbox_refuses_and_takes_more_when_there_is_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_last_handle_ends_the_connection() {
     let Some(broker) = Broker::each().next() else { return };
-    let Peer {
-        broker: handle,
-        recorder,
-    } = Peer::connect(broker.port(), "alice");
+    let Peer { broker: handle, recorder } = Peer::connect(broker.port(), "alice");
     drop(handle);
     recorder.wait("the end", disconnected);
-    wait_for("the task to let go of its handler", || {
-        std::sync::Arc::strong_count(&recorder) == 1
-    });
+    wait_for("the task to let go of its handler", || std::sync::Arc::strong_count(&recorder) == 1);
 }

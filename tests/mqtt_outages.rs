@@ -69,12 +69,7 @@ async fn whoever_publishes_again_what_was_not_acknowledged_loses_nothing() {
         cutter.join().unwrap();
 
         wait_for("all messages", || {
-            let ids: BTreeSet<_> = bob
-                .recorder
-                .messages()
-                .into_iter()
-                .map(|(_, payload, _)| payload)
-                .collect();
+            let ids: BTreeSet<_> = bob.recorder.messages().into_iter().map(|(_, payload, _)| payload).collect();
             ids.len() as u64 == PUBLISHES
         });
         assert!(alice.broker.statistics().connects > 1);

@@ -34,20 +34,13 @@ fn the_table_of_kinds_is_that_of_the_code() {
             Some((cells.next()?.parse().ok()?, cells.next()?.trim_matches('`').to_owned()))
         })
         .collect();
-    let kinds: Vec<(u64, String)> = Kind::ALL
-        .iter()
-        .map(|kind| (kind.number(), format!("{kind:?}")))
-        .collect();
+    let kinds: Vec<(u64, String)> = Kind::ALL.iter().map(|kind| (kind.number(), format!("{kind:?}"))).collect();
     assert_eq!(rows, kinds);
 }
 
 #[test]
 fn every_kind_has_a_grammar() {
-    for line in text_of("### 4.2 Kinds")
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(2)
-    {
+    for line in text_of("### 4.2 Kinds").lines().filter(|line| line.starts_with("| ")).skip(2) {
         let rule = line.split('|').nth(3).unwrap().trim().trim_matches('`');
         assert!(SPECIFICATION.contains(&format!("\n{rule} = ")), "{rule}");
     }
@@ -60,10 +53,7 @@ fn every_limit_that_the_specification_names_exists() {
     let named: BTreeSet<&str> = SPECIFICATION.split('`').filter(is_constant).collect();
     assert!(named.len() > 20);
     for name in named.into_iter().filter(|name| *name != "UPDATE_VECTORS") {
-        assert!(
-            LIMITS.contains(&format!("pub const {name}:")),
-            "{name} is not in src/limits.rs"
-        );
+        assert!(LIMITS.contains(&format!("pub const {name}:")), "{name} is not in src/limits.rs");
     }
 }
 
@@ -74,11 +64,7 @@ fn the_table_of_limits_states_the_values_of_the_code() {
     let mebibytes = |bytes: usize| format!("{} MiB", bytes >> 20);
     let count = |value: usize| {
         let text = value.to_string();
-        if text.len() > 3 {
-            format!("{},{}", &text[..text.len() - 3], &text[text.len() - 3..])
-        } else {
-            text
-        }
+        if text.len() > 3 { format!("{},{}", &text[..text.len() - 3], &text[text.len() - 3..]) } else { text }
     };
     let bytes = |value: usize| format!("{} bytes", count(value));
     let expected = [
@@ -93,10 +79,7 @@ fn the_table_of_limits_states_the_values_of_the_code() {
         ("MAX_PRESENCE_LIST", count(MAX_PRESENCE_LIST)),
         ("MAX_CHANGES_PER_MESSAGE", count(MAX_CHANGES_PER_MESSAGE)),
         ("MAX_VOUCHERS_PER_MESSAGE", count(MAX_VOUCHERS_PER_MESSAGE)),
-        (
-            "VOUCHER_ACTOR_BYTES",
-            format!("{} to {} bytes", VOUCHER_ACTOR_BYTES.start(), VOUCHER_ACTOR_BYTES.end()),
-        ),
+        ("VOUCHER_ACTOR_BYTES", format!("{} to {} bytes", VOUCHER_ACTOR_BYTES.start(), VOUCHER_ACTOR_BYTES.end())),
         ("MAX_HASHES_PER_LIST", count(MAX_HASHES_PER_LIST)),
         ("MAX_DOCUMENTS_PER_ANNOUNCEMENT", count(MAX_DOCUMENTS_PER_ANNOUNCEMENT)),
         ("MAX_SNAPSHOT_PARTS", count(MAX_SNAPSHOT_PARTS)),
@@ -119,9 +102,7 @@ fn every_section_that_code_or_specification_cites_exists() {
     let mut cited = 0;
     let mut check = |text: &str, marker: &str, origin: &Path| {
         for citation in text.split(marker).skip(1) {
-            let end = citation
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(citation.len());
+            let end = citation.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(citation.len());
             let number = citation[..end].trim_end_matches('.');
             assert!(sections.contains(number), "{} cites section {number}", origin.display());
             cited += 1;
@@ -129,11 +110,7 @@ fn every_section_that_code_or_specification_cites_exists() {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in source_files(&root.join("src")) {
-        check(
-            &std::fs::read_to_string(&file).unwrap(),
-            "docs/protocol.md`, section ",
-            &file,
-        );
+        check(&std::fs::read_to_string(&file).unwrap(), "docs/protocol.md`, section ", &file);
     }
     let own = SPECIFICATION.replace("RFC 8949, section", "RFC 8949");
     check(&own, "section ", Path::new("docs/protocol.md"));
@@ -142,7 +119,5 @@ fn every_section_that_code_or_specification_cites_exists() {
 
 fn source_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { source_files(&path) } else { vec![path] })
-        .collect()
+    entries.flat_map(|path| if path.is_dir() { source_files(&path) } else { vec![path] }).collect()
 }

@@ -3,7 +3,8 @@
 //! * `MQTT_P2P_SEED=42` runs one seed, and prints what it was made of.
 //! * `MQTT_P2P_SEEDS=1000` runs so many.
 
-#![allow(unreachable_pub, reason = "what the modules of a test share is public to it alone")]
+#![allow(unreachable_pub)] // What the modules of a test share is public to it alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // As in any test.
 
 mod harness;
 

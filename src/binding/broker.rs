@@ -36,12 +36,9 @@ impl Task for StartBroker {
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> Result<NativeBroker> {
         match output {
-            Ok(broker) => Ok(NativeBroker {
-                host: broker.host(),
-                port: broker.port(),
-                url: broker.url(),
-                broker: Some(broker),
-            }),
+            Ok(broker) => {
+                Ok(NativeBroker { host: broker.host(), port: broker.port(), url: broker.url(), broker: Some(broker) })
+            }
             Err(error) => {
                 let value: Unknown<'_> = JsError::from(error).into_unknown(env);
                 Err(Error::from(value))

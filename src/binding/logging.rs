@@ -14,7 +14,9 @@ const NAMESPACE: &str = "mqtt";
 pub(super) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let Some(targets) = std::env::var("DEBUG").ok().and_then(|debug| targets(&debug)) else { return };
+        let Some(targets) = std::env::var("DEBUG").ok().and_then(|debug| targets(&debug)) else {
+            return;
+        };
         let output = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
         // Another part of the process may have installed a subscriber already; then that one decides.
         let _ = tracing_subscriber::registry().with(output).with(targets).try_init();

@@ -23,7 +23,12 @@ fn runtime() -> napi::Result<&'static Runtime, String> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     let make = || {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().thread_name("mqtt-p2p").build().ok()
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .thread_name("mqtt-p2p")
+            .build()
+            .ok()
     };
     let failed = || Coded::new("ERR_CONFIG_INVALID".to_owned(), "the system gave no threads for the core");
     RUNTIME.get_or_init(make).as_ref().ok_or_else(failed)
@@ -112,7 +117,7 @@ impl NativeService {
 
     /// Value: the version of what was passed.
     #[napi]
-    #[expect(clippy::too_many_arguments, reason = "JavaScript passes them one by one")]
+    #[allow(clippy::too_many_arguments, reason = "JavaScript passes them one by one")]
     pub fn update_canvas(
         &self,
         call: f64,
@@ -149,7 +154,13 @@ impl NativeService {
 
     /// Value: `{ version, canvas }`.
     #[napi]
-    pub fn get_canvas(&self, call: f64, repository: String, canvas_id: String, at: Option<String>) -> napi::Result<(), String> {
+    pub fn get_canvas(
+        &self,
+        call: f64,
+        repository: String,
+        canvas_id: String,
+        at: Option<String>,
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || {
             let canvas = CanvasId::new(&canvas_id)?;
             Ok(Command::Get { canvas, at: at.as_deref().map(version).transpose()? })
@@ -164,7 +175,13 @@ impl NativeService {
 
     /// Value: null.
     #[napi]
-    pub fn delete_canvas(&self, call: f64, repository: String, canvas_id: String, author: String) -> napi::Result<(), String> {
+    pub fn delete_canvas(
+        &self,
+        call: f64,
+        repository: String,
+        canvas_id: String,
+        author: String,
+    ) -> napi::Result<(), String> {
         self.call(call, &repository, move || Ok(Command::Delete { canvas: CanvasId::new(&canvas_id)?, author }))
     }
 
@@ -194,13 +211,23 @@ impl NativeService {
 
     /// Value: null.
     #[napi]
-    pub fn enable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
+    pub fn enable_real_time_collaboration(
+        &self,
+        call: f64,
+        repository: String,
+        canvas_id: String,
+    ) -> napi::Result<(), String> {
         self.set_live(call, &repository, canvas_id, true)
     }
 
     /// Value: null.
     #[napi]
-    pub fn disable_real_time_collaboration(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
+    pub fn disable_real_time_collaboration(
+        &self,
+        call: f64,
+        repository: String,
+        canvas_id: String,
+    ) -> napi::Result<(), String> {
         self.set_live(call, &repository, canvas_id, false)
     }
 
@@ -227,7 +254,12 @@ impl NativeService {
 
     /// Value: null.
     #[napi]
-    pub fn broadcast_message(&self, call: f64, message_json: String, repository: Option<String>) -> napi::Result<(), String> {
+    pub fn broadcast_message(
+        &self,
+        call: f64,
+        message_json: String,
+        repository: Option<String>,
+    ) -> napi::Result<(), String> {
         map(self.manager.broadcast(number(call), message_json, repository.as_deref()))
     }
 

@@ -59,8 +59,7 @@ impl fmt::Debug for Identity {
 /// [`VerifyError`], always to be answered by dropping the message.
 pub fn verify(peer: &PeerId, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), VerifyError> {
     let key = VerifyingKey::from_bytes(&peer.0).map_err(|_| VerifyError::InvalidKey)?;
-    key.verify_strict(message, &Signature::from_bytes(signature))
-        .map_err(|_| VerifyError::InvalidSignature)
+    key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| VerifyError::InvalidSignature)
 }
 
 #[cfg(test)]
@@ -72,14 +71,8 @@ mod tests {
         let (alice, bob) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
         let signature = alice.sign(b"message");
         assert_eq!(verify(&alice.peer(), b"message", &signature), Ok(()));
-        assert_eq!(
-            verify(&alice.peer(), b"massage", &signature),
-            Err(VerifyError::InvalidSignature)
-        );
-        assert_eq!(
-            verify(&bob.peer(), b"message", &signature),
-            Err(VerifyError::InvalidSignature)
-        );
+        assert_eq!(verify(&alice.peer(), b"massage", &signature), Err(VerifyError::InvalidSignature));
+        assert_eq!(verify(&bob.peer(), b"message", &signature), Err(VerifyError::InvalidSignature));
     }
 
     /// RFC 8032, section 7.1, test 2.
@@ -101,17 +94,11 @@ mod tests {
         neutral[0] = 1;
         let mut signature = [0; 64];
         signature[0] = 1;
-        assert_eq!(
-            verify(&PeerId(neutral), b"anything", &signature),
-            Err(VerifyError::InvalidSignature)
-        );
+        assert_eq!(verify(&PeerId(neutral), b"anything", &signature), Err(VerifyError::InvalidSignature));
         // y = 2 is on no point of the curve.
         let mut off_curve = [0; 32];
         off_curve[0] = 2;
-        assert_eq!(
-            verify(&PeerId(off_curve), b"anything", &signature),
-            Err(VerifyError::InvalidKey)
-        );
+        assert_eq!(verify(&PeerId(off_curve), b"anything", &signature), Err(VerifyError::InvalidKey));
     }
 
     #[test]

@@ -30,10 +30,12 @@ impl P2PNetworkManager {
         }
         let repository = repository.to_owned();
         self.run(call, |this| async move {
-            let described = this.ask(this.repository(&repository)?, Command::Describe { canvas }).await?;
-            let Reply::Entry(entry) = described else { return Err(SyncError::Closed.into()) };
+            let described = Self::ask(this.repository(&repository)?, Command::Describe { canvas }).await?;
+            let Reply::Entry(entry) = described else {
+                return Err(SyncError::Closed.into());
+            };
             let author = entry.created_by.clone().unwrap_or_default();
-            this.ask(this.repository(target.as_str())?, Command::Adopt { entry, author }).await?;
+            Self::ask(this.repository(target.as_str())?, Command::Adopt { entry, author }).await?;
             Ok("null".to_owned())
         })
     }
@@ -49,7 +51,7 @@ impl P2PNetworkManager {
                 .inner
                 .repositories
                 .iter()
-                .map(|(name, repository)| (name.clone(), this.ask(repository, Command::DiscoverPeers { timeout_ms })))
+                .map(|(name, repository)| (name.clone(), Self::ask(repository, Command::DiscoverPeers { timeout_ms })))
                 .collect();
             let mut lists = Vec::new();
             for (name, outcome) in asked {
@@ -77,7 +79,7 @@ impl P2PNetworkManager {
                 .inner
                 .repositories
                 .values()
-                .map(|repository| this.ask(repository, Command::Broadcast { message: message.clone() }))
+                .map(|repository| Self::ask(repository, Command::Broadcast { message: message.clone() }))
                 .collect();
             for outcome in sent {
                 outcome.await?;
@@ -105,8 +107,9 @@ impl P2PNetworkManager {
     /// # Errors
     /// The call was not taken, or the options are no valid JSON.
     pub fn performance_test(&self, call: u64, options: Option<&str>) -> Result<(), ServiceError> {
-        let options: PerformanceOptions = serde_json::from_str(options.unwrap_or("{}"))
-            .map_err(|error| ServiceError::BadArgument { what: "performanceTest's options", reason: error.to_string() })?;
+        let options: PerformanceOptions = serde_json::from_str(options.unwrap_or("{}")).map_err(|error| {
+            ServiceError::BadArgument { what: "performanceTest's options", reason: error.to_string() }
+        })?;
         self.run(call, |this| async move {
             let report = this.inner.router.probe.measure(&this.broker()?, &options).await?;
             Ok(json::text(&report))
@@ -193,9 +196,7 @@ impl P2PNetworkManager {
         let repositories: serde_json::Map<_, _> = inner
             .repositories
             .iter()
-            .map(|(name, repository)| {
-                (name.to_string(), json::repository_status(name, &Self::status_of(repository)))
-            })
+            .map(|(name, repository)| (name.to_string(), json::repository_status(name, &Self::status_of(repository))))
             .collect();
         let last_error = statistics
             .last_error

@@ -249,23 +249,26 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
     let mut problems = Vec::new();
     for (name, value) in fields {
         let result = match name.as_str() {
-            "broker" => read(value, &mut config.broker),
-            "repositories" => read(value, &mut config.repositories),
-            "features" => read(value, &mut config.features),
-            "performance" => read(value, &mut config.performance),
-            "topicPrefix" => read(value, &mut config.topic_prefix),
-            "capabilities" => read(value, &mut config.capabilities),
-            _ => Err("is not a known field".to_owned()),
+            "broker" => read(&name, value, &mut config.broker),
+            "repositories" => read(&name, value, &mut config.repositories),
+            "features" => read(&name, value, &mut config.features),
+            "performance" => read(&name, value, &mut config.performance),
+            "topicPrefix" => read(&name, value, &mut config.topic_prefix),
+            "capabilities" => read(&name, value, &mut config.capabilities),
+            _ => Err(format!("{name}: is not a known field")),
         };
-        if let Err(problem) = result {
-            problems.push(format!("{name}: {problem}"));
-        }
+        problems.extend(result.err());
     }
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value, into: &mut T) -> Result<(), String> {
-    *into = serde_json::from_value(value).map_err(|error| error.to_string())?;
+/// Reads one section; a message names the field within it.
+fn read<T: serde::de::DeserializeOwned>(section: &str, value: Value, into: &mut T) -> Result<(), String> {
+    *into = serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
+        "." => format!("{section}: {}", error.inner()),
+        path if path.starts_with('[') => format!("{section}{path}: {}", error.inner()),
+        path => format!("{section}.{path}: {}", error.inner()),
+    })?;
     Ok(())
 }
 
@@ -300,6 +303,7 @@ mod tests {
         assert!(problems(r#"{"repositories":["a"],"broker":{"hots":"x"}}"#).contains("hots"));
         assert!(problems(r#"{"repositories":["a"],"performance":{"maxMessageSize":"big"}}"#).contains("performance"));
         assert!(problems(r#"{"repositories":[{"path":"x"}]}"#).contains("repositories"));
+        assert!(problems(r#"{"repositories":["a"],"broker":{"port":"1883"}}"#).contains("broker.port"));
         assert!(problems("[]").contains("object"));
     }
 

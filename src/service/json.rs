@@ -37,13 +37,13 @@ pub(crate) fn error_json(error: &ServiceError) -> Value {
 /// What a reply of a repository is to the application.
 pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
     match reply {
-        Reply::Done => "null".to_owned(),
+        // Entries are for the service itself.
+        Reply::Done | Reply::Entry(_) => "null".to_owned(),
         Reply::Version(version) => text(&version.to_string()),
         Reply::Canvas { version, json } => format!(r#"{{"version":{},"canvas":{json}}}"#, text(&version.to_string())),
         Reply::Canvases(canvases) => {
             text(&canvases.iter().map(|info| canvas_info(repository, info)).collect::<Vec<_>>())
         }
-        Reply::Entry(_) => "null".to_owned(),
         Reply::Synced(report) => sync_report(repository, report).to_string(),
         Reply::Peers(peers) => peer_list(repository, peers),
     }

@@ -215,7 +215,7 @@ impl P2PNetworkManager {
         let limit = Duration::from_millis(LEAVE_TIMEOUT_MS);
         if inner.opened.load(Ordering::SeqCst) {
             let leaving: Vec<_> =
-                inner.repositories.values().map(|repository| self.ask(repository, Command::Leave)).collect();
+                inner.repositories.values().map(|repository| Self::ask(repository, Command::Leave)).collect();
             let all = async {
                 for outcome in leaving {
                     // A repository that has ended has nothing left to send.
@@ -249,10 +249,7 @@ impl P2PNetworkManager {
     ) -> Result<(), ServiceError> {
         self.check_open()?;
         let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
-        self.repository(repository)?
-            .inbox
-            .push_call(call)
-            .map_err(|(_, waiting)| ServiceError::RateLimited { waiting })
+        self.repository(repository)?.inbox.push_call(call).map_err(|(_, waiting)| ServiceError::RateLimited { waiting })
     }
 
     pub(super) fn check_open(&self) -> Result<(), ServiceError> {
@@ -288,7 +285,6 @@ impl P2PNetworkManager {
 
     /// The service's own call to a repository.
     pub(super) fn ask(
-        &self,
         repository: &Repository,
         command: Command,
     ) -> impl Future<Output = Result<Reply, ServiceError>> + use<> {

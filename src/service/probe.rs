@@ -174,10 +174,7 @@ impl Probe {
         Ok(started.elapsed())
     }
 
-    async fn open(
-        &self,
-        broker: &CanvasMQTTBroker,
-    ) -> Result<mpsc::UnboundedReceiver<(u64, Instant)>, ServiceError> {
+    async fn open(&self, broker: &CanvasMQTTBroker) -> Result<mpsc::UnboundedReceiver<(u64, Instant)>, ServiceError> {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (subscribed, answer) = oneshot::channel();
         *self.state() = State { arrivals: Some(arrivals), subscribed: Some(subscribed) };
@@ -231,12 +228,9 @@ fn too_slow() -> ServiceError {
 
 fn not_sent(error: &PublishError) -> ServiceError {
     match error {
-        PublishError::TooLarge { bytes, max_bytes } => crate::sync::SyncError::TooLarge {
-            what: "the payload",
-            bytes: *bytes,
-            max_bytes: *max_bytes,
+        PublishError::TooLarge { bytes, max_bytes } => {
+            crate::sync::SyncError::TooLarge { what: "the payload", bytes: *bytes, max_bytes: *max_bytes }.into()
         }
-        .into(),
         _ => crate::sync::SyncError::Offline.into(),
     }
 }

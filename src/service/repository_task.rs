@@ -17,8 +17,8 @@ use crate::drivers::storage::Storage;
 use crate::ids::{DocumentId, RepositoryName};
 use crate::limits::COMPACT_BYTES;
 use crate::sync::{
-    CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService,
-    Reply, RepositoryStatus, StoreOperation, SyncError,
+    CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
+    RepositoryStatus, StoreOperation, SyncError,
 };
 use crate::time::Now;
 use crate::wire::Priority;

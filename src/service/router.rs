@@ -176,7 +176,9 @@ impl Router {
         if self.probe.arrived(&topic, &payload) {
             return;
         }
-        let Some(level) = self.repository_level(&topic) else { return };
+        let Some(level) = self.repository_level(&topic) else {
+            return;
+        };
         let listeners: Vec<u16> = self.state().routes.get(level).into_iter().flatten().copied().collect();
         let message = Message { topic, payload, retained };
         for repository in listeners {

@@ -21,10 +21,7 @@ pub(super) enum Waiting {
     /// Peers to answer; the timer ends it.
     Peers,
     /// Another repository's index, in which a canvas is to be listed; the timer is its patience.
-    ShareOut {
-        entry: IndexEntry,
-        index: DocumentId,
-    },
+    ShareOut { entry: IndexEntry, index: DocumentId },
     /// The broker to acknowledge everything.
     Leave,
 }
@@ -64,7 +61,7 @@ impl CanvasP2PSynchronizer {
         step: &mut Step,
         call: u64,
         canvas: Option<CanvasId>,
-        id: DocumentId,
+        id: &DocumentId,
         wants_report: bool,
     ) {
         let sync = SyncCall {
@@ -80,10 +77,10 @@ impl CanvasP2PSynchronizer {
             return;
         }
         if self.link.is_up() {
-            self.flush(step, &id);
-            self.ask(step, &id);
+            self.flush(step, id);
+            self.ask(step, id);
         } else {
-            self.round_finished(step, &id, false);
+            self.round_finished(step, id, false);
         }
     }
 
@@ -130,7 +127,9 @@ impl CanvasP2PSynchronizer {
             .map(|(call, _)| *call)
             .collect();
         for call in concerned {
-            let Some(Waiting::Sync(mut sync)) = self.calls.remove(&call) else { continue };
+            let Some(Waiting::Sync(mut sync)) = self.calls.remove(&call) else {
+                continue;
+            };
             sync.remaining.remove(id);
             sync.answered &= answered;
             sync.changes_received += received;
@@ -231,10 +230,9 @@ impl CanvasP2PSynchronizer {
             _ => None,
         };
         let result = match listed {
-            Some(other) if other.origin != entry.origin => Err(SyncError::CanvasExists {
-                repository: index_id.repository().clone(),
-                canvas: entry.canvas.clone(),
-            }),
+            Some(other) if other.origin != entry.origin => {
+                Err(SyncError::CanvasExists { repository: index_id.repository().clone(), canvas: entry.canvas.clone() })
+            }
             Some(_) => Ok(Reply::Done),
             None => {
                 let author = entry.created_by.clone().unwrap_or_default();
@@ -264,12 +262,8 @@ impl CanvasP2PSynchronizer {
         if self.documents.values().any(|document| document.live && document.outbox.waits()) {
             return;
         }
-        let leaving: Vec<u64> = self
-            .calls
-            .iter()
-            .filter(|(_, waiting)| matches!(waiting, Waiting::Leave))
-            .map(|(call, _)| *call)
-            .collect();
+        let leaving: Vec<u64> =
+            self.calls.iter().filter(|(_, waiting)| matches!(waiting, Waiting::Leave)).map(|(call, _)| *call).collect();
         for call in leaving {
             self.calls.remove(&call);
             self.say_goodbye(step);

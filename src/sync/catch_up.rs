@@ -57,7 +57,6 @@ pub(crate) enum Step {
 }
 
 impl CatchUp {
-
     /// Whether something is known to be lacking.
     pub(crate) fn lacks(&self) -> bool {
         !self.wanted.is_empty()
@@ -98,7 +97,9 @@ impl CatchUp {
 
     /// An answer to `request` was taken in; `progress` says whether it brought anything new.
     pub(crate) fn answered(&mut self, request: Nonce, progress: bool, now: Now, rng: &mut dyn Rng) -> Step {
-        let State::Asking { request: current, attempt } = self.state else { return Step::Rest };
+        let State::Asking { request: current, attempt } = self.state else {
+            return Step::Rest;
+        };
         if current != request {
             return Step::Rest;
         }

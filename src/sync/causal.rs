@@ -80,7 +80,9 @@ impl CausalBuffer {
             ready_hashes.insert(hash);
             ready.push(change);
             for waiter in self.waiters.remove(&hash).unwrap_or_default() {
-                let Some(waiting) = self.waiting.get_mut(&waiter) else { continue };
+                let Some(waiting) = self.waiting.get_mut(&waiter) else {
+                    continue;
+                };
                 waiting.missing -= 1;
                 if waiting.missing == 0
                     && let Some(waiting) = self.waiting.remove(&waiter)
@@ -133,7 +135,7 @@ mod tests {
         let mut two = AutoCommit::new();
         for step in 0..count {
             let doc = if step % 2 == 0 { &mut one } else { &mut two };
-            doc.put(ROOT, "step", step as i64).unwrap();
+            doc.put(ROOT, "step", step as u64).unwrap();
             doc.commit();
             if step % 5 == 4 {
                 one.merge(&mut two).unwrap();
@@ -188,7 +190,7 @@ mod tests {
         let mut doc = AutoCommit::new();
         let mut changes = Vec::new();
         for step in 0..MAX_CAUSAL_BUFFER_CHANGES + 3 {
-            doc.put(ROOT, "step", step as i64).unwrap();
+            doc.put(ROOT, "step", step as u64).unwrap();
             doc.commit();
         }
         changes.extend(doc.get_changes(&[]));

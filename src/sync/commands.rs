@@ -30,9 +30,9 @@ impl CanvasP2PSynchronizer {
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author),
-            Command::Describe { canvas } => {
-                self.require(&canvas).and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed))
-            }
+            Command::Describe { canvas } => self
+                .require(&canvas)
+                .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
             Command::Adopt { entry, author } => self.adopt(step, &entry, &author),
             Command::Announce { canvas } => self.announce(step, &canvas),
             Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),
@@ -204,7 +204,7 @@ impl CanvasP2PSynchronizer {
             None => Ok(self.index_id()),
         };
         match id {
-            Ok(id) => self.start_sync(step, call, canvas, id, true),
+            Ok(id) => self.start_sync(step, call, canvas, &id, true),
             Err(error) => Self::resolve(step, call, Err(error)),
         }
     }
@@ -238,7 +238,7 @@ impl CanvasP2PSynchronizer {
                 if let Some(document) = self.documents.get_mut(&id) {
                     document.live = true;
                 }
-                self.start_sync(step, call, Some(canvas.clone()), id, false);
+                self.start_sync(step, call, Some(canvas.clone()), &id, false);
             }
             Err(error) => Self::resolve(step, call, Err(error)),
         }

@@ -15,22 +15,22 @@ use crate::limits::MAX_QUARANTINED_HASHES;
 
 /// What kind of document it is.
 pub(crate) enum Content {
-    Index(IndexDocument),
+    Index(Box<IndexDocument>),
     Canvas(Box<CanvasDocument>),
 }
 
 impl Content {
     fn new(id: &DocumentId) -> Self {
         match id {
-            DocumentId::Index { .. } => Self::Index(IndexDocument::new()),
-            DocumentId::Canvas { .. } => Self::Canvas(Box::new(CanvasDocument::new())),
+            DocumentId::Index { .. } => Self::Index(Box::default()),
+            DocumentId::Canvas { .. } => Self::Canvas(Box::default()),
         }
     }
 
     /// Reads a saved document.
     pub(crate) fn load(id: &DocumentId, bytes: &[u8]) -> Result<Self, CanvasError> {
         Ok(match id {
-            DocumentId::Index { .. } => Self::Index(IndexDocument::load(bytes)?),
+            DocumentId::Index { .. } => Self::Index(Box::new(IndexDocument::load(bytes)?)),
             DocumentId::Canvas { .. } => Self::Canvas(Box::new(CanvasDocument::load(bytes)?)),
         })
     }

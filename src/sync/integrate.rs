@@ -6,7 +6,7 @@ use super::document::{Content, Document};
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken, StoreOperation};
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, Conflict};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
 use crate::ids::{CanvasId, DocumentId, Heads, PeerId};
 use crate::limits::PUBLISH_RETRY_MS;
 use crate::wire::{Body, Changes, Priority, Topic};
@@ -31,8 +31,16 @@ struct Taken {
 impl CanvasP2PSynchronizer {
     /// Takes changes of others into a document: what can be applied is, what lacks dependencies waits, and what is then
     /// still lacking is asked for. Returns how many changes were new.
-    pub(super) fn integrate(&mut self, step: &mut Step, id: &DocumentId, changes: Vec<Change>, source: Source) -> usize {
-        let Some(document) = self.documents.get_mut(id) else { return 0 };
+    pub(super) fn integrate(
+        &mut self,
+        step: &mut Step,
+        id: &DocumentId,
+        changes: Vec<Change>,
+        source: Source,
+    ) -> usize {
+        let Some(document) = self.documents.get_mut(id) else {
+            return 0;
+        };
         let (ready, dropped) = document.sort(changes);
         let mut count = 0;
         if !ready.is_empty() {
@@ -43,7 +51,9 @@ impl CanvasP2PSynchronizer {
             step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
             self.after_taking(step, id, taken);
         }
-        let Some(document) = self.documents.get_mut(id) else { return count };
+        let Some(document) = self.documents.get_mut(id) else {
+            return count;
+        };
         document.settle();
         let missing: Vec<ChangeHash> = document.causal.missing().chain(&dropped).copied().collect();
         let lacking = document.unknown(&missing);
@@ -77,7 +87,13 @@ impl CanvasP2PSynchronizer {
                     damaged: applied.damaged,
                 };
                 if *id == self.index_id() {
-                    self.on_index_changed(step, applied.appeared, applied.disappeared, applied.author, source);
+                    self.on_index_changed(
+                        step,
+                        applied.appeared,
+                        applied.disappeared,
+                        applied.author.as_deref(),
+                        source,
+                    );
                 }
                 taken
             }
@@ -85,7 +101,9 @@ impl CanvasP2PSynchronizer {
     }
 
     fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         if taken.damaged {
             // It comes back from storage, without what damaged it, and with a fresh actor.
             document.start_over();
@@ -124,12 +142,16 @@ impl CanvasP2PSynchronizer {
         if !self.link.is_up() {
             return;
         }
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         if !document.live {
             return;
         }
         let replica = document.content.replica();
-        let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
+        let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else {
+            return;
+        };
         let changes = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();
         let body = Body::Changes(Changes { changes, vouchers: Vec::new() });
         let delivery = Delivery { tracked: true, ..Delivery::once(Priority::High) };
@@ -137,7 +159,9 @@ impl CanvasP2PSynchronizer {
         for token in &tokens {
             self.in_flight.insert(*token, id.clone());
         }
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         if tokens.is_empty() {
             document.outbox.reset();
         } else {
@@ -146,8 +170,12 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else { return };
-        let Some(document) = self.documents.get_mut(&id) else { return };
+        let Some(id) = self.in_flight.remove(&token) else {
+            return;
+        };
+        let Some(document) = self.documents.get_mut(&id) else {
+            return;
+        };
         if let Some(hashes) = document.outbox.acknowledged(token) {
             let heads = Heads::new(hashes.last().copied().into_iter().collect());
             step.store.push(StoreOperation::Acknowledged { document: id.clone(), heads });
@@ -159,7 +187,9 @@ impl CanvasP2PSynchronizer {
 
     /// The driver's queue is full: try again a little later.
     pub(super) fn on_publish_refused(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else { return };
+        let Some(id) = self.in_flight.remove(&token) else {
+            return;
+        };
         self.in_flight.retain(|_, document| *document != id);
         if let Some(document) = self.documents.get_mut(&id) {
             document.outbox.reset();
@@ -179,7 +209,9 @@ impl CanvasP2PSynchronizer {
         origin: Origin,
         changes: CanvasChanges,
     ) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         if document.reported && changes.is_empty() {
             return;
         }
@@ -188,6 +220,9 @@ impl CanvasP2PSynchronizer {
         } else {
             CanvasEventKind::Created
         };
+        // A first import names no author, since it is the same change whoever makes it; the index knows.
+        let creator = || self.canvas_of(id).and_then(|canvas| self.entry(&canvas)?.created_by.clone());
+        let author = author.or_else(creator);
         self.report(step, id, kind, author, source, origin, changes);
     }
 
@@ -203,8 +238,10 @@ impl CanvasP2PSynchronizer {
         origin: Origin,
         changes: CanvasChanges,
     ) {
-        let (Some(canvas), DocumentId::Canvas { generation, repository, .. }) = (self.canvas_of(id), id) else { return };
-        let Some(version) = self.documents.get(id).and_then(Document::canvas).map(|canvas| canvas.version()) else {
+        let (Some(canvas), DocumentId::Canvas { generation, repository, .. }) = (self.canvas_of(id), id) else {
+            return;
+        };
+        let Some(version) = self.documents.get(id).and_then(Document::canvas).map(CanvasDocument::version) else {
             return;
         };
         let foreign = (*repository != self.config.repository).then(|| repository.clone());
@@ -232,7 +269,9 @@ impl CanvasP2PSynchronizer {
 
     /// The id under which this repository knows a document, if it is one of its canvases.
     pub(super) fn canvas_of(&self, id: &DocumentId) -> Option<CanvasId> {
-        let DocumentId::Canvas { canvas, .. } = id else { return None };
+        let DocumentId::Canvas { canvas, .. } = id else {
+            return None;
+        };
         (self.document_of(canvas).as_ref() == Some(id)).then(|| canvas.clone())
     }
 }

@@ -24,10 +24,7 @@ pub(super) enum Link {
     /// There is none.
     Down,
     /// The broker has yet to answer these subscriptions. Nothing is published before, or its answer could be missed.
-    Subscribing {
-        connection: u64,
-        awaiting: BTreeSet<String>,
-    },
+    Subscribing { connection: u64, awaiting: BTreeSet<String> },
     /// Subscribed and announced.
     Up { connection: u64 },
 }
@@ -50,7 +47,8 @@ impl CanvasP2PSynchronizer {
         self.on_disconnected(step);
         self.incoming.clear();
         let filters = self.filters();
-        self.link = Link::Subscribing { connection, awaiting: filters.iter().map(|(filter, _)| filter.clone()).collect() };
+        self.link =
+            Link::Subscribing { connection, awaiting: filters.iter().map(|(filter, _)| filter.clone()).collect() };
         step.out.subscribe.extend(filters);
     }
 
@@ -118,7 +116,9 @@ impl CanvasP2PSynchronizer {
 
     /// A subscription made while up has been answered: if it is a foreign inbox, answers can reach it now.
     fn ask_foreign(&mut self, step: &mut Step, filter: &str) {
-        let Some(Topic::Inbox { repository, .. }) = self.config.topics.parse(filter) else { return };
+        let Some(Topic::Inbox { repository, .. }) = self.config.topics.parse(filter) else {
+            return;
+        };
         if repository == self.config.repository {
             return;
         }
@@ -281,7 +281,9 @@ impl CanvasP2PSynchronizer {
 
     /// The echo may have been lost, as any message: publish again, and complain when that does not help.
     pub(super) fn on_echo_overdue(&mut self, step: &mut Step, id: &DocumentId) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         self.in_flight.retain(|_, document| *document != *id);
         let attempts = document.outbox.echo_missing();
         if attempts == ECHO_ATTEMPTS {

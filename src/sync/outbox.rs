@@ -79,11 +79,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, changes: &[Change], content: bool) {
         for change in changes {
             let cached = self.waiting.len() < MAX_CACHED_OUTBOX_CHANGES;
-            self.waiting.push_back(Pending {
-                hash: change.hash(),
-                content,
-                change: cached.then(|| change.clone()),
-            });
+            self.waiting.push_back(Pending { hash: change.hash(), content, change: cached.then(|| change.clone()) });
         }
     }
 
@@ -175,7 +171,7 @@ mod tests {
     fn changes(count: usize) -> Vec<Change> {
         let mut doc = AutoCommit::new();
         for step in 0..count {
-            doc.put(ROOT, "step", step as i64).unwrap();
+            doc.put(ROOT, "step", step as u64).unwrap();
             doc.commit();
         }
         doc.get_changes(&[])

@@ -204,14 +204,7 @@ mod tests {
     }
 
     fn presence(status: PresenceStatus, connection: u64) -> Presence {
-        Presence {
-            status,
-            instance: 1,
-            connection,
-            repositories: vec![],
-            capabilities: vec![],
-            heartbeat_ms: 30_000,
-        }
+        Presence { status, instance: 1, connection, repositories: vec![], capabilities: vec![], heartbeat_ms: 30_000 }
     }
 
     fn table() -> PeerTable {

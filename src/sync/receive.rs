@@ -27,7 +27,9 @@ impl CanvasP2PSynchronizer {
                 self.statistics.reject("foreign topic");
                 continue;
             };
-            let Some((header, body)) = self.open_message(step, &topic, &message) else { continue };
+            let Some((header, body)) = self.open_message(step, &topic, &message) else {
+                continue;
+            };
             if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body) {
                 let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
                 self.collect(step, &mut arrived, id, source, changes);
@@ -158,16 +160,9 @@ impl CanvasP2PSynchronizer {
             Body::SyncReply(reply) => self.on_reply(step, header, reply),
             Body::HeadsAnnouncement(announcement) => self.on_heads(step, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
-            Body::Application(message) => self.on_application_message(step, header, message),
+            Body::Application(message) => on_application_message(step, header, message),
             // Changes are collected before; manifests and snapshots are written by other versions.
             Body::Changes(_) | Body::Manifest(_) | Body::SnapshotPart(_) => {}
-        }
-    }
-
-    fn on_application_message(&mut self, step: &mut Step, header: &Header, message: String) {
-        if message.len() <= MAX_APPLICATION_MESSAGE_BYTES {
-            let (peer, timestamp_unix_ms) = (header.sender, header.sent_unix_ms);
-            step.event(Event::Message { peer, message, timestamp_unix_ms });
         }
     }
 
@@ -184,5 +179,12 @@ impl CanvasP2PSynchronizer {
             self.cursors.insert(key);
         }
         step.event(Event::Cursor { canvas, peer, author: cursor.author, presence: cursor.presence });
+    }
+}
+
+fn on_application_message(step: &mut Step, header: &Header, message: String) {
+    if message.len() <= MAX_APPLICATION_MESSAGE_BYTES {
+        let (peer, timestamp_unix_ms) = (header.sender, header.sent_unix_ms);
+        step.event(Event::Message { peer, message, timestamp_unix_ms });
     }
 }

@@ -6,17 +6,15 @@ use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Origin, StoreOperation};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change};
+use crate::canvas::{
+    CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change,
+};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
 use crate::limits::MAX_CLOSED_DOCUMENTS;
 
 /// The document that an index entry names.
 pub(super) fn document_id(entry: &IndexEntry) -> DocumentId {
-    DocumentId::Canvas {
-        repository: entry.origin.clone(),
-        canvas: entry.canvas.clone(),
-        generation: entry.generation,
-    }
+    DocumentId::Canvas { repository: entry.origin.clone(), canvas: entry.canvas.clone(), generation: entry.generation }
 }
 
 impl CanvasP2PSynchronizer {
@@ -82,21 +80,22 @@ impl CanvasP2PSynchronizer {
         step: &mut Step,
         appeared: Vec<IndexEntry>,
         disappeared: Vec<IndexEntry>,
-        author: Option<String>,
+        author: Option<&str>,
         source: Source,
     ) {
         for entry in disappeared {
             if self.rescue(step, &entry) {
                 continue;
             }
-            self.close(step, &entry, author.clone(), source, Origin::Remote);
+            self.close(step, &entry, author.map(str::to_owned), source, Origin::Remote);
         }
         for entry in appeared {
             let id = document_id(&entry);
-            self.open(step, &id, author.as_deref(), source);
+            self.open(step, &id, author, source);
             if entry.origin != self.config.repository {
                 let changes = CanvasChanges::default();
-                self.report(step, &id, CanvasEventKind::Shared, author.clone(), source, Origin::Remote, changes);
+                let author = author.map(str::to_owned);
+                self.report(step, &id, CanvasEventKind::Shared, author, source, Origin::Remote, changes);
             }
             self.ask_if_auto(step, &id);
             self.serve_canvas_waits(step, &entry.canvas);
@@ -139,7 +138,9 @@ impl CanvasP2PSynchronizer {
     ) {
         let id = document_id(entry);
         self.report_deletion(step, &id, entry, author, source, origin);
-        let Some(mut document) = self.documents.remove(&id) else { return };
+        let Some(mut document) = self.documents.remove(&id) else {
+            return;
+        };
         document.close();
         self.closed.push_back(document);
         if self.closed.len() > MAX_CLOSED_DOCUMENTS
@@ -170,7 +171,9 @@ impl CanvasP2PSynchronizer {
         source: Source,
         origin: Origin,
     ) {
-        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else { return };
+        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else {
+            return;
+        };
         step.event(Event::Canvas(Box::new(super::io::CanvasEvent {
             kind: CanvasEventKind::Deleted,
             canvas: entry.canvas.clone(),
@@ -189,7 +192,9 @@ impl CanvasP2PSynchronizer {
     /// has had its id by now does it go, and the application is told what is lost from view.
     fn rescue(&mut self, step: &mut Step, entry: &IndexEntry) -> bool {
         let id = document_id(entry);
-        let Some(document) = self.documents.get(&id) else { return false };
+        let Some(document) = self.documents.get(&id) else {
+            return false;
+        };
         if !document.outbox.has_content() {
             return false;
         }
@@ -237,7 +242,9 @@ impl CanvasP2PSynchronizer {
         changes: Vec<Vec<u8>>,
         acknowledged: Option<&Heads>,
     ) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         match snapshot.map(|bytes| Content::load(id, bytes)) {
             Some(Ok(content)) => document.content = content,
             Some(Err(error)) => step.event(Event::Error(error.into())),

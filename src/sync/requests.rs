@@ -44,7 +44,7 @@ impl CanvasP2PSynchronizer {
         }
         if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.ask(step.now, step.rng);
-            self.carry_out(step, id, next);
+            self.carry_out(step, id, &next);
         }
     }
 
@@ -61,19 +61,19 @@ impl CanvasP2PSynchronizer {
         }
         if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.notice(hashes, step.now, step.rng);
-            self.carry_out(step, id, next);
+            self.carry_out(step, id, &next);
         }
     }
 
     pub(super) fn on_catch_up_due(&mut self, step: &mut Step, id: &DocumentId) {
         if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.due(step.now, step.rng);
-            self.carry_out(step, id, next);
+            self.carry_out(step, id, &next);
         }
     }
 
-    fn carry_out(&mut self, step: &mut Step, id: &DocumentId, next: Next) {
-        match next {
+    fn carry_out(&mut self, step: &mut Step, id: &DocumentId, next: &Next) {
+        match *next {
             Next::Rest => {}
             Next::Wait(at_ms) => self.timers.set(Timer::CatchUp(id.clone()), at_ms),
             Next::Ask(request, at_ms) => {
@@ -123,12 +123,14 @@ impl CanvasP2PSynchronizer {
         };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
         let count = self.integrate(step, &id, changes, source);
-        let Some(document) = self.documents.get_mut(&id) else { return };
+        let Some(document) = self.documents.get_mut(&id) else {
+            return;
+        };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
         document.catch_up.want(lacking);
         let next = document.catch_up.answered(reply.request, count > 0, step.now, step.rng);
-        self.carry_out(step, &id, next);
+        self.carry_out(step, &id, &next);
     }
 
     // ---- the answerers --------------------------------------------------------------------------------------------
@@ -136,7 +138,9 @@ impl CanvasP2PSynchronizer {
     /// Those that hold the document rank themselves; the first answers at once, each further one should nobody before
     /// it have done so. Who has nothing yet comes last.
     pub(super) fn on_request(&mut self, step: &mut Step, requester: PeerId, request: &SyncRequest) {
-        let Some(document) = self.documents.get(&request.document) else { return };
+        let Some(document) = self.documents.get(&request.document) else {
+            return;
+        };
         if self.answers.len() >= MAX_PENDING_ANSWERS {
             self.statistics.reject("too many requests");
             return;
@@ -167,10 +171,14 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_answer_announced(&mut self, step: &mut Step, announcement: &SyncAnnouncement) {
-        let Some(answer) = self.answers.get_mut(&announcement.request) else { return };
+        let Some(answer) = self.answers.get_mut(&announcement.request) else {
+            return;
+        };
         answer.covered.extend_from_slice(announcement.heads.as_slice());
         let id = answer.document.clone();
-        let Some(document) = self.documents.get(&id) else { return };
+        let Some(document) = self.documents.get(&id) else {
+            return;
+        };
         if document.replica().is_covered_by(&announcement.heads) {
             self.answers.remove(&announcement.request);
             self.timers.clear(&Timer::Answer(announcement.request));
@@ -181,8 +189,12 @@ impl CanvasP2PSynchronizer {
 
     /// Our turn: send what the requester lacks and nobody has announced.
     pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
-        let Some(answer) = self.answers.remove(&request) else { return };
-        let Some(document) = self.documents.get(&answer.document) else { return };
+        let Some(answer) = self.answers.remove(&request) else {
+            return;
+        };
+        let Some(document) = self.documents.get(&answer.document) else {
+            return;
+        };
         let replica = document.replica();
         let first = answer.covered.is_empty();
         let known: Vec<ChangeHash> =
@@ -223,7 +235,9 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_announce_due(&mut self, step: &mut Step, id: &DocumentId) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id) else {
+            return;
+        };
         let fired = document.announce.fire(step.now, step.rng);
         if fired.announce && !document.replica().is_pristine() {
             self.announcing.insert(id.clone());
@@ -251,7 +265,9 @@ impl CanvasP2PSynchronizer {
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, announcement: &HeadsAnnouncement) {
         for (id, heads) in &announcement.documents {
-            let Some(document) = self.documents.get_mut(id) else { continue };
+            let Some(document) = self.documents.get_mut(id) else {
+                continue;
+            };
             let own = document.replica().heads();
             if own == *heads {
                 document.announce.heard_same();

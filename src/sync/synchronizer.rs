@@ -254,8 +254,7 @@ impl CanvasP2PSynchronizer {
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
         };
-        let sealed =
-            seal(&self.config.identity, topic, stamp, delivery.priority, body, self.config.max_message_bytes);
+        let sealed = seal(&self.config.identity, topic, stamp, delivery.priority, body, self.config.max_message_bytes);
         let packets = match sealed {
             Ok(packets) => packets,
             Err(error) => {

@@ -10,9 +10,7 @@ use crate::wire::header::Codec;
 /// The fastest level that zstd recommends; edits wait for it.
 const LEVEL: i32 = 1;
 
-const MALFORMED: WireError = WireError::Malformed {
-    what: "compressed body",
-};
+const MALFORMED: WireError = WireError::Malformed { what: "compressed body" };
 
 /// Compresses a body where that makes it smaller.
 pub(super) fn deflate(body: Vec<u8>) -> (Codec, Vec<u8>) {
@@ -29,21 +27,12 @@ pub(super) fn deflate(body: Vec<u8>) -> (Codec, Vec<u8>) {
 /// Inflates one frame that fills `bytes`. Memory grows with what comes out, up to the limit, not with what the frame's
 /// header claims.
 pub(super) fn inflate(bytes: &[u8], limit: Limit) -> Result<Vec<u8>, WireError> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)
-        .map_err(|_| MALFORMED)?
-        .single_frame();
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(|_| MALFORMED)?.single_frame();
     decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(|_| MALFORMED)?;
     let mut body = Vec::new();
-    (&mut decoder)
-        .take(limit.max as u64 + 1)
-        .read_to_end(&mut body)
-        .map_err(|_| MALFORMED)?;
+    (&mut decoder).take(limit.max as u64 + 1).read_to_end(&mut body).map_err(|_| MALFORMED)?;
     limit.check(body.len())?;
-    if decoder.finish().is_empty() {
-        Ok(body)
-    } else {
-        Err(MALFORMED)
-    }
+    if decoder.finish().is_empty() { Ok(body) } else { Err(MALFORMED) }
 }
 
 #[cfg(test)]
@@ -51,10 +40,7 @@ mod tests {
     use super::*;
     use crate::wire::tests::samples::noise;
 
-    const LIMIT: Limit = Limit {
-        what: "inflated body",
-        max: 1_000_000,
-    };
+    const LIMIT: Limit = Limit { what: "inflated body", max: 1_000_000 };
 
     /// The head of a frame: magic number, descriptor, then what the descriptor says follows (RFC 8878, section 3.1.1).
     fn frame(descriptor_and_rest: &[u8]) -> Vec<u8> {
@@ -84,11 +70,7 @@ mod tests {
         assert!(bomb.len() < 10_000, "{}", bomb.len());
         assert_eq!(
             inflate(&bomb, LIMIT),
-            Err(WireError::TooLong {
-                what: LIMIT.what,
-                length: LIMIT.max + 1,
-                max: LIMIT.max
-            })
+            Err(WireError::TooLong { what: LIMIT.what, length: LIMIT.max + 1, max: LIMIT.max })
         );
     }
 
@@ -107,10 +89,7 @@ mod tests {
     #[test]
     fn only_one_whole_frame_is_read() {
         let packed = zstd::bulk::compress(&[7; 1_000], LEVEL).unwrap();
-        assert_eq!(
-            inflate(&[packed.clone(), packed.clone()].concat(), LIMIT),
-            Err(MALFORMED)
-        );
+        assert_eq!(inflate(&[packed.clone(), packed.clone()].concat(), LIMIT), Err(MALFORMED));
         for end in 0..packed.len() {
             assert_eq!(inflate(&packed[..end], LIMIT), Err(MALFORMED), "cut at {end}");
         }

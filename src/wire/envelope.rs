@@ -19,18 +19,9 @@ pub use crate::wire::header::{Codec, Fragment, Header, PROTOCOL_VERSION, Priorit
 /// Begins everything that an envelope's signature covers, so that no signature made for another purpose fits.
 const SIGNATURE_DOMAIN: &[u8] = b"mind-git/mqtt-p2p/envelope/v1";
 
-const PACKET: Limit = Limit {
-    what: "packet",
-    max: MAX_INBOUND_PACKET_BYTES,
-};
-const INFLATED: Limit = Limit {
-    what: "inflated body",
-    max: MAX_BODY_BYTES,
-};
-const HEADER: Limit = Limit {
-    what: "header",
-    max: MAX_HEADER_BYTES,
-};
+const PACKET: Limit = Limit { what: "packet", max: MAX_INBOUND_PACKET_BYTES };
+const INFLATED: Limit = Limit { what: "inflated body", max: MAX_BODY_BYTES };
+const HEADER: Limit = Limit { what: "header", max: MAX_HEADER_BYTES };
 
 /// What the sender's state adds to a message.
 #[derive(Debug)]
@@ -80,12 +71,7 @@ pub fn seal(
     body: &Body,
     max_packet_bytes: usize,
 ) -> Result<Vec<Vec<u8>>, WireError> {
-    let Stamp {
-        session,
-        counter,
-        sent_unix_ms,
-        message,
-    } = stamp;
+    let Stamp { session, counter, sent_unix_ms, message } = stamp;
     let kind = body.kind();
     let mut header = Header {
         version: PROTOCOL_VERSION,
@@ -128,18 +114,9 @@ pub fn peek(payload: &[u8]) -> Result<Header, WireError> {
 /// # Errors
 /// Any [`WireError`]; the packet is then dropped and counted.
 pub fn open<'a>(topic: &Topic, payload: &'a [u8]) -> Result<Opened<'a>, WireError> {
-    let Parts {
-        header,
-        encoded_header,
-        body,
-        signature,
-    } = split(payload)?;
+    let Parts { header, encoded_header, body, signature } = split(payload)?;
     check_place(topic, &header)?;
-    verify(
-        &header.sender,
-        SignatureInput::new(topic).over(encoded_header, body),
-        &signature,
-    )?;
+    verify(&header.sender, SignatureInput::new(topic).over(encoded_header, body), &signature)?;
     let content = match header.fragment {
         Some(_) if !may_be_cut(topic, header.kind) => return Err(WireError::Malformed { what: "fragment" }),
         Some(_) if body.is_empty() => return Err(WireError::Malformed { what: "fragment" }),
@@ -165,9 +142,7 @@ pub(super) fn read_body(topic: &Topic, header: &Header, bytes: &[u8]) -> Result<
 
 /// Cuts an encoded body into pieces that fit a packet each.
 fn cut<'a>(topic: &Topic, kind: Kind, bytes: &'a [u8], max_packet_bytes: usize) -> Result<Vec<&'a [u8]>, WireError> {
-    let room = max_packet_bytes
-        .min(MAX_INBOUND_PACKET_BYTES)
-        .saturating_sub(MAX_ENVELOPE_OVERHEAD_BYTES);
+    let room = max_packet_bytes.min(MAX_INBOUND_PACKET_BYTES).saturating_sub(MAX_ENVELOPE_OVERHEAD_BYTES);
     if room == 0 {
         return Err(WireError::PacketTooSmall { max_packet_bytes });
     }
@@ -175,17 +150,9 @@ fn cut<'a>(topic: &Topic, kind: Kind, bytes: &'a [u8], max_packet_bytes: usize) 
         return Ok(vec![bytes]);
     }
     if !may_be_cut(topic, kind) {
-        return Err(WireError::NotFragmentable {
-            kind,
-            bytes: bytes.len(),
-            max: room,
-        });
+        return Err(WireError::NotFragmentable { kind, bytes: bytes.len(), max: room });
     }
-    Limit {
-        what: "fragments",
-        max: MAX_FRAGMENTS as usize,
-    }
-    .check(bytes.len().div_ceil(room))?;
+    Limit { what: "fragments", max: MAX_FRAGMENTS as usize }.check(bytes.len().div_ceil(room))?;
     Ok(bytes.chunks(room).collect())
 }
 
@@ -282,10 +249,5 @@ fn split(payload: &[u8]) -> Result<Parts<'_>, WireError> {
     if payload.len() != frame_bytes(encoded_header, body) {
         return Err(WireError::Malformed { what: "envelope" });
     }
-    Ok(Parts {
-        header,
-        encoded_header,
-        body,
-        signature,
-    })
+    Ok(Parts { header, encoded_header, body, signature })
 }

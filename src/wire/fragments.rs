@@ -82,12 +82,7 @@ impl Reassembler {
 
     /// An empty one that holds at most `max_message_bytes` of one message and `max_cost_bytes` in all.
     pub(super) fn with_caps(max_message_bytes: usize, max_cost_bytes: usize) -> Self {
-        Self {
-            pending: BTreeMap::new(),
-            cost_bytes: 0,
-            max_message_bytes,
-            max_cost_bytes,
-        }
+        Self { pending: BTreeMap::new(), cost_bytes: 0, max_message_bytes, max_cost_bytes }
     }
 
     /// Whether no message waits for fragments.
@@ -104,12 +99,8 @@ impl Reassembler {
     /// * Whatever is wrong with the complete body; it is forgotten.
     pub fn add(&mut self, now: Now, topic: &Topic, header: &Header, piece: &[u8]) -> Result<Option<Body>, WireError> {
         let fragment = header.fragment.ok_or(WireError::Malformed { what: "fragment" })?;
-        let key = Key {
-            sender: header.sender,
-            session: header.session,
-            topic: topic.clone(),
-            message: fragment.message,
-        };
+        let key =
+            Key { sender: header.sender, session: header.session, topic: topic.clone(), message: fragment.message };
         let pending = match self.pending.entry(key.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Pending {
@@ -133,10 +124,7 @@ impl Reassembler {
         self.cost_bytes += piece.len() + FRAGMENT_OVERHEAD_BYTES;
 
         let (length, complete) = (pending.body_bytes, pending.pieces.len() == pending.count as usize);
-        let limit = Limit {
-            what: "fragmented body",
-            max: self.max_message_bytes,
-        };
+        let limit = Limit { what: "fragmented body", max: self.max_message_bytes };
         if let Err(too_long) = limit.check(length) {
             self.forget(&key);
             return Err(too_long);
@@ -182,11 +170,7 @@ impl Reassembler {
 
     /// A linear search: at most [`MAX_REASSEMBLIES`] are held.
     fn forget_oldest(&mut self, eligible: impl Fn(&Key) -> bool) -> bool {
-        let oldest = self
-            .pending
-            .iter()
-            .filter(|(key, _)| eligible(key))
-            .min_by_key(|(_, pending)| pending.touched_ms);
+        let oldest = self.pending.iter().filter(|(key, _)| eligible(key)).min_by_key(|(_, pending)| pending.touched_ms);
         match oldest.map(|(key, _)| key.clone()) {
             Some(key) => self.forget(&key).is_some(),
             None => false,

@@ -130,11 +130,7 @@ impl Fragment {
         let index = u32::try_from(reader.uint("fragment")?).map_err(malformed)?;
         let count = u32::try_from(reader.uint("fragment")?).map_err(malformed)?;
         if count > MAX_FRAGMENTS {
-            return Err(WireError::TooLong {
-                what: "fragments",
-                length: count as usize,
-                max: MAX_FRAGMENTS as usize,
-            });
+            return Err(WireError::TooLong { what: "fragments", length: count as usize, max: MAX_FRAGMENTS as usize });
         }
         if count < 2 || index >= count {
             return Err(WireError::Malformed { what: "fragment" });

@@ -72,10 +72,7 @@ impl Kind {
             Topic::SnapshotPart { .. } => self == Self::SnapshotPart,
             Topic::Cursor(_) => self == Self::Cursor,
             Topic::Messages(_) => self == Self::Application,
-            Topic::Sync(_) => matches!(
-                self,
-                Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement
-            ),
+            Topic::Sync(_) => matches!(self, Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement),
             Topic::Inbox { .. } => matches!(
                 self,
                 Self::Presence | Self::SyncRequest | Self::SyncAnnouncement | Self::SyncReply | Self::HeadsAnnouncement
@@ -124,9 +121,6 @@ impl Topic {
     /// retains one message a topic.
     #[must_use]
     pub fn retained(&self) -> bool {
-        matches!(
-            self,
-            Self::Presence { .. } | Self::Manifest { .. } | Self::SnapshotPart { .. }
-        )
+        matches!(self, Self::Presence { .. } | Self::Manifest { .. } | Self::SnapshotPart { .. })
     }
 }

@@ -92,17 +92,10 @@ impl TopicSpace {
             return Err(TopicError::TooLong { bytes: prefix.len() });
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if prefix
-            .split('/')
-            .all(|level| !level.is_empty() && level.bytes().all(plain))
-        {
-            Ok(Self {
-                prefix: format!("{prefix}/"),
-            })
+        if prefix.split('/').all(|level| !level.is_empty() && level.bytes().all(plain)) {
+            Ok(Self { prefix: format!("{prefix}/") })
         } else {
-            Err(TopicError::InvalidPrefix {
-                prefix: prefix.to_owned(),
-            })
+            Err(TopicError::InvalidPrefix { prefix: prefix.to_owned() })
         }
     }
 
@@ -134,21 +127,13 @@ impl TopicSpace {
     /// The filter that matches the changes of all canvases of a repository.
     #[must_use]
     pub fn all_changes(&self, repository: &RepositoryName) -> String {
-        format!(
-            "{}{VERSION_LEVEL}/{}/canvas/+/+/changes",
-            self.prefix,
-            encode(repository.as_str())
-        )
+        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/changes", self.prefix, encode(repository.as_str()))
     }
 
     /// The filter that matches the cursors on all canvases of a repository.
     #[must_use]
     pub fn all_cursors(&self, repository: &RepositoryName) -> String {
-        format!(
-            "{}{VERSION_LEVEL}/{}/canvas/+/+/presence",
-            self.prefix,
-            encode(repository.as_str())
-        )
+        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/presence", self.prefix, encode(repository.as_str()))
     }
 
     /// Where a peer measures round trips with itself; no message of this protocol, and read by nobody else.
@@ -199,23 +184,16 @@ impl Topic {
             // Before `will`, so that a repository may bear that name: no peer id is `sync` or `messages`.
             [repository, "sync"] => Self::Sync(repository_name(repository)?),
             [repository, "messages"] => Self::Messages(repository_name(repository)?),
-            ["will", peer] => Self::Will {
-                peer: peer.parse().ok()?,
-            },
-            [repository, "peers", peer] => Self::Presence {
-                repository: repository_name(repository)?,
-                peer: peer.parse().ok()?,
-            },
-            [repository, "inbox", peer] => Self::Inbox {
-                repository: repository_name(repository)?,
-                peer: peer.parse().ok()?,
-            },
-            [repository, "index", rest @ ..] => Self::of_document(
-                DocumentId::Index {
-                    repository: repository_name(repository)?,
-                },
-                rest,
-            )?,
+            ["will", peer] => Self::Will { peer: peer.parse().ok()? },
+            [repository, "peers", peer] => {
+                Self::Presence { repository: repository_name(repository)?, peer: peer.parse().ok()? }
+            }
+            [repository, "inbox", peer] => {
+                Self::Inbox { repository: repository_name(repository)?, peer: peer.parse().ok()? }
+            }
+            [repository, "index", rest @ ..] => {
+                Self::of_document(DocumentId::Index { repository: repository_name(repository)? }, rest)?
+            }
             [repository, "canvas", canvas, generation, rest @ ..] => {
                 let document = DocumentId::Canvas {
                     repository: repository_name(repository)?,
@@ -234,10 +212,7 @@ impl Topic {
         Some(match rest {
             ["changes"] => Self::Changes(document),
             ["presence"] => Self::Cursor(document),
-            ["heads", writer] => Self::Manifest {
-                document,
-                writer: writer.parse().ok()?,
-            },
+            ["heads", writer] => Self::Manifest { document, writer: writer.parse().ok()? },
             ["snapshot", part] => {
                 let mut digest = [0; 32];
                 hex::decode_to_slice(part, &mut digest).ok()?;

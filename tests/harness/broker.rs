@@ -70,14 +70,16 @@ impl Broker {
         faults: Faults,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Delivery> {
-        let Some(session) = self.sessions.get_mut(&node) else { return Vec::new() };
+        let Some(session) = self.sessions.get_mut(&node) else {
+            return Vec::new();
+        };
         session.insert(filter.to_owned(), quality);
         if chance(rng, faults.forget_retained) {
             return Vec::new();
         }
         let matching = self.retained.values().filter(|message| matches(filter, &message.topic));
         let retained = matching.map(|message| Message { retained: true, ..message.clone() }).collect::<Vec<_>>();
-        retained.into_iter().flat_map(|message| deliver(node, message, faults, rng)).collect()
+        retained.into_iter().flat_map(|message| deliver(node, &message, faults, rng)).collect()
     }
 
     pub fn unsubscribe(&mut self, node: usize, filter: &str) {
@@ -105,14 +107,14 @@ impl Broker {
         let mut deliveries = Vec::new();
         for (node, filters) in &self.sessions {
             if filters.keys().any(|filter| matches(filter, &message.topic)) {
-                deliveries.extend(deliver(*node, message.clone(), faults, rng));
+                deliveries.extend(deliver(*node, &message, faults, rng));
             }
         }
         deliveries
     }
 }
 
-fn deliver(node: usize, message: Message, faults: Faults, rng: &mut ChaCha8Rng) -> Vec<Delivery> {
+fn deliver(node: usize, message: &Message, faults: Faults, rng: &mut ChaCha8Rng) -> Vec<Delivery> {
     if chance(rng, faults.drop) {
         return Vec::new();
     }

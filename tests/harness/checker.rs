@@ -67,7 +67,9 @@ fn check_same_documents(nodes: &[Node]) -> Result<(), String> {
 }
 
 fn check_mirror(number: usize, node: &Node, id: &DocumentId) -> Result<(), String> {
-    let DocumentId::Canvas { canvas, generation, .. } = id else { return Ok(()) };
+    let DocumentId::Canvas { canvas, generation, .. } = id else {
+        return Ok(());
+    };
     let document = CanvasDocument::load(&node.synchronizer.save_document(id).unwrap()).map_err(|e| e.to_string())?;
     let Some(mirror) = node.mirrors.get(&(canvas.clone(), *generation)) else {
         return Err(format!("node {number} was never told of {id}"));

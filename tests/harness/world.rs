@@ -70,10 +70,8 @@ impl World {
     pub fn new(seed: u64, repositories: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
-        let nodes: Vec<Node> = (1_u8..)
-            .zip(repositories)
-            .map(|(key, repository)| Node::new(repository, key, rng.next_u64()))
-            .collect();
+        let nodes: Vec<Node> =
+            (1_u8..).zip(repositories).map(|(key, repository)| Node::new(repository, key, rng.next_u64())).collect();
         let mut world = Self {
             nodes,
             tally: Tally::default(),
@@ -135,7 +133,9 @@ impl World {
     }
 
     fn advance(&mut self) {
-        let Some(((at_ms, _), happening)) = self.queue.pop_first() else { return };
+        let Some(((at_ms, _), happening)) = self.queue.pop_first() else {
+            return;
+        };
         self.now_ms = self.now_ms.max(at_ms);
         match happening {
             Happening::AtBroker { node, connection, packet } => {
@@ -218,12 +218,12 @@ impl World {
         let deliveries = match packet {
             Packet::Publish { topic, payload, retain, token } => {
                 if let Some(token) = token {
-                    self.to_node(node, connection, Arriving::Acknowledged(token));
+                    self.reply(node, connection, Arriving::Acknowledged(token));
                 }
                 self.broker.publish(topic, payload, retain, self.faults, &mut self.rng)
             }
             Packet::Subscribe { filter, quality } => {
-                self.to_node(node, connection, Arriving::Subscribed(filter.clone()));
+                self.reply(node, connection, Arriving::Subscribed(filter.clone()));
                 self.broker.subscribe(node, &filter, quality, self.faults, &mut self.rng)
             }
             Packet::Unsubscribe { filter } => {
@@ -238,7 +238,7 @@ impl World {
         }
     }
 
-    fn to_node(&mut self, node: usize, connection: u64, input: Arriving) {
+    fn reply(&mut self, node: usize, connection: u64, input: Arriving) {
         let after_ms = 1 + self.rng.next_u64() % 3;
         self.schedule(after_ms, Happening::AtNode { node, connection, input });
     }
@@ -254,7 +254,9 @@ impl World {
         if let Some(at_ms) = output.wake_at_ms {
             self.schedule(at_ms.saturating_sub(self.now_ms), Happening::Timer { node });
         }
-        let Some(connection) = self.nodes[node].connection else { return };
+        let Some(connection) = self.nodes[node].connection else {
+            return;
+        };
         let mut packets = Vec::new();
         packets.extend(output.subscribe.into_iter().map(|(filter, quality)| Packet::Subscribe { filter, quality }));
         packets.extend(output.unsubscribe.into_iter().map(|filter| Packet::Unsubscribe { filter }));

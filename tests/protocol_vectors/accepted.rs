@@ -35,10 +35,7 @@ pub(crate) fn priority(number: u64) -> Priority {
 
 /// Bytes that do not compress, so that a large message is the same with every version of zstd.
 fn noise(length: usize) -> Vec<u8> {
-    (0_u64..)
-        .flat_map(|block| Sha256::digest(block.to_be_bytes()))
-        .take(length)
-        .collect()
+    (0_u64..).flat_map(|block| Sha256::digest(block.to_be_bytes())).take(length).collect()
 }
 
 fn heads() -> Heads {
@@ -54,13 +51,7 @@ struct Message {
 }
 
 fn message(name: &'static str, topic: Topic, priority: Priority, body: Body) -> Message {
-    Message {
-        name,
-        topic,
-        body,
-        priority,
-        max_packet_bytes: 1 << 20,
-    }
+    Message { name, topic, body, priority, max_packet_bytes: 1 << 20 }
 }
 
 fn presence(status: PresenceStatus) -> Body {
@@ -85,64 +76,27 @@ fn voucher() -> Voucher {
 }
 
 fn reply(content: SyncContent) -> Body {
-    Body::SyncReply(SyncReply {
-        request: Nonce(0x0123_4567_89ab_cdef),
-        document: document(),
-        heads: heads(),
-        content,
-    })
+    Body::SyncReply(SyncReply { request: Nonce(0x0123_4567_89ab_cdef), document: document(), heads: heads(), content })
 }
 
 fn about_peers() -> Vec<Message> {
     let peer = alice().peer();
-    let own = Topic::Presence {
-        repository: repository(),
-        peer,
-    };
-    let inbox = Topic::Inbox {
-        repository: repository(),
-        peer: PeerId([0x33; 32]),
-    };
+    let own = Topic::Presence { repository: repository(), peer };
+    let inbox = Topic::Inbox { repository: repository(), peer: PeerId([0x33; 32]) };
     let cursor = |presence: Option<&str>| {
-        Body::Cursor(Cursor {
-            presence: presence.map(str::to_owned),
-            author: presence.map(|_| "Älice".to_owned()),
-        })
+        Body::Cursor(Cursor { presence: presence.map(str::to_owned), author: presence.map(|_| "Älice".to_owned()) })
     };
     vec![
-        message(
-            "presence: birth",
-            own.clone(),
-            Priority::Medium,
-            presence(PresenceStatus::Birth),
-        ),
-        message(
-            "presence: answer to a birth",
-            inbox,
-            Priority::Medium,
-            presence(PresenceStatus::Alive),
-        ),
-        message(
-            "presence: offline",
-            own,
-            Priority::Critical,
-            presence(PresenceStatus::Offline),
-        ),
+        message("presence: birth", own.clone(), Priority::Medium, presence(PresenceStatus::Birth)),
+        message("presence: answer to a birth", inbox, Priority::Medium, presence(PresenceStatus::Alive)),
+        message("presence: offline", own, Priority::Critical, presence(PresenceStatus::Offline)),
         message(
             "will",
             Topic::Will { peer },
             Priority::Critical,
-            Body::Will(Will {
-                instance: u64::MAX,
-                connection: 3,
-            }),
+            Body::Will(Will { instance: u64::MAX, connection: 3 }),
         ),
-        message(
-            "cursor",
-            Topic::Cursor(document()),
-            Priority::Low,
-            cursor(Some("{\"x\":1.5}")),
-        ),
+        message("cursor", Topic::Cursor(document()), Priority::Low, cursor(Some("{\"x\":1.5}"))),
         message("cursor: gone", Topic::Cursor(document()), Priority::Low, cursor(None)),
         message(
             "application",
@@ -154,18 +108,10 @@ fn about_peers() -> Vec<Message> {
 }
 
 fn about_documents() -> Vec<Message> {
-    let changes = Changes {
-        changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]],
-        vouchers: vec![voucher()],
-    };
+    let changes = Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]], vouchers: vec![voucher()] };
     let sync = Topic::Sync(repository());
-    let inbox = Topic::Inbox {
-        repository: repository(),
-        peer: PeerId([0x33; 32]),
-    };
-    let index = DocumentId::Index {
-        repository: repository(),
-    };
+    let inbox = Topic::Inbox { repository: repository(), peer: PeerId([0x33; 32]) };
+    let index = DocumentId::Index { repository: repository() };
     let part = b"a part of a snapshot".to_vec();
     let digest = Sha256::digest(&part).into();
     let request = Body::SyncRequest(SyncRequest {
@@ -174,85 +120,37 @@ fn about_documents() -> Vec<Message> {
         heads: heads(),
         have: vec![ChangeHash([0x44; 32]), ChangeHash([0x43; 32])],
     });
-    let announcement = Body::SyncAnnouncement(SyncAnnouncement {
-        request: Nonce(0x0123_4567_89ab_cdef),
-        heads: Heads::default(),
-    });
-    let heads_of_both = Body::HeadsAnnouncement(HeadsAnnouncement {
-        documents: vec![(index.clone(), heads()), (document(), heads())],
-    });
-    let manifest = Body::Manifest(Manifest {
-        heads: heads(),
-        parts: vec![digest],
-        total_bytes: 20,
-    });
+    let announcement =
+        Body::SyncAnnouncement(SyncAnnouncement { request: Nonce(0x0123_4567_89ab_cdef), heads: Heads::default() });
+    let heads_of_both =
+        Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(index.clone(), heads()), (document(), heads())] });
+    let manifest = Body::Manifest(Manifest { heads: heads(), parts: vec![digest], total_bytes: 20 });
     vec![
-        message(
-            "changes",
-            Topic::Changes(document()),
-            Priority::High,
-            Body::Changes(changes.clone()),
-        ),
-        message(
-            "manifest",
-            Topic::Manifest {
-                document: document(),
-                writer: alice().peer(),
-            },
-            Priority::Low,
-            manifest,
-        ),
+        message("changes", Topic::Changes(document()), Priority::High, Body::Changes(changes.clone())),
+        message("manifest", Topic::Manifest { document: document(), writer: alice().peer() }, Priority::Low, manifest),
         message(
             "snapshot part",
-            Topic::SnapshotPart {
-                document: index,
-                digest,
-            },
+            Topic::SnapshotPart { document: index, digest },
             Priority::Low,
             Body::SnapshotPart(part),
         ),
         message("sync request", sync.clone(), Priority::Medium, request),
         message("sync announcement", sync.clone(), Priority::High, announcement),
-        message(
-            "sync reply: changes",
-            inbox.clone(),
-            Priority::Low,
-            reply(SyncContent::Changes(changes)),
-        ),
-        message(
-            "sync reply: saved document",
-            inbox,
-            Priority::Low,
-            reply(SyncContent::Document(noise(40))),
-        ),
+        message("sync reply: changes", inbox.clone(), Priority::Low, reply(SyncContent::Changes(changes))),
+        message("sync reply: saved document", inbox, Priority::Low, reply(SyncContent::Document(noise(40)))),
         message("heads announcement", sync, Priority::Low, heads_of_both),
     ]
 }
 
 fn large() -> Vec<Message> {
-    let with = |bytes: Vec<u8>| {
-        Body::Changes(Changes {
-            changes: vec![bytes],
-            vouchers: vec![],
-        })
-    };
+    let with = |bytes: Vec<u8>| Body::Changes(Changes { changes: vec![bytes], vouchers: vec![] });
     let topic = Topic::Changes(document());
     vec![
         Message {
             max_packet_bytes: 512,
-            ..message(
-                "changes: three fragments",
-                topic.clone(),
-                Priority::High,
-                with(noise(700)),
-            )
+            ..message("changes: three fragments", topic.clone(), Priority::High, with(noise(700)))
         },
-        message(
-            "changes: compressed",
-            topic.clone(),
-            Priority::High,
-            with(b"again and ".repeat(200)),
-        ),
+        message("changes: compressed", topic.clone(), Priority::High, with(b"again and ".repeat(200))),
         Message {
             max_packet_bytes: 700,
             ..message(
@@ -266,32 +164,15 @@ fn large() -> Vec<Message> {
 }
 
 pub(crate) fn messages() -> Vec<Value> {
-    about_peers()
-        .into_iter()
-        .chain(about_documents())
-        .chain(large())
-        .map(|message| vector(&message))
-        .collect()
+    about_peers().into_iter().chain(about_documents()).chain(large()).map(|message| vector(&message)).collect()
 }
 
 fn vector(message: &Message) -> Value {
     let session = 0xfedc_ba98_7654_3210_u64;
     let (mut counter, sent_unix_ms, nonce) = (41, 1_700_000_000_000, 0x0102_0304_0506_0708_u64);
-    let stamp = Stamp {
-        session: Session(session),
-        counter: &mut counter,
-        sent_unix_ms,
-        message: Nonce(nonce),
-    };
-    let payloads = seal(
-        &alice(),
-        &message.topic,
-        stamp,
-        message.priority,
-        &message.body,
-        message.max_packet_bytes,
-    )
-    .unwrap();
+    let stamp = Stamp { session: Session(session), counter: &mut counter, sent_unix_ms, message: Nonce(nonce) };
+    let payloads =
+        seal(&alice(), &message.topic, stamp, message.priority, &message.body, message.max_packet_bytes).unwrap();
     let topic = crate::topics().format(&message.topic);
     let parts: Vec<_> = payloads.iter().map(|payload| by_hand::split(payload)).collect();
     let mut body: Vec<u8> = parts.iter().flat_map(|parts| parts.body.clone()).collect();
@@ -334,10 +215,7 @@ pub(crate) fn topics() -> Value {
         .iter()
         .chain(&about_documents())
         .map(|message| crate::topics().format(&message.topic))
-        .chain([
-            "mind-git/v1/will/sync".to_owned(),
-            "mind-git/v1/%00/messages".to_owned(),
-        ])
+        .chain(["mind-git/v1/will/sync".to_owned(), "mind-git/v1/%00/messages".to_owned()])
         .collect();
     accepted.sort();
     accepted.dedup();

@@ -14,11 +14,7 @@ pub(crate) fn split(payload: &[u8]) -> Parts {
     let mut decoder = Decoder::new(payload);
     assert_eq!(decoder.array().unwrap(), Some(3));
     let mut part = || decoder.bytes().unwrap().to_vec();
-    let parts = Parts {
-        header: part(),
-        body: part(),
-        signature: part(),
-    };
+    let parts = Parts { header: part(), body: part(), signature: part() };
     assert_eq!(decoder.position(), payload.len());
     parts
 }
@@ -27,29 +23,14 @@ pub(crate) fn split(payload: &[u8]) -> Parts {
 pub(crate) fn signature_input(topic: &str, header: &[u8], body: &[u8]) -> Vec<u8> {
     let path = topic.strip_prefix("mind-git/").unwrap();
     let length = |bytes: &[u8]| (bytes.len() as u64).to_be_bytes();
-    [
-        b"mind-git/mqtt-p2p/envelope/v1",
-        &length(path.as_bytes())[..],
-        path.as_bytes(),
-        &length(header)[..],
-        header,
-        body,
-    ]
-    .concat()
+    [b"mind-git/mqtt-p2p/envelope/v1", &length(path.as_bytes())[..], path.as_bytes(), &length(header)[..], header, body]
+        .concat()
 }
 
 /// Section 3.1.
 pub(crate) fn frame(header: &[u8], body: &[u8], signature: &[u8]) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
-    encoder
-        .array(3)
-        .unwrap()
-        .bytes(header)
-        .unwrap()
-        .bytes(body)
-        .unwrap()
-        .bytes(signature)
-        .unwrap();
+    encoder.array(3).unwrap().bytes(header).unwrap().bytes(body).unwrap().bytes(signature).unwrap();
     encoder.into_writer()
 }
 

@@ -49,10 +49,7 @@ fn topic(vector: &Value) -> Topic {
 /// What a receiver makes of all packets, last first, and whether any of them is compressed.
 fn receive(topic: &Topic, packets: &[Vec<u8>]) -> (Body, bool) {
     let mut reassembler = Reassembler::new();
-    let now = Now {
-        elapsed_ms: 0,
-        unix_ms: 0,
-    };
+    let now = Now { elapsed_ms: 0, unix_ms: 0 };
     for packet in packets.iter().rev() {
         let opened = open(topic, packet).unwrap();
         let compressed = opened.header.codec != Codec::None;
@@ -102,10 +99,7 @@ fn accepted_messages_of_the_file_open_and_seal_again() {
         let name = &vector["name"];
         let (topic, identity) = (topic(vector), identity(vector));
         assert_eq!(json!(identity.peer().to_string()), vector["sender"], "{name}");
-        let payloads: Vec<_> = array(vector, "packets")
-            .iter()
-            .map(|packet| hex_of(&packet["payload"]))
-            .collect();
+        let payloads: Vec<_> = array(vector, "packets").iter().map(|packet| hex_of(&packet["payload"])).collect();
         let (body, compressed) = receive(&topic, &payloads);
         assert_eq!(json!(!compressed), vector["reproducible"], "{name}");
 
@@ -143,11 +137,7 @@ fn accepted_messages_of_the_file_are_what_the_specification_says() {
             whole = zstd::stream::decode_all(&whole[..]).unwrap();
         }
         assert_eq!(whole, hex_of(&vector["body"]), "{name}");
-        assert_eq!(
-            json!(minicbor::display(&whole).to_string()),
-            vector["bodyDiagnostic"],
-            "{name}"
-        );
+        assert_eq!(json!(minicbor::display(&whole).to_string()), vector["bodyDiagnostic"], "{name}");
     }
 }
 

@@ -33,15 +33,8 @@ pub(crate) fn payloads() -> Vec<Value> {
         sync: text(&Topic::Sync(repository())),
         changes: text(&Topic::Changes(document())),
     };
-    [
-        frames(&topics),
-        headers(&topics),
-        signatures(&topics),
-        places(&topics),
-        bodies(&topics),
-        compressed(&topics),
-    ]
-    .concat()
+    [frames(&topics), headers(&topics), signatures(&topics), places(&topics), bodies(&topics), compressed(&topics)]
+        .concat()
 }
 
 fn frames(topics: &Topics) -> Vec<Value> {
@@ -74,10 +67,7 @@ fn headers(topics: &Topics) -> Vec<Value> {
     unordered.0.swap(6, 7);
     let mut repeated = application();
     repeated.0.push((7, vec![0]));
-    let huge = vec![0x59, 0x04, 0x00]
-        .into_iter()
-        .chain([0; 1_024])
-        .collect::<Vec<u8>>();
+    let huge = vec![0x59, 0x04, 0x00].into_iter().chain([0; 1_024]).collect::<Vec<u8>>();
     [
         ("version 2", "unsupported version", application().with(0, &[2])),
         ("kind 99", "unsupported kind", application().with(1, &[0x18, 99])),
@@ -89,11 +79,7 @@ fn headers(topics: &Topics) -> Vec<Value> {
         ("a key twice", "malformed", repeated),
         ("priority 4", "malformed", application().with(6, &[4])),
         ("negative counter", "malformed", application().with(4, &[0x20])),
-        (
-            "sender of 31 bytes",
-            "malformed",
-            application().with(2, &[&[0x58, 31], &[1; 31][..]].concat()),
-        ),
+        ("sender of 31 bytes", "malformed", application().with(2, &[&[0x58, 31], &[1; 31][..]].concat())),
         ("fragment 2 of 2", "malformed", fragment(2, &[2])),
         ("fragment of 1", "malformed", fragment(0, &[1])),
         ("fragment of 0", "malformed", fragment(0, &[0])),
@@ -124,22 +110,10 @@ fn signatures(topics: &Topics) -> Vec<Value> {
     let elsewhere = "mind-git/v1/another-repo/messages";
     [
         ("a flipped bit", &topics.messages[..], frame(&header, TEXT, &flipped)),
-        (
-            "another body",
-            &topics.messages,
-            frame(&header, &other_body, &good.signature),
-        ),
+        ("another body", &topics.messages, frame(&header, &other_body, &good.signature)),
         ("another signer", &topics.messages, frame(&header, TEXT, &by_bob)),
-        (
-            "a key of small order",
-            &topics.messages,
-            frame(&weak, TEXT, &weak_signature),
-        ),
-        (
-            "moved to another repository",
-            elsewhere,
-            frame(&header, TEXT, &good.signature),
-        ),
+        ("a key of small order", &topics.messages, frame(&weak, TEXT, &weak_signature)),
+        ("moved to another repository", elsewhere, frame(&header, TEXT, &good.signature)),
     ]
     .into_iter()
     .map(|(name, topic, payload)| vector(&format!("signature: {name}"), "unverified", topic, &payload))
@@ -147,61 +121,22 @@ fn signatures(topics: &Topics) -> Vec<Value> {
 }
 
 fn places(topics: &Topics) -> Vec<Value> {
-    let others = crate::topics().format(&Topic::Will {
-        peer: PeerId([0x33; 32]),
-    });
-    let own = crate::topics().format(&Topic::Presence {
-        repository: repository(),
-        peer: alice().peer(),
-    });
-    let part = crate::topics().format(&Topic::SnapshotPart {
-        document: document(),
-        digest: [0; 32],
-    });
+    let others = crate::topics().format(&Topic::Will { peer: PeerId([0x33; 32]) });
+    let own = crate::topics().format(&Topic::Presence { repository: repository(), peer: alice().peer() });
+    let part = crate::topics().format(&Topic::SnapshotPart { document: document(), digest: [0; 32] });
     let will = Header::new(&alice(), Kind::Will.number()).encode();
-    let presence = Header::new(&alice(), Kind::Presence.number())
-        .with(8, &[0x83, 1, 0, 2])
-        .encode();
+    let presence = Header::new(&alice(), Kind::Presence.number()).with(8, &[0x83, 1, 0, 2]).encode();
     let snapshot = Header::new(&alice(), Kind::SnapshotPart.number()).encode();
     let cases = [
-        (
-            "a kind on another's topic",
-            "misplaced",
-            &topics.sync,
-            application().encode(),
-            TEXT,
-        ),
-        (
-            "another peer's topic",
-            "another peer's topic",
-            &others,
-            will,
-            &[0x82, 1, 1][..],
-        ),
-        (
-            "a retained message in fragments",
-            "malformed",
-            &own,
-            presence,
-            &[0x86][..],
-        ),
-        (
-            "a snapshot part of another digest",
-            "digest mismatch",
-            &part,
-            snapshot,
-            &[0x41, 1][..],
-        ),
+        ("a kind on another's topic", "misplaced", &topics.sync, application().encode(), TEXT),
+        ("another peer's topic", "another peer's topic", &others, will, &[0x82, 1, 1][..]),
+        ("a retained message in fragments", "malformed", &own, presence, &[0x86][..]),
+        ("a snapshot part of another digest", "digest mismatch", &part, snapshot, &[0x41, 1][..]),
     ];
     cases
         .into_iter()
         .map(|(name, reason, topic, header, body)| {
-            vector(
-                &format!("place: {name}"),
-                reason,
-                topic,
-                &signed(&alice(), topic, &header, body),
-            )
+            vector(&format!("place: {name}"), reason, topic, &signed(&alice(), topic, &header, body))
         })
         .collect()
 }
@@ -211,68 +146,21 @@ fn bodies(topics: &Topics) -> Vec<Value> {
     let unordered = [vec![0x82, 0, 0x82], hash(2), hash(1)].concat();
     let (announcement, heads) = (Kind::SyncAnnouncement, Kind::HeadsAnnouncement);
     let cases: [(&str, &str, &str, Kind, Vec<u8>); 9] = [
-        (
-            "a byte behind the end",
-            "malformed",
-            &topics.messages,
-            Kind::Application,
-            [TEXT, &[0]].concat(),
-        ),
-        (
-            "not text",
-            "malformed",
-            &topics.messages,
-            Kind::Application,
-            vec![0x42, 1, 2],
-        ),
-        (
-            "not UTF-8",
-            "malformed",
-            &topics.messages,
-            Kind::Application,
-            vec![0x61, 0xff],
-        ),
-        (
-            "an element too many",
-            "malformed",
-            &topics.changes,
-            Kind::Changes,
-            vec![0x83, 0x80, 0x80, 0x80],
-        ),
-        (
-            "indefinite length",
-            "malformed",
-            &topics.changes,
-            Kind::Changes,
-            vec![0x82, 0x9f, 0xff, 0x80],
-        ),
+        ("a byte behind the end", "malformed", &topics.messages, Kind::Application, [TEXT, &[0]].concat()),
+        ("not text", "malformed", &topics.messages, Kind::Application, vec![0x42, 1, 2]),
+        ("not UTF-8", "malformed", &topics.messages, Kind::Application, vec![0x61, 0xff]),
+        ("an element too many", "malformed", &topics.changes, Kind::Changes, vec![0x83, 0x80, 0x80, 0x80]),
+        ("indefinite length", "malformed", &topics.changes, Kind::Changes, vec![0x82, 0x9f, 0xff, 0x80]),
         ("heads out of order", "malformed", &topics.sync, announcement, unordered),
         ("257 documents", "too long", &topics.sync, heads, vec![0x99, 0x01, 0x01]),
-        (
-            "65,537 changes",
-            "too long",
-            &topics.changes,
-            Kind::Changes,
-            vec![0x82, 0x9a, 0, 1, 0, 1],
-        ),
-        (
-            "a document of unknown form",
-            "malformed",
-            &topics.sync,
-            heads,
-            vec![0x81, 0x82, 0x82, 2, 0x61, 0x61, 0x80],
-        ),
+        ("65,537 changes", "too long", &topics.changes, Kind::Changes, vec![0x82, 0x9a, 0, 1, 0, 1]),
+        ("a document of unknown form", "malformed", &topics.sync, heads, vec![0x81, 0x82, 0x82, 2, 0x61, 0x61, 0x80]),
     ];
     cases
         .into_iter()
         .map(|(name, reason, topic, kind, body)| {
             let header = Header::new(&alice(), kind.number()).encode();
-            vector(
-                &format!("body: {name}"),
-                reason,
-                topic,
-                &signed(&alice(), topic, &header, &body),
-            )
+            vector(&format!("body: {name}"), reason, topic, &signed(&alice(), topic, &header, &body))
         })
         .collect()
 }
@@ -287,10 +175,7 @@ fn compressed(topics: &Topics) -> Vec<Value> {
         ("cut", good[..good.len() - 1].to_vec()),
         ("two frames", good.repeat(2)),
         ("a window of 16 MiB", frame_with(&[0x00, (24 - 10) << 3])),
-        (
-            "a content size that is not true",
-            frame_with(&[0xc0, 0x00, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ),
+        ("a content size that is not true", frame_with(&[0xc0, 0x00, 0, 0, 0, 0, 0, 1, 0, 0])),
     ]
     .into_iter()
     .map(|(name, body)| {

@@ -15,9 +15,7 @@ impl Broker {
     pub fn each() -> impl Iterator<Item = Self> {
         let embedded = EmbeddedBroker::start(EmbeddedBrokerOptions::default()).unwrap();
         let mosquitto = Mosquitto::start("max_queued_messages 0\nmax_inflight_messages 0", &[]);
-        [Some(Self::Embedded(embedded)), mosquitto.map(Self::Mosquitto)]
-            .into_iter()
-            .flatten()
+        [Some(Self::Embedded(embedded)), mosquitto.map(Self::Mosquitto)].into_iter().flatten()
     }
 
     /// The port that it listens on.

@@ -35,11 +35,7 @@ impl Mosquitto {
         for (name, content) in files {
             std::fs::write(directory.join(name), content).unwrap();
         }
-        let anonymous = if configuration.contains("allow_anonymous") {
-            ""
-        } else {
-            "allow_anonymous true\n"
-        };
+        let anonymous = if configuration.contains("allow_anonymous") { "" } else { "allow_anonymous true\n" };
         let text = format!(
             "listener {port} 127.0.0.1\nset_tcp_nodelay true\npersistence false\n{anonymous}{}\n",
             configuration.replace("{dir}", directory.to_str().unwrap())
@@ -70,7 +66,5 @@ impl Drop for Mosquitto {
 fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    directories
-        .map(|directory| directory.join("mosquitto"))
-        .find(|file| file.is_file())
+    directories.map(|directory| directory.join("mosquitto")).find(|file| file.is_file())
 }

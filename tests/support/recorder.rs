@@ -53,11 +53,7 @@ impl Recorder {
     pub fn messages(&self) -> Vec<(String, Vec<u8>, bool)> {
         let events = self.events.lock().unwrap();
         let message = |event: &ConnectionEvent| match event {
-            ConnectionEvent::Message {
-                topic,
-                payload,
-                retained,
-            } => Some((topic.clone(), payload.to_vec(), *retained)),
+            ConnectionEvent::Message { topic, payload, retained } => Some((topic.clone(), payload.to_vec(), *retained)),
             _ => None,
         };
         events.iter().filter_map(message).collect()
@@ -73,10 +69,7 @@ pub struct Peer {
 impl Peer {
     /// Starts to connect.
     pub fn start(options: ConnectionOptions, will: Option<LastWill>) -> Self {
-        let recorder = Arc::new(Recorder {
-            will,
-            ..Recorder::default()
-        });
+        let recorder = Arc::new(Recorder { will, ..Recorder::default() });
         let broker = CanvasMQTTBroker::start(options, recorder.clone(), &Handle::current());
         Self { broker, recorder }
     }
@@ -92,9 +85,7 @@ impl Peer {
     /// Waits for the connection with this number.
     #[track_caller]
     pub fn wait_connected(&self, number: u64) {
-        self.recorder.wait("connected", |event| {
-            *event == ConnectionEvent::Connected { connection: number }
-        });
+        self.recorder.wait("connected", |event| *event == ConnectionEvent::Connected { connection: number });
     }
 
     /// Subscribes at QoS 1 and waits for the answer.

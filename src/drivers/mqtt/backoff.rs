@@ -22,9 +22,7 @@ impl Backoff {
 
     /// Counts a failure; the pause in ms, uniform in `0..=ceiling`, by the given random number.
     pub(super) fn failed(&mut self, random: u64) -> u64 {
-        let ceiling = RECONNECT_BASE_MS
-            .saturating_mul(1 << self.failures.min(20))
-            .min(RECONNECT_MAX_MS);
+        let ceiling = RECONNECT_BASE_MS.saturating_mul(1 << self.failures.min(20)).min(RECONNECT_MAX_MS);
         self.failures = self.failures.saturating_add(1);
         random % (ceiling + 1)
     }
@@ -68,10 +66,7 @@ mod tests {
     fn a_refusal_pauses_long_at_once() {
         for random in [0, 1, u64::MAX] {
             let pause_ms = Backoff::default().refused(random);
-            assert!(
-                (RECONNECT_MAX_MS / 2..=RECONNECT_MAX_MS).contains(&pause_ms),
-                "{pause_ms}"
-            );
+            assert!((RECONNECT_MAX_MS / 2..=RECONNECT_MAX_MS).contains(&pause_ms), "{pause_ms}");
         }
     }
 }

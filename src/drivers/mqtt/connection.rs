@@ -48,12 +48,7 @@ impl CanvasMQTTBroker {
         let shared = Arc::new(Shared::default());
         let max_packet_bytes = options.max_packet_bytes;
         runtime.spawn(task::run(shared.clone(), handler, options));
-        Self {
-            inner: Arc::new(Inner {
-                shared,
-                max_packet_bytes,
-            }),
-        }
+        Self { inner: Arc::new(Inner { shared, max_packet_bytes }) }
     }
 
     /// Publishes now or, if too much is unacknowledged, as soon as its priority allows. `Ok` promises nothing about the
@@ -64,9 +59,7 @@ impl CanvasMQTTBroker {
             || publish.topic.contains('\0')
             || !valid_topic(&publish.topic)
         {
-            return Err(PublishError::InvalidTopic {
-                topic: publish.topic.chars().take(64).collect(),
-            });
+            return Err(PublishError::InvalidTopic { topic: publish.topic.chars().take(64).collect() });
         }
         let (bytes, max_bytes) = (packet_bytes(&publish), self.inner.max_packet_bytes);
         if bytes > max_bytes {
@@ -77,11 +70,7 @@ impl CanvasMQTTBroker {
         if state.closing.is_some() {
             return Err(PublishError::Closed);
         }
-        state
-            .link
-            .as_mut()
-            .ok_or(PublishError::NotConnected)?
-            .publish(publish, Instant::now())
+        state.link.as_mut().ok_or(PublishError::NotConnected)?.publish(publish, Instant::now())
     }
 
     /// Asks for subscriptions; `Subscribed` or `SubscribeRejected` follows for each filter. While not connected it does
@@ -133,9 +122,7 @@ impl CanvasMQTTBroker {
 
 impl fmt::Debug for CanvasMQTTBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CanvasMQTTBroker")
-            .field("statistics", &self.statistics())
-            .finish()
+        f.debug_struct("CanvasMQTTBroker").field("statistics", &self.statistics()).finish()
     }
 }
 

@@ -20,13 +20,8 @@ pub(super) struct InboundCap {
 impl InboundCap {
     /// Reads no more than is accepted, until that proves not enough.
     pub(super) fn new(accepted_payload_bytes: usize) -> Self {
-        let packet_bytes = accepted_payload_bytes
-            .saturating_add(PACKET_OVERHEAD_BYTES)
-            .min(MAX_MQTT_PACKET_BYTES);
-        Self {
-            accepted_payload_bytes,
-            packet_bytes,
-        }
+        let packet_bytes = accepted_payload_bytes.saturating_add(PACKET_OVERHEAD_BYTES).min(MAX_MQTT_PACKET_BYTES);
+        Self { accepted_payload_bytes, packet_bytes }
     }
 
     /// Largest packet that the next connection reads.

@@ -102,12 +102,9 @@ impl Link {
         // As in `send`: there is room unless the event loop is gone.
         match control {
             Control::Subscribe(filters) => {
-                let request = filters
-                    .iter()
-                    .map(|(path, qos)| SubscribeFilter::new(path.clone(), (*qos).into()));
+                let request = filters.iter().map(|(path, qos)| SubscribeFilter::new(path.clone(), (*qos).into()));
                 let _ = self.client.try_subscribe_many(request);
-                self.window
-                    .handed_subscribe(filters.into_iter().map(|(filter, _)| filter).collect(), now);
+                self.window.handed_subscribe(filters.into_iter().map(|(filter, _)| filter).collect(), now);
             }
             Control::Unsubscribe(filter) => {
                 let _ = self.client.try_unsubscribe(filter);
@@ -248,11 +245,7 @@ mod tests {
             match &request {
                 Request::Publish(publish) => {
                     self.sent.push(publish.payload[..9.min(publish.payload.len())].to_vec());
-                    let packet_id = if publish.qos == QoS::AtMostOnce {
-                        0
-                    } else {
-                        self.packet_id
-                    };
+                    let packet_id = if publish.qos == QoS::AtMostOnce { 0 } else { self.packet_id };
                     let sent = self.link.window().sent_publish(packet_id).unwrap();
                     if let Some(done) = sent.done {
                         self.done.push(done.id.unwrap().0);
@@ -274,14 +267,9 @@ mod tests {
                 return false;
             };
             match request {
-                Request::Publish(_) => self
-                    .done
-                    .push(self.link.acknowledged_publish(pkid).unwrap().id.unwrap().0),
+                Request::Publish(_) => self.done.push(self.link.acknowledged_publish(pkid).unwrap().id.unwrap().0),
                 Request::Subscribe(_) => {
-                    let ack = SubAck {
-                        pkid,
-                        return_codes: Vec::new(),
-                    };
+                    let ack = SubAck { pkid, return_codes: Vec::new() };
                     self.answered_filters += self.link.acknowledged_subscribe(&ack).unwrap().len();
                 }
                 _ => self.link.window().acknowledged_unsubscribe(pkid).unwrap(),

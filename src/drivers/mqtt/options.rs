@@ -71,16 +71,10 @@ impl ConnectionOptions {
     /// The same for rumqttc, for one attempt to connect.
     pub(super) fn to_rumqttc(&self, max_inbound_packet_bytes: usize, last_will: Option<LastWill>) -> MqttOptions {
         // rumqttc joins host and port with a colon, which an IPv6 address survives only in brackets.
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let mut options = MqttOptions::new(&self.client_id, host, self.port);
         options.set_clean_session(true);
-        options.set_keep_alive(Duration::from_millis(
-            self.keep_alive_ms.clamp(MIN_KEEP_ALIVE_MS, MAX_KEEP_ALIVE_MS),
-        ));
+        options.set_keep_alive(Duration::from_millis(self.keep_alive_ms.clamp(MIN_KEEP_ALIVE_MS, MAX_KEEP_ALIVE_MS)));
         // rumqttc ends the connection when a packet is too large to send, so that is checked before it sees one.
         options.set_max_packet_size(max_inbound_packet_bytes, MAX_MQTT_PACKET_BYTES);
         // rumqttc reuses packet ids as soon as it has counted to this, and stops sending when it meets one that is still
@@ -90,12 +84,7 @@ impl ConnectionOptions {
             options.set_credentials(username, self.password.as_deref().unwrap_or_default());
         }
         if let Some(will) = last_will.filter(expressible) {
-            options.set_last_will(rumqttc::LastWill::new(
-                will.topic,
-                will.payload,
-                rumqttc::QoS::AtLeastOnce,
-                false,
-            ));
+            options.set_last_will(rumqttc::LastWill::new(will.topic, will.payload, rumqttc::QoS::AtLeastOnce, false));
         }
         options
     }
@@ -133,43 +122,27 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_password() {
-        let options = ConnectionOptions {
-            password: Some("secret".into()),
-            ..ConnectionOptions::new("h", 1, "c")
-        };
+        let options = ConnectionOptions { password: Some("secret".into()), ..ConnectionOptions::new("h", 1, "c") };
         assert!(!format!("{options:?}").contains("secret"));
     }
 
     #[test]
     fn values_out_of_range_are_brought_into_it() {
         for (keep_alive_ms, expected) in [(0, MIN_KEEP_ALIVE_MS), (u64::MAX, MAX_KEEP_ALIVE_MS), (20_000, 20_000)] {
-            let options = ConnectionOptions {
-                keep_alive_ms,
-                in_flight: 0,
-                ..ConnectionOptions::new("h", 1, "c")
-            };
+            let options = ConnectionOptions { keep_alive_ms, in_flight: 0, ..ConnectionOptions::new("h", 1, "c") };
             let options = options.to_rumqttc(1, None);
             assert_eq!(options.keep_alive(), Duration::from_millis(expected));
             assert!(options.inflight() >= 4);
         }
-        let options = ConnectionOptions {
-            in_flight: u16::MAX,
-            ..ConnectionOptions::new("h", 1, "c")
-        };
+        let options = ConnectionOptions { in_flight: u16::MAX, ..ConnectionOptions::new("h", 1, "c") };
         assert!(options.to_rumqttc(1, None).inflight() > 2 * MAX_IN_FLIGHT);
     }
 
     #[test]
     fn a_will_that_mqtt_cannot_express_is_left_out() {
         let has_will = |bytes| {
-            let will = LastWill {
-                topic: "t".into(),
-                payload: vec![0; bytes],
-            };
-            ConnectionOptions::new("h", 1, "c")
-                .to_rumqttc(1, Some(will))
-                .last_will()
-                .is_some()
+            let will = LastWill { topic: "t".into(), payload: vec![0; bytes] };
+            ConnectionOptions::new("h", 1, "c").to_rumqttc(1, Some(will)).last_will().is_some()
         };
         assert!(has_will(65_535) && !has_will(65_536));
     }

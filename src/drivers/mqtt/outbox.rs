@@ -24,10 +24,7 @@ impl Outbox {
         let messages = lane.waiting.len();
         let bytes = lane.bytes.saturating_add(publish.payload.len());
         if messages >= MAX_OUTBOX_MESSAGES || (bytes > MAX_OUTBOX_BYTES && messages > 0) {
-            return Err(PublishError::QueueFull {
-                messages,
-                bytes: lane.bytes,
-            });
+            return Err(PublishError::QueueFull { messages, bytes: lane.bytes });
         }
         lane.bytes = bytes;
         lane.waiting.push_back(publish);
@@ -48,9 +45,7 @@ impl Outbox {
 
     /// Whether something waits that a publish of this priority must not overtake.
     pub(super) fn waits_before(&self, priority: Priority) -> bool {
-        self.lanes[..=priority as usize]
-            .iter()
-            .any(|lane| !lane.waiting.is_empty())
+        self.lanes[..=priority as usize].iter().any(|lane| !lane.waiting.is_empty())
     }
 
     /// How many publishes wait.
@@ -81,10 +76,7 @@ mod tests {
     }
 
     fn drain(outbox: &mut Outbox) -> Vec<u64> {
-        std::iter::from_fn(|| outbox.pop_if(|_| true))
-            .filter_map(|publish| publish.id)
-            .map(|id| id.0)
-            .collect()
+        std::iter::from_fn(|| outbox.pop_if(|_| true)).filter_map(|publish| publish.id).map(|id| id.0).collect()
     }
 
     #[test]
@@ -122,16 +114,10 @@ mod tests {
         for id in 0..MAX_OUTBOX_MESSAGES as u64 {
             outbox.push(publish(id, Priority::Low, 1)).unwrap();
         }
-        let full = PublishError::QueueFull {
-            messages: MAX_OUTBOX_MESSAGES,
-            bytes: MAX_OUTBOX_MESSAGES,
-        };
+        let full = PublishError::QueueFull { messages: MAX_OUTBOX_MESSAGES, bytes: MAX_OUTBOX_MESSAGES };
         assert_eq!(outbox.push(publish(0, Priority::Low, 1)), Err(full));
         outbox.push(publish(0, Priority::High, MAX_OUTBOX_BYTES)).unwrap();
-        let full = PublishError::QueueFull {
-            messages: 1,
-            bytes: MAX_OUTBOX_BYTES,
-        };
+        let full = PublishError::QueueFull { messages: 1, bytes: MAX_OUTBOX_BYTES };
         assert_eq!(outbox.push(publish(0, Priority::High, 1)), Err(full));
         outbox.push(publish(0, Priority::Critical, 1)).unwrap();
     }

@@ -52,13 +52,7 @@ impl<'a> Serving<'a> {
         inbound: &'a InboundCap,
         patience: u32,
     ) -> Self {
-        Self {
-            shared,
-            handler,
-            inbound,
-            watchdog: Watchdog::new(Instant::now(), patience),
-            phase: Phase::Open,
-        }
+        Self { shared, handler, inbound, watchdog: Watchdog::new(Instant::now(), patience), phase: Phase::Open }
     }
 
     /// Polls the event loop until the connection ends. Nothing here waits for anything else, or messages would.
@@ -172,10 +166,7 @@ impl<'a> Serving<'a> {
                 let mut state = self.shared.lock();
                 let Some(link) = state.link.as_mut() else { return Ok(()) };
                 let done = link.acknowledged_publish(ack.pkid)?;
-                state
-                    .statistics
-                    .round_trip
-                    .record(now.saturating_duration_since(done.since));
+                state.statistics.round_trip.record(now.saturating_duration_since(done.since));
                 drop(state);
                 self.done(&done, now);
             }
@@ -237,17 +228,8 @@ impl<'a> Serving<'a> {
         }
         drop(state);
         if accepted {
-            let rumqttc::Publish {
-                topic,
-                payload,
-                retain: retained,
-                ..
-            } = message;
-            self.handler.on_event(ConnectionEvent::Message {
-                topic,
-                payload,
-                retained,
-            });
+            let rumqttc::Publish { topic, payload, retain: retained, .. } = message;
+            self.handler.on_event(ConnectionEvent::Message { topic, payload, retained });
         } else {
             tracing::warn!(target: "mqtt", topic = message.topic, bytes, "dropped a message that is too large");
         }

@@ -69,13 +69,7 @@ mod tests {
         for us in [30, 10, 20] {
             round_trip.record(Duration::from_micros(us));
         }
-        let RoundTrip {
-            count,
-            min_us,
-            mean_us,
-            max_us,
-            ..
-        } = round_trip;
+        let RoundTrip { count, min_us, mean_us, max_us, .. } = round_trip;
         assert_eq!((count, min_us, mean_us, max_us), (3, 10, 20, 30));
     }
 }

@@ -23,15 +23,7 @@ const FLUSH_TIMEOUT_S: u64 = 3_600;
 pub(super) async fn run(shared: Arc<Shared>, handler: Arc<dyn ConnectionHandler>, options: ConnectionOptions) {
     let _ended = Ended(shared.clone());
     let inbound = InboundCap::new(options.max_inbound_bytes);
-    let mut task = Task {
-        shared,
-        handler,
-        options,
-        inbound,
-        backoff: Backoff::default(),
-        connection: 0,
-        patience: 1,
-    };
+    let mut task = Task { shared, handler, options, inbound, backoff: Backoff::default(), connection: 0, patience: 1 };
     while !task.closing() {
         let pause_ms = match task.connect().await {
             Some(Ok(event_loop)) => task.serve(event_loop).await,
@@ -84,10 +76,7 @@ impl Task {
         event_loop.set_network_options(network);
 
         let outcome = {
-            let attempt = timeout(
-                Duration::from_millis(self.options.connect_timeout_ms),
-                event_loop.poll(),
-            );
+            let attempt = timeout(Duration::from_millis(self.options.connect_timeout_ms), event_loop.poll());
             tokio::pin!(attempt);
             loop {
                 tokio::select! {
@@ -113,9 +102,7 @@ impl Task {
         state.statistics.connects = self.connection;
         drop(state);
         tracing::info!(target: "mqtt", connection = self.connection, "connected");
-        self.emit(ConnectionEvent::Connected {
-            connection: self.connection,
-        });
+        self.emit(ConnectionEvent::Connected { connection: self.connection });
     }
 
     /// Reports a failed attempt; the pause before the next, in ms.
@@ -140,11 +127,7 @@ impl Task {
         tracing::warn!(target: "mqtt", %reason, pause_ms, "not connected");
         self.emit(match rejected {
             Some(code) => ConnectionEvent::Rejected { code, reason },
-            None => ConnectionEvent::ConnectFailed {
-                reason,
-                attempt: self.backoff.failures(),
-                retry_in_ms: pause_ms,
-            },
+            None => ConnectionEvent::ConnectFailed { reason, attempt: self.backoff.failures(), retry_in_ms: pause_ms },
         });
         pause_ms
     }
@@ -152,9 +135,7 @@ impl Task {
     /// Serves a connection to its end; the pause before the next, in ms.
     async fn serve(&mut self, mut event_loop: EventLoop) -> u64 {
         let since = Instant::now();
-        let end = Serving::new(&self.shared, &*self.handler, &self.inbound, self.patience)
-            .run(&mut event_loop)
-            .await;
+        let end = Serving::new(&self.shared, &*self.handler, &self.inbound, self.patience).run(&mut event_loop).await;
         self.patience = match end {
             End::Stalled(_) => (self.patience * 2).min(WATCHDOG_MAX_PATIENCE),
             _ => 1,
@@ -179,10 +160,7 @@ impl Task {
         state.statistics.last_error = Some(reason.clone());
         drop(state);
         tracing::info!(target: "mqtt", connection = self.connection, %reason, "disconnected");
-        self.emit(ConnectionEvent::Disconnected {
-            connection: self.connection,
-            reason,
-        });
+        self.emit(ConnectionEvent::Disconnected { connection: self.connection, reason });
         self.backoff.failed(random())
     }
 

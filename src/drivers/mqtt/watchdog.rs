@@ -20,12 +20,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Starts with the CONNACK, and multiplies its times by `patience`.
     pub(super) fn new(now: Instant, patience: u32) -> Self {
-        Self {
-            arrived: now,
-            acknowledged: now,
-            ping: None,
-            patience,
-        }
+        Self { arrived: now, acknowledged: now, ping: None, patience }
     }
 
     /// A packet arrived.

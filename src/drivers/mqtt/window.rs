@@ -138,20 +138,13 @@ impl Window {
         let usage = &mut self.classes[class as usize];
         usage.messages += 1;
         usage.bytes += bytes;
-        self.handed.push_back(Handed::Publish(InFlight {
-            id: publish.id,
-            class,
-            bytes,
-            qos: publish.qos,
-            since: now,
-        }));
+        self.handed.push_back(Handed::Publish(InFlight { id: publish.id, class, bytes, qos: publish.qos, since: now }));
     }
 
     /// A SUBSCRIBE with these filters was handed to the client.
     pub(super) fn handed_subscribe(&mut self, filters: Vec<String>, now: Instant) {
         self.control += 1;
-        self.handed
-            .push_back(Handed::Subscribe(Subscribe { filters, since: now }));
+        self.handed.push_back(Handed::Subscribe(Subscribe { filters, since: now }));
     }
 
     /// An UNSUBSCRIBE was handed to the client.
@@ -167,10 +160,7 @@ impl Window {
         };
         let bytes = publish.bytes;
         match (publish.qos, packet_id) {
-            (Qos::AtMostOnce, 0) => Ok(Sent {
-                bytes,
-                done: Some(self.done(&publish)),
-            }),
+            (Qos::AtMostOnce, 0) => Ok(Sent { bytes, done: Some(self.done(&publish)) }),
             (Qos::AtLeastOnce, 1..) if !self.publishes.contains_key(&packet_id) => {
                 self.publishes.insert(packet_id, publish);
                 Ok(Sent { bytes, done: None })
@@ -184,9 +174,7 @@ impl Window {
         let Some(Handed::Subscribe(subscribe)) = self.handed.pop_front() else {
             return Err(OutOfStep);
         };
-        self.subscribes
-            .insert(packet_id, subscribe)
-            .map_or(Ok(()), |_| Err(OutOfStep))
+        self.subscribes.insert(packet_id, subscribe).map_or(Ok(()), |_| Err(OutOfStep))
     }
 
     /// The client put an UNSUBSCRIBE on the socket.
@@ -194,9 +182,7 @@ impl Window {
         let Some(Handed::Unsubscribe(since)) = self.handed.pop_front() else {
             return Err(OutOfStep);
         };
-        self.unsubscribes
-            .insert(packet_id, since)
-            .map_or(Ok(()), |_| Err(OutOfStep))
+        self.unsubscribes.insert(packet_id, since).map_or(Ok(()), |_| Err(OutOfStep))
     }
 
     /// A PUBACK arrived.
@@ -223,10 +209,7 @@ impl Window {
         let usage = &mut self.classes[publish.class as usize];
         usage.messages -= 1;
         usage.bytes -= publish.bytes;
-        Done {
-            id: publish.id,
-            since: publish.since,
-        }
+        Done { id: publish.id, since: publish.since }
     }
 
     /// How many publishes have no answer.
@@ -249,10 +232,7 @@ impl Window {
         let handed = self.handed.front().map(Handed::since);
         let subscribe = self.subscribes.values().map(|subscribe| subscribe.since).min();
         let unsubscribe = self.unsubscribes.values().copied().min();
-        [handed, self.oldest_publish(), subscribe, unsubscribe]
-            .into_iter()
-            .flatten()
-            .min()
+        [handed, self.oldest_publish(), subscribe, unsubscribe].into_iter().flatten().min()
     }
 }
 
@@ -261,14 +241,7 @@ mod tests {
     use super::*;
 
     fn publish(id: u64, priority: Priority, qos: Qos, bytes: usize) -> Publish {
-        Publish {
-            id: Some(PublishId(id)),
-            topic: "t".into(),
-            payload: vec![0; bytes],
-            qos,
-            retain: false,
-            priority,
-        }
+        Publish { id: Some(PublishId(id)), topic: "t".into(), payload: vec![0; bytes], qos, retain: false, priority }
     }
 
     fn id(done: &Done) -> u64 {
@@ -288,10 +261,7 @@ mod tests {
         assert_eq!((window.messages(), window.bytes()), (2, 10));
         assert_eq!(id(&window.acknowledged_publish(8).unwrap()), 3);
         assert_eq!(id(&window.acknowledged_publish(7).unwrap()), 1);
-        assert_eq!(
-            (window.messages(), window.bytes(), window.oldest_request()),
-            (0, 0, None)
-        );
+        assert_eq!((window.messages(), window.bytes(), window.oldest_request()), (0, 0, None));
     }
 
     #[test]

@@ -12,38 +12,14 @@ use crate::wire::messages::{
 
 use super::primitives::{Limit, Reader, Wire, Writer};
 
-const CHANGES: Limit = Limit {
-    what: "changes",
-    max: MAX_CHANGES_PER_MESSAGE,
-};
-const CHANGE: Limit = Limit {
-    what: "change",
-    max: MAX_BODY_BYTES,
-};
-const VOUCHERS: Limit = Limit {
-    what: "vouchers",
-    max: MAX_VOUCHERS_PER_MESSAGE,
-};
-const ACTOR: Limit = Limit {
-    what: "actor",
-    max: *VOUCHER_ACTOR_BYTES.end(),
-};
-const PARTS: Limit = Limit {
-    what: "snapshot parts",
-    max: MAX_SNAPSHOT_PARTS,
-};
-const HAVE: Limit = Limit {
-    what: "ancestors",
-    max: MAX_HASHES_PER_LIST,
-};
-const DOCUMENT: Limit = Limit {
-    what: "document",
-    max: MAX_BODY_BYTES,
-};
-const DOCUMENTS: Limit = Limit {
-    what: "announced documents",
-    max: MAX_DOCUMENTS_PER_ANNOUNCEMENT,
-};
+const CHANGES: Limit = Limit { what: "changes", max: MAX_CHANGES_PER_MESSAGE };
+const CHANGE: Limit = Limit { what: "change", max: MAX_BODY_BYTES };
+const VOUCHERS: Limit = Limit { what: "vouchers", max: MAX_VOUCHERS_PER_MESSAGE };
+const ACTOR: Limit = Limit { what: "actor", max: *VOUCHER_ACTOR_BYTES.end() };
+const PARTS: Limit = Limit { what: "snapshot parts", max: MAX_SNAPSHOT_PARTS };
+const HAVE: Limit = Limit { what: "ancestors", max: MAX_HASHES_PER_LIST };
+const DOCUMENT: Limit = Limit { what: "document", max: MAX_BODY_BYTES };
+const DOCUMENTS: Limit = Limit { what: "announced documents", max: MAX_DOCUMENTS_PER_ANNOUNCEMENT };
 
 const CONTENT_CHANGES: u64 = 0;
 const CONTENT_DOCUMENT: u64 = 1;
@@ -98,10 +74,7 @@ impl Wire for Changes {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.fields(2, CHANGES.what)?;
-        Ok(Self {
-            changes: reader.list(CHANGES)?,
-            vouchers: reader.list(VOUCHERS)?,
-        })
+        Ok(Self { changes: reader.list(CHANGES)?, vouchers: reader.list(VOUCHERS)? })
     }
 }
 
@@ -153,10 +126,7 @@ impl Wire for SyncAnnouncement {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.fields(2, "announcement")?;
-        Ok(Self {
-            request: Wire::read(reader)?,
-            heads: Wire::read(reader)?,
-        })
+        Ok(Self { request: Wire::read(reader)?, heads: Wire::read(reader)? })
     }
 }
 
@@ -180,9 +150,7 @@ impl Wire for SyncContent {
         match reader.uint("content of a reply")? {
             CONTENT_CHANGES => Ok(Self::Changes(Wire::read(reader)?)),
             CONTENT_DOCUMENT => Ok(Self::Document(reader.bytes(DOCUMENT)?.to_vec())),
-            _ => Err(WireError::Malformed {
-                what: "content of a reply",
-            }),
+            _ => Err(WireError::Malformed { what: "content of a reply" }),
         }
     }
 }

@@ -8,18 +8,9 @@ use crate::wire::error::WireError;
 
 use super::primitives::{Limit, Reader, Wire, Writer};
 
-const REPOSITORY: Limit = Limit {
-    what: "repository name",
-    max: MAX_NAME_BYTES,
-};
-const CANVAS: Limit = Limit {
-    what: "canvas id",
-    max: MAX_NAME_BYTES,
-};
-const HEADS: Limit = Limit {
-    what: "heads",
-    max: MAX_HASHES_PER_LIST,
-};
+const REPOSITORY: Limit = Limit { what: "repository name", max: MAX_NAME_BYTES };
+const CANVAS: Limit = Limit { what: "canvas id", max: MAX_NAME_BYTES };
+const HEADS: Limit = Limit { what: "heads", max: MAX_HASHES_PER_LIST };
 
 const INDEX: u64 = 0;
 const CANVAS_DOCUMENT: u64 = 1;
@@ -52,11 +43,7 @@ impl Wire for DocumentId {
                 writer.uint(INDEX);
                 repository.write(writer)
             }
-            Self::Canvas {
-                repository,
-                canvas,
-                generation,
-            } => {
+            Self::Canvas { repository, canvas, generation } => {
                 writer.array(4);
                 writer.uint(CANVAS_DOCUMENT);
                 repository.write(writer)?;
@@ -69,9 +56,7 @@ impl Wire for DocumentId {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match (reader.array("document id")?, reader.uint("document id")?) {
-            (2, INDEX) => Ok(Self::Index {
-                repository: Wire::read(reader)?,
-            }),
+            (2, INDEX) => Ok(Self::Index { repository: Wire::read(reader)? }),
             (4, CANVAS_DOCUMENT) => Ok(Self::Canvas {
                 repository: Wire::read(reader)?,
                 canvas: Wire::read(reader)?,

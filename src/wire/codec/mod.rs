@@ -15,14 +15,8 @@ use crate::wire::messages::Body;
 
 use primitives::Wire;
 
-const SNAPSHOT_PART: Limit = Limit {
-    what: "snapshot part",
-    max: MAX_BODY_BYTES,
-};
-const APPLICATION: Limit = Limit {
-    what: "application message",
-    max: MAX_APPLICATION_MESSAGE_BYTES,
-};
+const SNAPSHOT_PART: Limit = Limit { what: "snapshot part", max: MAX_BODY_BYTES };
+const APPLICATION: Limit = Limit { what: "application message", max: MAX_APPLICATION_MESSAGE_BYTES };
 
 /// The body as CBOR.
 pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
@@ -41,11 +35,7 @@ pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
         Body::Application(message) => writer.text(message, APPLICATION)?,
     }
     let bytes = writer.into_bytes();
-    Limit {
-        what: "body",
-        max: MAX_BODY_BYTES,
-    }
-    .check(bytes.len())?;
+    Limit { what: "body", max: MAX_BODY_BYTES }.check(bytes.len())?;
     Ok(bytes)
 }
 

@@ -6,26 +6,11 @@ use crate::wire::messages::{Cursor, Presence, PresenceStatus, Will};
 
 use super::primitives::{Limit, Reader, Wire, Writer};
 
-const REPOSITORIES: Limit = Limit {
-    what: "repositories of a presence",
-    max: MAX_PRESENCE_LIST,
-};
-const CAPABILITIES: Limit = Limit {
-    what: "capabilities of a presence",
-    max: MAX_PRESENCE_LIST,
-};
-const CAPABILITY: Limit = Limit {
-    what: "capability",
-    max: MAX_LABEL_BYTES,
-};
-const CURSOR: Limit = Limit {
-    what: "cursor presence",
-    max: MAX_APPLICATION_MESSAGE_BYTES,
-};
-const AUTHOR: Limit = Limit {
-    what: "author",
-    max: MAX_LABEL_BYTES,
-};
+const REPOSITORIES: Limit = Limit { what: "repositories of a presence", max: MAX_PRESENCE_LIST };
+const CAPABILITIES: Limit = Limit { what: "capabilities of a presence", max: MAX_PRESENCE_LIST };
+const CAPABILITY: Limit = Limit { what: "capability", max: MAX_LABEL_BYTES };
+const CURSOR: Limit = Limit { what: "cursor presence", max: MAX_APPLICATION_MESSAGE_BYTES };
+const AUTHOR: Limit = Limit { what: "author", max: MAX_LABEL_BYTES };
 
 impl Wire for PresenceStatus {
     fn write(&self, writer: &mut Writer) -> Result<(), WireError> {
@@ -42,9 +27,7 @@ impl Wire for PresenceStatus {
             0 => Ok(Self::Birth),
             1 => Ok(Self::Alive),
             2 => Ok(Self::Offline),
-            _ => Err(WireError::Malformed {
-                what: "presence status",
-            }),
+            _ => Err(WireError::Malformed { what: "presence status" }),
         }
     }
 }
@@ -95,10 +78,7 @@ impl Wire for Will {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.fields(2, "will")?;
-        Ok(Self {
-            instance: reader.uint("instance")?,
-            connection: reader.uint("connection")?,
-        })
+        Ok(Self { instance: reader.uint("instance")?, connection: reader.uint("connection")? })
     }
 }
 

@@ -17,15 +17,7 @@ pub(in crate::wire) struct Limit {
 impl Limit {
     /// Refuses a length beyond the cap.
     pub(in crate::wire) fn check(self, length: usize) -> Result<(), WireError> {
-        if length <= self.max {
-            Ok(())
-        } else {
-            Err(WireError::TooLong {
-                what: self.what,
-                length,
-                max: self.max,
-            })
-        }
+        if length <= self.max { Ok(()) } else { Err(WireError::TooLong { what: self.what, length, max: self.max }) }
     }
 }
 
@@ -117,11 +109,7 @@ impl<'b> Reader<'b> {
 
     /// Refuses anything behind the end.
     pub(in crate::wire) fn finish(self, what: &'static str) -> Result<(), WireError> {
-        if self.0.position() == self.0.input().len() {
-            Ok(())
-        } else {
-            Err(WireError::Malformed { what })
-        }
+        if self.0.position() == self.0.input().len() { Ok(()) } else { Err(WireError::Malformed { what }) }
     }
 
     /// The length of an array; its elements follow.
@@ -136,11 +124,7 @@ impl<'b> Reader<'b> {
 
     /// An array that has exactly as many elements as the grammar says.
     pub(in crate::wire) fn fields(&mut self, expected: usize, what: &'static str) -> Result<(), WireError> {
-        if self.array(what)? == expected {
-            Ok(())
-        } else {
-            Err(WireError::Malformed { what })
-        }
+        if self.array(what)? == expected { Ok(()) } else { Err(WireError::Malformed { what }) }
     }
 
     /// An unsigned integer.
@@ -157,9 +141,7 @@ impl<'b> Reader<'b> {
 
     /// A byte string of fixed length.
     pub(in crate::wire) fn fixed<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], WireError> {
-        self.bytes(Limit { what, max: N })?
-            .try_into()
-            .map_err(|_| WireError::Malformed { what })
+        self.bytes(Limit { what, max: N })?.try_into().map_err(|_| WireError::Malformed { what })
     }
 
     /// A text string, borrowed.
@@ -198,7 +180,5 @@ impl<'b> Reader<'b> {
 
 /// Arrays and maps of indefinite length, `None`, are not part of the grammar.
 fn definite(length: Option<u64>, what: &'static str) -> Result<usize, WireError> {
-    length
-        .and_then(|length| usize::try_from(length).ok())
-        .ok_or(WireError::Malformed { what })
+    length.and_then(|length| usize::try_from(length).ok()).ok_or(WireError::Malformed { what })
 }

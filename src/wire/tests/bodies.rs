@@ -80,10 +80,7 @@ fn changes(changes: usize, vouchers: usize, actor_bytes: usize) -> Body {
         owner: crate::ids::PeerId([0; 32]),
         signature: [0; 64],
     };
-    Body::Changes(Changes {
-        changes: vec![vec![]; changes],
-        vouchers: vec![voucher; vouchers],
-    })
+    Body::Changes(Changes { changes: vec![vec![]; changes], vouchers: vec![voucher; vouchers] })
 }
 
 fn hashes(length: usize) -> Vec<ChangeHash> {
@@ -98,60 +95,34 @@ fn hashes(length: usize) -> Vec<ChangeHash> {
 
 fn announcement(documents: usize) -> Body {
     let document = super::samples::plain_document();
-    Body::HeadsAnnouncement(HeadsAnnouncement {
-        documents: vec![(document, Heads::default()); documents],
-    })
+    Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(document, Heads::default()); documents] })
 }
 
 /// What is exactly at a bound passes, what is one beyond is refused before it is sent.
 #[test]
 fn bounds_hold_when_sending() {
-    let heads = |length| {
-        Body::SyncAnnouncement(SyncAnnouncement {
-            request: Nonce(0),
-            heads: Heads::new(hashes(length)),
-        })
-    };
-    let manifest = |parts| {
-        Body::Manifest(Manifest {
-            heads: Heads::default(),
-            parts: vec![[0; 32]; parts],
-            total_bytes: 0,
-        })
-    };
+    let heads =
+        |length| Body::SyncAnnouncement(SyncAnnouncement { request: Nonce(0), heads: Heads::new(hashes(length)) });
+    let manifest =
+        |parts| Body::Manifest(Manifest { heads: Heads::default(), parts: vec![[0; 32]; parts], total_bytes: 0 });
     let label = "x".repeat(MAX_LABEL_BYTES);
     let message = "x".repeat(MAX_APPLICATION_MESSAGE_BYTES);
     let cursor = |presence: &str, author: &str| {
-        Body::Cursor(Cursor {
-            presence: Some(presence.to_owned()),
-            author: Some(author.to_owned()),
-        })
+        Body::Cursor(Cursor { presence: Some(presence.to_owned()), author: Some(author.to_owned()) })
     };
     let at_and_beyond = [
         (presence(MAX_PRESENCE_LIST, &label), presence(MAX_PRESENCE_LIST + 1, "")),
         (presence(0, &label), presence(0, &format!("{label}x"))),
-        (
-            changes(MAX_CHANGES_PER_MESSAGE, 0, 16),
-            changes(MAX_CHANGES_PER_MESSAGE + 1, 0, 16),
-        ),
-        (
-            changes(0, MAX_VOUCHERS_PER_MESSAGE, 16),
-            changes(0, MAX_VOUCHERS_PER_MESSAGE + 1, 16),
-        ),
+        (changes(MAX_CHANGES_PER_MESSAGE, 0, 16), changes(MAX_CHANGES_PER_MESSAGE + 1, 0, 16)),
+        (changes(0, MAX_VOUCHERS_PER_MESSAGE, 16), changes(0, MAX_VOUCHERS_PER_MESSAGE + 1, 16)),
         (changes(0, 1, 40), changes(0, 1, 41)),
         (changes(0, 1, 16), changes(0, 1, 15)),
         (heads(MAX_HASHES_PER_LIST), heads(MAX_HASHES_PER_LIST + 1)),
         (manifest(MAX_SNAPSHOT_PARTS), manifest(MAX_SNAPSHOT_PARTS + 1)),
-        (
-            announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT),
-            announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT + 1),
-        ),
+        (announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT), announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT + 1)),
         (cursor(&message, &label), cursor(&format!("{message}x"), "")),
         (cursor("", &label), cursor("", &format!("{label}x"))),
-        (
-            Body::Application(message.clone()),
-            Body::Application(format!("{message}x")),
-        ),
+        (Body::Application(message.clone()), Body::Application(format!("{message}x"))),
     ];
     for (at, beyond) in at_and_beyond {
         let bytes = encode(&at).unwrap();
@@ -166,42 +137,22 @@ fn bounds_hold_when_receiving() {
     // An array head that claims `length` elements, 32-bit form.
     let array = |length: usize| [&[0x9a], &u32::try_from(length).unwrap().to_be_bytes()[..]].concat();
     let text = |length: usize| {
-        [
-            &[0x7a],
-            &u32::try_from(length).unwrap().to_be_bytes()[..],
-            "x".repeat(length).as_bytes(),
-        ]
-        .concat()
+        [&[0x7a], &u32::try_from(length).unwrap().to_be_bytes()[..], "x".repeat(length).as_bytes()].concat()
     };
     let beyond = [
-        (
-            Kind::Presence,
-            [vec![0x86, 0, 0, 0], array(MAX_PRESENCE_LIST + 1)].concat(),
-        ),
+        (Kind::Presence, [vec![0x86, 0, 0, 0], array(MAX_PRESENCE_LIST + 1)].concat()),
         (Kind::Changes, [vec![0x82], array(MAX_CHANGES_PER_MESSAGE + 1)].concat()),
-        (
-            Kind::Changes,
-            [vec![0x82, 0x80], array(MAX_VOUCHERS_PER_MESSAGE + 1)].concat(),
-        ),
+        (Kind::Changes, [vec![0x82, 0x80], array(MAX_VOUCHERS_PER_MESSAGE + 1)].concat()),
         (Kind::Manifest, [vec![0x83], array(MAX_HASHES_PER_LIST + 1)].concat()),
-        (
-            Kind::Manifest,
-            [vec![0x83, 0x80], array(MAX_SNAPSHOT_PARTS + 1)].concat(),
-        ),
+        (Kind::Manifest, [vec![0x83, 0x80], array(MAX_SNAPSHOT_PARTS + 1)].concat()),
         (Kind::HeadsAnnouncement, array(MAX_DOCUMENTS_PER_ANNOUNCEMENT + 1)),
         (Kind::HeadsAnnouncement, array(u32::MAX as usize)),
         (Kind::Application, text(MAX_APPLICATION_MESSAGE_BYTES + 1)),
-        (
-            Kind::Cursor,
-            [vec![0x82], text(MAX_APPLICATION_MESSAGE_BYTES + 1)].concat(),
-        ),
+        (Kind::Cursor, [vec![0x82], text(MAX_APPLICATION_MESSAGE_BYTES + 1)].concat()),
         (Kind::Cursor, [vec![0x82, 0xf6], text(MAX_LABEL_BYTES + 1)].concat()),
     ];
     for (kind, bytes) in beyond {
-        assert!(
-            matches!(decode(kind, &bytes), Err(WireError::TooLong { .. })),
-            "{kind:?}"
-        );
+        assert!(matches!(decode(kind, &bytes), Err(WireError::TooLong { .. })), "{kind:?}");
     }
 }
 
@@ -217,10 +168,7 @@ fn what_the_grammar_does_not_know_is_refused() {
         (Kind::HeadsAnnouncement, &[0x81, 0x82, 0x82, 2, 0x61, 0x61, 0x80]), // unknown form of document
     ];
     for (kind, bytes) in cases {
-        assert!(
-            matches!(decode(*kind, bytes), Err(WireError::Malformed { .. })),
-            "{kind:?} {bytes:x?}"
-        );
+        assert!(matches!(decode(*kind, bytes), Err(WireError::Malformed { .. })), "{kind:?} {bytes:x?}");
     }
 }
 
@@ -232,9 +180,6 @@ fn heads_are_a_sorted_set() {
     };
     assert!(decode(Kind::SyncAnnouncement, &announcement([1, 2])).is_ok());
     for order in [[2, 1], [1, 1]] {
-        assert_eq!(
-            decode(Kind::SyncAnnouncement, &announcement(order)),
-            Err(WireError::Malformed { what: "heads" })
-        );
+        assert_eq!(decode(Kind::SyncAnnouncement, &announcement(order)), Err(WireError::Malformed { what: "heads" }));
     }
 }

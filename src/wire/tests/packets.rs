@@ -102,11 +102,7 @@ fn every_truncation_and_every_flipped_bit_is_refused() {
         }
         for bit in 0..packet.len() * 8 {
             packet[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                open(&topic, &packet).is_err(),
-                "{:?} with bit {bit} flipped",
-                body.kind()
-            );
+            assert!(open(&topic, &packet).is_err(), "{:?} with bit {bit} flipped", body.kind());
             packet[bit / 8] ^= 1 << (bit % 8);
         }
         assert!(open(&topic, &packet).is_ok());
@@ -117,29 +113,15 @@ fn every_truncation_and_every_flipped_bit_is_refused() {
 
 #[test]
 fn a_message_moved_within_its_repository_is_refused() {
-    let DocumentId::Canvas { repository, canvas, .. } = plain_document() else {
-        unreachable!()
-    };
+    let DocumentId::Canvas { repository, canvas, .. } = plain_document() else { unreachable!() };
     let elsewhere = [
-        DocumentId::Index {
-            repository: repository.clone(),
-        },
-        DocumentId::Canvas {
-            repository,
-            canvas,
-            generation: Generation(2),
-        },
+        DocumentId::Index { repository: repository.clone() },
+        DocumentId::Canvas { repository, canvas, generation: Generation(2) },
     ];
-    let body = one_of_each()
-        .into_iter()
-        .find(|body| body.kind() == Kind::Changes)
-        .unwrap();
+    let body = one_of_each().into_iter().find(|body| body.kind() == Kind::Changes).unwrap();
     let packet = sealed(&Topic::Changes(plain_document()), &body);
     for document in elsewhere {
-        assert_eq!(
-            open(&Topic::Changes(document), &packet),
-            Err(WireError::Unverified(VerifyError::InvalidSignature))
-        );
+        assert_eq!(open(&Topic::Changes(document), &packet), Err(WireError::Unverified(VerifyError::InvalidSignature)));
     }
 }
 
@@ -148,24 +130,14 @@ fn a_kind_has_its_topics() {
     for body in one_of_each() {
         let topic = home_of(&body, plain_document());
         let packet = sealed(&topic, &body);
-        let other = if body.kind() == Kind::Cursor {
-            messages_topic()
-        } else {
-            Topic::Cursor(plain_document())
-        };
-        assert_eq!(
-            open(&other, &packet),
-            Err(WireError::MisplacedKind { kind: body.kind() })
-        );
+        let other = if body.kind() == Kind::Cursor { messages_topic() } else { Topic::Cursor(plain_document()) };
+        assert_eq!(open(&other, &packet), Err(WireError::MisplacedKind { kind: body.kind() }));
     }
 }
 
 #[test]
 fn nobody_speaks_for_another_peer() {
-    let will = Body::Will(Will {
-        instance: 1,
-        connection: 1,
-    });
+    let will = Body::Will(Will { instance: 1, connection: 1 });
     let topic = Topic::Will { peer: PeerId([2; 32]) };
     assert_eq!(refusal(&topic, &will, MIN_MAX_MESSAGE_BYTES), WireError::ForeignTopic);
     let own = sealed(&Topic::Will { peer: alice().peer() }, &will);
@@ -174,10 +146,7 @@ fn nobody_speaks_for_another_peer() {
 
 #[test]
 fn a_snapshot_part_must_have_the_digest_of_its_topic() {
-    let topic = Topic::SnapshotPart {
-        document: plain_document(),
-        digest: [0; 32],
-    };
+    let topic = Topic::SnapshotPart { document: plain_document(), digest: [0; 32] };
     let packet = sealed(&topic, &Body::SnapshotPart(vec![1, 2, 3]));
     assert_eq!(open(&topic, &packet), Err(WireError::DigestMismatch));
 }
@@ -226,59 +195,29 @@ fn headers_that_are_incomplete_or_repeat_a_field_are_refused() {
 #[test]
 fn hostile_fragment_numbers_are_refused() {
     let decode = |index, count| {
-        let fragment = Some(Fragment {
-            message: Nonce(1),
-            index,
-            count,
-        });
-        Header::decode(
-            &Header {
-                fragment,
-                ..sample_header()
-            }
-            .encode(),
-        )
+        let fragment = Some(Fragment { message: Nonce(1), index, count });
+        Header::decode(&Header { fragment, ..sample_header() }.encode())
     };
     assert!(decode(0, 2).is_ok());
     assert!(decode(MAX_FRAGMENTS - 1, MAX_FRAGMENTS).is_ok());
     for (index, count) in [(0, 0), (0, 1), (2, 2), (u32::MAX, 2)] {
-        assert_eq!(
-            decode(index, count),
-            Err(WireError::Malformed { what: "fragment" }),
-            "{index} of {count}"
-        );
+        assert_eq!(decode(index, count), Err(WireError::Malformed { what: "fragment" }), "{index} of {count}");
     }
     for count in [MAX_FRAGMENTS + 1, u32::MAX] {
-        assert!(matches!(
-            decode(0, count),
-            Err(WireError::TooLong { what: "fragments", .. })
-        ));
+        assert!(matches!(decode(0, count), Err(WireError::TooLong { what: "fragments", .. })));
     }
 }
 
 #[test]
 fn a_fragment_is_empty_nowhere_and_retained_nowhere() {
-    let fragment = Some(Fragment {
-        message: Nonce(1),
-        index: 0,
-        count: 2,
-    });
-    let header = Header {
-        fragment,
-        ..sample_header()
-    };
+    let fragment = Some(Fragment { message: Nonce(1), index: 0, count: 2 });
+    let header = Header { fragment, ..sample_header() };
     let malformed = Err(WireError::Malformed { what: "fragment" });
     let empty = packet(&alice(), &mut SignatureInput::new(&messages_topic()), &header, b"");
     assert_eq!(open(&messages_topic(), &empty), malformed);
 
-    let topic = Topic::Presence {
-        repository: plain_document().repository().clone(),
-        peer: alice().peer(),
-    };
-    let header = Header {
-        kind: Kind::Presence,
-        ..header
-    };
+    let topic = Topic::Presence { repository: plain_document().repository().clone(), peer: alice().peer() };
+    let header = Header { kind: Kind::Presence, ..header };
     let retained = packet(&alice(), &mut SignatureInput::new(&topic), &header, b"piece");
     assert_eq!(open(&topic, &retained), malformed);
 }
@@ -288,10 +227,7 @@ fn a_message_that_must_be_one_packet_is_not_cut() {
     let part = Body::SnapshotPart(noise(MIN_MAX_MESSAGE_BYTES));
     assert!(matches!(
         refusal(&home_of(&part, plain_document()), &part, MIN_MAX_MESSAGE_BYTES),
-        WireError::NotFragmentable {
-            kind: Kind::SnapshotPart,
-            ..
-        }
+        WireError::NotFragmentable { kind: Kind::SnapshotPart, .. }
     ));
 }
 
@@ -328,13 +264,7 @@ fn fragments_count_one_by_one() {
 #[test]
 fn a_packet_beyond_the_inbound_cap_is_not_even_read() {
     let oversized = vec![0; MAX_INBOUND_PACKET_BYTES + 1];
-    assert!(matches!(
-        peek(&oversized),
-        Err(WireError::TooLong { what: "packet", .. })
-    ));
-    let header = vec![0x83, 0x59, 0x04, 0x01]
-        .into_iter()
-        .chain([0; 1_100])
-        .collect::<Vec<u8>>();
+    assert!(matches!(peek(&oversized), Err(WireError::TooLong { what: "packet", .. })));
+    let header = vec![0x83, 0x59, 0x04, 0x01].into_iter().chain([0; 1_100]).collect::<Vec<u8>>();
     assert!(matches!(peek(&header), Err(WireError::TooLong { what: "header", .. })));
 }

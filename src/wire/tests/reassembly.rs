@@ -33,11 +33,7 @@ fn header(sender: u8, message: u64, index: u32, count: u32) -> Header {
         sent_unix_ms: 0,
         priority: Priority::Low,
         codec: Codec::None,
-        fragment: Some(Fragment {
-            message: Nonce(message),
-            index,
-            count,
-        }),
+        fragment: Some(Fragment { message: Nonce(message), index, count }),
     }
 }
 
@@ -107,20 +103,8 @@ fn messages_of_different_senders_sessions_topics_and_names_do_not_mix() {
     begin(&mut reassembler, 0, 1, 1);
     let last = header(1, 1, 1, 2);
     let strangers = [
-        (
-            topic(),
-            Header {
-                sender: PeerId([2; 32]),
-                ..last.clone()
-            },
-        ),
-        (
-            topic(),
-            Header {
-                session: Session(2),
-                ..last.clone()
-            },
-        ),
+        (topic(), Header { sender: PeerId([2; 32]), ..last.clone() }),
+        (topic(), Header { session: Session(2), ..last.clone() }),
         (Topic::Sync(plain_document().repository().clone()), last.clone()),
         (topic(), header(1, 2, 1, 2)),
     ];
@@ -137,26 +121,11 @@ fn a_contradiction_is_refused_and_what_came_first_stays() {
     let contradictions = [
         (header(1, 1, 0, 2), b"other"),
         (header(1, 1, 1, 3), b"count"),
-        (
-            Header {
-                codec: Codec::Zstd,
-                ..header(1, 1, 1, 2)
-            },
-            b"codec",
-        ),
-        (
-            Header {
-                kind: Kind::Cursor,
-                ..header(1, 1, 1, 2)
-            },
-            b"kinds",
-        ),
+        (Header { codec: Codec::Zstd, ..header(1, 1, 1, 2) }, b"codec"),
+        (Header { kind: Kind::Cursor, ..header(1, 1, 1, 2) }, b"kinds"),
     ];
     for (header, piece) in contradictions {
-        assert_eq!(
-            reassembler.add(at(0), &topic(), &header, piece),
-            Err(WireError::ConflictingFragment)
-        );
+        assert_eq!(reassembler.add(at(0), &topic(), &header, piece), Err(WireError::ConflictingFragment));
     }
     assert_eq!(complete(&mut reassembler, 1, 1), Ok(Some(hey())));
 }
@@ -167,19 +136,7 @@ fn a_complete_message_that_is_garbage_is_refused_and_forgotten() {
     assert_eq!(reassembler.add(at(0), &topic(), &header(1, 1, 0, 2), &[0x63]), Ok(None));
     assert!(reassembler.add(at(0), &topic(), &header(1, 1, 1, 2), &[0xff]).is_err());
     assert!(reassembler.is_empty());
-    assert!(
-        reassembler
-            .add(
-                at(0),
-                &topic(),
-                &Header {
-                    fragment: None,
-                    ..header(1, 1, 0, 2)
-                },
-                &[1]
-            )
-            .is_err()
-    );
+    assert!(reassembler.add(at(0), &topic(), &Header { fragment: None, ..header(1, 1, 0, 2) }, &[1]).is_err());
     assert!(reassembler.is_empty());
 }
 
@@ -189,34 +146,16 @@ fn what_misses_a_piece_expires_from_its_last_progress() {
     begin(&mut reassembler, 0, 1, 1);
     assert_eq!(reassembler.add(at(0), &topic(), &header(1, 2, 0, 3), &[0x63]), Ok(None));
     assert_eq!(reassembler.add(at(10), &topic(), &header(1, 2, 1, 3), b"he"), Ok(None));
-    assert_eq!(
-        reassembler.add(at(20), &topic(), &header(1, 2, 1, 3), b"he"),
-        Ok(None),
-        "a duplicate is no progress"
-    );
+    assert_eq!(reassembler.add(at(20), &topic(), &header(1, 2, 1, 3), b"he"), Ok(None), "a duplicate is no progress");
     assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS - 1)), 0);
     assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS)), 1);
-    assert_eq!(
-        complete(&mut reassembler, 1, 1),
-        Ok(None),
-        "its first piece was forgotten"
-    );
-    assert_eq!(
-        reassembler.add(at(0), &topic(), &header(1, 2, 2, 3), b"y"),
-        Ok(Some(hey()))
-    );
+    assert_eq!(complete(&mut reassembler, 1, 1), Ok(None), "its first piece was forgotten");
+    assert_eq!(reassembler.add(at(0), &topic(), &header(1, 2, 2, 3), b"y"), Ok(Some(hey())));
 
     begin(&mut reassembler, 0, 1, 3);
-    assert_eq!(
-        reassembler.add(at(10), &topic(), &header(1, 4, 0, 3), &[0x63]),
-        Ok(None)
-    );
+    assert_eq!(reassembler.add(at(10), &topic(), &header(1, 4, 0, 3), &[0x63]), Ok(None));
     assert_eq!(reassembler.add(at(20), &topic(), &header(1, 4, 1, 3), b"he"), Ok(None));
-    assert_eq!(
-        reassembler.expire(at(REASSEMBLY_TIMEOUT_MS + 19)),
-        2,
-        "this one and the lonely piece above"
-    );
+    assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS + 19)), 2, "this one and the lonely piece above");
     assert_eq!(reassembler.expire(at(REASSEMBLY_TIMEOUT_MS + 20)), 1);
     assert!(reassembler.is_empty());
 }
@@ -229,11 +168,7 @@ fn one_sender_keeps_a_few_messages_and_hurts_no_other() {
         begin(&mut reassembler, message + 1, 1, message);
     }
     assert_eq!(complete(&mut reassembler, 9, 0), Ok(Some(hey())));
-    assert_eq!(
-        complete(&mut reassembler, 1, 1),
-        Ok(Some(hey())),
-        "the second oldest is still there"
-    );
+    assert_eq!(complete(&mut reassembler, 1, 1), Ok(Some(hey())), "the second oldest is still there");
     assert_eq!(complete(&mut reassembler, 1, 0), Ok(None), "the oldest was forgotten");
 }
 
@@ -258,10 +193,7 @@ fn bytes_are_capped_in_all_and_by_message() {
     assert_eq!(reassembler.add(at(0), &topic(), &header(1, 1, 1, 4), &piece), Ok(None));
     assert!(matches!(
         reassembler.add(at(0), &topic(), &header(1, 1, 2, 4), &piece),
-        Err(WireError::TooLong {
-            what: "fragmented body",
-            ..
-        })
+        Err(WireError::TooLong { what: "fragmented body", .. })
     ));
     assert!(reassembler.is_empty());
     for sender in 0..100 {

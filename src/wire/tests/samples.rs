@@ -21,17 +21,14 @@ pub(in crate::wire) fn alice() -> Identity {
 
 /// A name of anything that a topic or a terminal treats specially, or of anything at all.
 fn name() -> impl Strategy<Value = String> {
-    const HOSTILE: &[&str] = &[
-        "+", "#", "/", "\0", "$SYS", ".", "..", "%", "%2F", "will", "sync", "é", "日", " ", "v1", "a",
-    ];
+    const HOSTILE: &[&str] =
+        &["+", "#", "/", "\0", "$SYS", ".", "..", "%", "%2F", "will", "sync", "é", "日", " ", "v1", "a"];
     prop_oneof![
         "[A-Za-z0-9_-]{1,20}",
         vec(prop::sample::select(HOSTILE), 1..6).prop_map(|parts| parts.concat()),
         any::<String>(),
     ]
-    .prop_filter("a name has 1 to MAX_NAME_BYTES bytes", |name| {
-        (1..=MAX_NAME_BYTES).contains(&name.len())
-    })
+    .prop_filter("a name has 1 to MAX_NAME_BYTES bytes", |name| (1..=MAX_NAME_BYTES).contains(&name.len()))
 }
 
 pub(in crate::wire) fn repository() -> impl Strategy<Value = RepositoryName> {
@@ -44,10 +41,7 @@ pub(in crate::wire) fn document() -> impl Strategy<Value = DocumentId> {
         canvas: CanvasId::new(&canvas).unwrap(),
         generation: Generation(generation),
     });
-    prop_oneof![
-        repository().prop_map(|repository| DocumentId::Index { repository }),
-        canvas
-    ]
+    prop_oneof![repository().prop_map(|repository| DocumentId::Index { repository }), canvas]
 }
 
 fn hash() -> impl Strategy<Value = ChangeHash> {
@@ -63,52 +57,29 @@ fn nonce() -> impl Strategy<Value = Nonce> {
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
-    let voucher = (
-        vec(any::<u8>(), 16..=40),
-        any::<u64>(),
-        hash(),
-        any::<[u8; 32]>(),
-        any::<[u8; 32]>(),
-    )
-        .prop_map(|(actor, sequence, hash, owner, half)| {
+    let voucher = (vec(any::<u8>(), 16..=40), any::<u64>(), hash(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
+        |(actor, sequence, hash, owner, half)| {
             let mut signature = [0; 64];
             signature[..32].copy_from_slice(&half);
-            Voucher {
-                actor,
-                sequence,
-                hash,
-                owner: PeerId(owner),
-                signature,
-            }
-        });
+            Voucher { actor, sequence, hash, owner: PeerId(owner), signature }
+        },
+    );
     (vec(vec(any::<u8>(), 0..200), 0..5), vec(voucher, 0..3))
         .prop_map(|(changes, vouchers)| Changes { changes, vouchers })
 }
 
 fn presence() -> impl Strategy<Value = Presence> {
-    let status = prop::sample::select(vec![
-        PresenceStatus::Birth,
-        PresenceStatus::Alive,
-        PresenceStatus::Offline,
-    ]);
-    (
-        status,
-        any::<u64>(),
-        any::<u64>(),
-        vec(repository(), 0..4),
-        vec("[a-z]{0,9}", 0..4),
-        any::<u64>(),
+    let status = prop::sample::select(vec![PresenceStatus::Birth, PresenceStatus::Alive, PresenceStatus::Offline]);
+    (status, any::<u64>(), any::<u64>(), vec(repository(), 0..4), vec("[a-z]{0,9}", 0..4), any::<u64>()).prop_map(
+        |(status, instance, connection, repositories, capabilities, heartbeat_ms)| Presence {
+            status,
+            instance,
+            connection,
+            repositories,
+            capabilities,
+            heartbeat_ms,
+        },
     )
-        .prop_map(
-            |(status, instance, connection, repositories, capabilities, heartbeat_ms)| Presence {
-                status,
-                instance,
-                connection,
-                repositories,
-                capabilities,
-                heartbeat_ms,
-            },
-        )
 }
 
 fn reply() -> impl Strategy<Value = SyncReply> {
@@ -130,21 +101,11 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
         presence().prop_map(Body::Presence),
         any::<(u64, u64)>().prop_map(|(instance, connection)| Body::Will(Will { instance, connection })),
         changes().prop_map(Body::Changes),
-        (heads(), vec(any::<[u8; 32]>(), 0..5), any::<u64>()).prop_map(|(heads, parts, total_bytes)| Body::Manifest(
-            Manifest {
-                heads,
-                parts,
-                total_bytes
-            }
-        )),
+        (heads(), vec(any::<[u8; 32]>(), 0..5), any::<u64>())
+            .prop_map(|(heads, parts, total_bytes)| Body::Manifest(Manifest { heads, parts, total_bytes })),
         vec(any::<u8>(), 0..2_000).prop_map(Body::SnapshotPart),
         (nonce(), document(), heads(), vec(hash(), 0..5)).prop_map(|(request, document, heads, have)| {
-            Body::SyncRequest(SyncRequest {
-                request,
-                document,
-                heads,
-                have,
-            })
+            Body::SyncRequest(SyncRequest { request, document, heads, have })
         }),
         (nonce(), heads()).prop_map(|(request, heads)| Body::SyncAnnouncement(SyncAnnouncement { request, heads })),
         reply().prop_map(Body::SyncReply),
@@ -180,10 +141,7 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
         Body::Will(_) => Topic::Will { peer },
         Body::Changes(_) => Topic::Changes(document),
         Body::Manifest(_) => Topic::Manifest { document, writer: peer },
-        Body::SnapshotPart(part) => Topic::SnapshotPart {
-            document,
-            digest: Sha256::digest(part).into(),
-        },
+        Body::SnapshotPart(part) => Topic::SnapshotPart { document, digest: Sha256::digest(part).into() },
         Body::SyncRequest(_) | Body::SyncAnnouncement(_) | Body::HeadsAnnouncement(_) => Topic::Sync(repository),
         Body::SyncReply(_) => Topic::Inbox { repository, peer },
         Body::Cursor(_) => Topic::Cursor(document),
@@ -193,10 +151,7 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
 
 /// Bytes that do not compress.
 pub(in crate::wire) fn noise(length: usize) -> Vec<u8> {
-    (0_u64..)
-        .flat_map(|block| Sha256::digest(block.to_be_bytes()))
-        .take(length)
-        .collect()
+    (0_u64..).flat_map(|block| Sha256::digest(block.to_be_bytes())).take(length).collect()
 }
 
 /// An application message that does not fit a packet of 4 KiB, compressed as it may be.
@@ -236,16 +191,9 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
             capabilities: vec!["canvas".to_owned()],
             heartbeat_ms: 30_000,
         }),
-        Body::Will(Will {
-            instance: u64::MAX,
-            connection: 1,
-        }),
+        Body::Will(Will { instance: u64::MAX, connection: 1 }),
         Body::Changes(changes.clone()),
-        Body::Manifest(Manifest {
-            heads: heads.clone(),
-            parts: vec![[1; 32]],
-            total_bytes: 1_000,
-        }),
+        Body::Manifest(Manifest { heads: heads.clone(), parts: vec![[1; 32]], total_bytes: 1_000 }),
         Body::SnapshotPart(vec![2; 50]),
         Body::SyncRequest(SyncRequest {
             request: Nonce(1),
@@ -253,23 +201,15 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
             heads: heads.clone(),
             have: vec![ChangeHash([2; 32])],
         }),
-        Body::SyncAnnouncement(SyncAnnouncement {
-            request: Nonce(1),
-            heads: heads.clone(),
-        }),
+        Body::SyncAnnouncement(SyncAnnouncement { request: Nonce(1), heads: heads.clone() }),
         Body::SyncReply(SyncReply {
             request: Nonce(1),
             document: plain_document(),
             heads: heads.clone(),
             content: SyncContent::Changes(changes),
         }),
-        Body::HeadsAnnouncement(HeadsAnnouncement {
-            documents: vec![(plain_document(), heads)],
-        }),
-        Body::Cursor(Cursor {
-            presence: Some("{\"x\":1}".to_owned()),
-            author: None,
-        }),
+        Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(plain_document(), heads)] }),
+        Body::Cursor(Cursor { presence: Some("{\"x\":1}".to_owned()), author: None }),
         Body::Application("{\"hello\":\"world\"}".to_owned()),
     ]
 }
@@ -282,12 +222,7 @@ pub(in crate::wire) fn try_seal(
     counter: &mut u64,
 ) -> Result<Vec<Vec<u8>>, WireError> {
     let (session, message) = (Session(u64::MAX), Nonce(u64::MAX));
-    let stamp = Stamp {
-        session,
-        counter,
-        sent_unix_ms: u64::MAX,
-        message,
-    };
+    let stamp = Stamp { session, counter, sent_unix_ms: u64::MAX, message };
     seal(&alice(), topic, stamp, Priority::High, body, max_packet_bytes)
 }
 

@@ -15,10 +15,7 @@ fn space() -> TopicSpace {
 /// Whether an MQTT filter matches a topic (MQTT 3.1.1, section 4.7), for filters with `+` alone.
 fn matches(filter: &str, topic: &str) -> bool {
     filter.split('/').count() == topic.split('/').count()
-        && filter
-            .split('/')
-            .zip(topic.split('/'))
-            .all(|(filter, level)| filter == "+" || filter == level)
+        && filter.split('/').zip(topic.split('/')).all(|(filter, level)| filter == "+" || filter == level)
 }
 
 proptest! {
@@ -103,44 +100,21 @@ fn topics_look_as_the_specification_says() {
     };
     let canvas = "mind-git/v1/my%20repo/canvas/docs%2Farchitecture%2Ecanvas/2";
     let expected = [
-        (
-            Topic::Presence {
-                repository: repository.clone(),
-                peer,
-            },
-            format!("mind-git/v1/my%20repo/peers/{peer}"),
-        ),
+        (Topic::Presence { repository: repository.clone(), peer }, format!("mind-git/v1/my%20repo/peers/{peer}")),
         (Topic::Will { peer }, format!("mind-git/v1/will/{peer}")),
         (Topic::Changes(document.clone()), format!("{canvas}/changes")),
+        (Topic::Manifest { document: document.clone(), writer: peer }, format!("{canvas}/heads/{peer}")),
         (
-            Topic::Manifest {
-                document: document.clone(),
-                writer: peer,
-            },
-            format!("{canvas}/heads/{peer}"),
-        ),
-        (
-            Topic::SnapshotPart {
-                document: document.clone(),
-                digest: [0xab; 32],
-            },
+            Topic::SnapshotPart { document: document.clone(), digest: [0xab; 32] },
             format!("{canvas}/snapshot/{}", "ab".repeat(32)),
         ),
         (Topic::Cursor(document), format!("{canvas}/presence")),
         (
-            Topic::Changes(DocumentId::Index {
-                repository: repository.clone(),
-            }),
+            Topic::Changes(DocumentId::Index { repository: repository.clone() }),
             "mind-git/v1/my%20repo/index/changes".to_owned(),
         ),
         (Topic::Sync(repository.clone()), "mind-git/v1/my%20repo/sync".to_owned()),
-        (
-            Topic::Inbox {
-                repository: repository.clone(),
-                peer,
-            },
-            format!("mind-git/v1/my%20repo/inbox/{peer}"),
-        ),
+        (Topic::Inbox { repository: repository.clone(), peer }, format!("mind-git/v1/my%20repo/inbox/{peer}")),
         (Topic::Messages(repository), "mind-git/v1/my%20repo/messages".to_owned()),
     ];
     for (topic, text) in expected {
@@ -177,22 +151,12 @@ fn prefixes_may_have_levels_but_nothing_special() {
         assert_eq!(space.format(&topic), format!("{prefix}/v1/repo/sync"));
         assert_eq!(space.parse(&space.format(&topic)), Some(topic));
     }
-    for prefix in [
-        "", "/", "a/", "/a", "a//b", "a b", "a.b", "#", "a/+", "$SYS", "é", "a\0",
-    ] {
-        assert!(
-            matches!(TopicSpace::new(prefix), Err(TopicError::InvalidPrefix { .. })),
-            "{prefix:?}"
-        );
+    for prefix in ["", "/", "a/", "/a", "a//b", "a b", "a.b", "#", "a/+", "$SYS", "é", "a\0"] {
+        assert!(matches!(TopicSpace::new(prefix), Err(TopicError::InvalidPrefix { .. })), "{prefix:?}");
     }
     let longest = "x".repeat(MAX_TOPIC_PREFIX_BYTES);
     assert!(TopicSpace::new(&longest).is_ok());
-    assert_eq!(
-        TopicSpace::new(&format!("{longest}x")),
-        Err(TopicError::TooLong {
-            bytes: MAX_TOPIC_PREFIX_BYTES + 1
-        })
-    );
+    assert_eq!(TopicSpace::new(&format!("{longest}x")), Err(TopicError::TooLong { bytes: MAX_TOPIC_PREFIX_BYTES + 1 }));
 }
 
 /// The repository of a topic, and its document or else the index.
@@ -206,12 +170,9 @@ fn of(topic: &Topic) -> Option<(RepositoryName, DocumentId)> {
         Topic::Presence { repository, .. }
         | Topic::Sync(repository)
         | Topic::Inbox { repository, .. }
-        | Topic::Messages(repository) => Some((
-            repository.clone(),
-            DocumentId::Index {
-                repository: repository.clone(),
-            },
-        )),
+        | Topic::Messages(repository) => {
+            Some((repository.clone(), DocumentId::Index { repository: repository.clone() }))
+        }
     }
 }
 

@@ -33,11 +33,7 @@ pub struct EmbeddedBrokerOptions {
 impl Default for EmbeddedBrokerOptions {
     fn default() -> Self {
         let max_packet_bytes = u32::try_from(MAX_INBOUND_PACKET_BYTES + PACKET_OVERHEAD_BYTES).unwrap_or(u32::MAX);
-        Self {
-            host: "127.0.0.1".into(),
-            port: 0,
-            max_packet_bytes,
-        }
+        Self { host: "127.0.0.1".into(), port: 0, max_packet_bytes }
     }
 }
 
@@ -84,11 +80,7 @@ impl EmbeddedBroker {
             .recv_timeout(Duration::from_millis(EMBEDDED_START_TIMEOUT_MS))
             .map_err(|error| EmbeddedBrokerError::Start(error.to_string()))??;
         tracing::info!(target: "mqtt", %address, "embedded broker listens");
-        Ok(Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The IP address that it listens on.
@@ -125,8 +117,6 @@ impl Drop for EmbeddedBroker {
 
 impl fmt::Debug for EmbeddedBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedBroker")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("EmbeddedBroker").field("address", &self.address).finish_non_exhaustive()
     }
 }

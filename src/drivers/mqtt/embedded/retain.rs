@@ -31,15 +31,9 @@ impl RetainStorage for MemoryRetainStorage {
 
     async fn set(&self, topic: &TopicName, mut retain: Retain, _expiry_interval: Option<Duration>) -> Result<()> {
         let mut bytes = self.bytes.lock().await;
-        let old: Option<usize> = self
-            .tree
-            .get_message(topic)
-            .await?
-            .first()
-            .map(|(_, retain)| retain.publish.payload.len());
-        let new_bytes = bytes
-            .saturating_sub(old.unwrap_or(0))
-            .saturating_add(retain.publish.payload.len());
+        let old: Option<usize> =
+            self.tree.get_message(topic).await?.first().map(|(_, retain)| retain.publish.payload.len());
+        let new_bytes = bytes.saturating_sub(old.unwrap_or(0)).saturating_add(retain.publish.payload.len());
         let full = new_bytes > EMBEDDED_RETAINED_BYTES
             || (old.is_none() && self.tree.count().await.unsigned_abs() >= EMBEDDED_RETAINED_MESSAGES);
         if full && !retain.publish.payload.is_empty() {

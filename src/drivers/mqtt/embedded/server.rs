@@ -62,9 +62,7 @@ fn serve(
         // Without the check for a busy machine, or a test under load is refused.
         let context = ServerContext::new().busy_check_enable(false).build().await;
         *context.extends.retain_mut().await = Box::new(MemoryRetainStorage::default());
-        let server = MqttServer::new(context.clone())
-            .listener_by_id(listener, address.port())
-            .build();
+        let server = MqttServer::new(context.clone()).listener_by_id(listener, address.port()).build();
         // The socket listens already, so the system accepts from here on.
         let _ = started.send(Ok(address));
         tokio::select! {
@@ -73,11 +71,7 @@ fn serve(
             },
             _ = stop => {}
         }
-        let _ = timeout(
-            Duration::from_millis(EMBEDDED_STOP_TIMEOUT_MS / 2),
-            take_apart(&context),
-        )
-        .await;
+        let _ = timeout(Duration::from_millis(EMBEDDED_STOP_TIMEOUT_MS / 2), take_apart(&context)).await;
     });
 }
 
@@ -89,11 +83,7 @@ async fn take_apart(context: &ServerContext) {
 }
 
 fn listen(options: &EmbeddedBrokerOptions) -> Result<(Listener, SocketAddr), EmbeddedBrokerError> {
-    let EmbeddedBrokerOptions {
-        host,
-        port,
-        max_packet_bytes,
-    } = options;
+    let EmbeddedBrokerOptions { host, port, max_packet_bytes } = options;
     let invalid_host = || EmbeddedBrokerError::InvalidHost { host: host.clone() };
     let ip: IpAddr = host.parse().map_err(|_| invalid_host())?;
     // Every value that matters is set here: most of rmqtt's defaults are for millions of devices.
@@ -119,18 +109,11 @@ fn listen(options: &EmbeddedBrokerOptions) -> Result<(Listener, SocketAddr), Emb
         .message_expiry_interval(Duration::ZERO)
         .bind()
         .and_then(Listener::tcp)
-        .map_err(
-            |error| match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-                Some(ErrorKind::AddrInUse) => EmbeddedBrokerError::AddressInUse {
-                    host: host.clone(),
-                    port: *port,
-                },
-                Some(ErrorKind::AddrNotAvailable) => invalid_host(),
-                _ => EmbeddedBrokerError::Start(error.to_string()),
-            },
-        )?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| EmbeddedBrokerError::Start(error.to_string()))?;
+        .map_err(|error| match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+            Some(ErrorKind::AddrInUse) => EmbeddedBrokerError::AddressInUse { host: host.clone(), port: *port },
+            Some(ErrorKind::AddrNotAvailable) => invalid_host(),
+            _ => EmbeddedBrokerError::Start(error.to_string()),
+        })?;
+    let address = listener.local_addr().map_err(|error| EmbeddedBrokerError::Start(error.to_string()))?;
     Ok((listener, address))
 }
