@@ -19,7 +19,7 @@ pub const MAX_ORDER_KEY_BYTES: usize = 64;
 /// stored as a floating-point number.
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// Largest encoded change accepted from elsewhere. Larger: refused.
-pub const MAX_CHANGE_BYTES: usize = 64 << 20;
+pub const MAX_CHANGE_BYTES: usize = 120 << 20;
 /// Most operations in a change: each property and each character counts. An edit that needs more:
 /// `ERR_PAYLOAD_TOO_LARGE`; a change from elsewhere that has more: refused.
 pub const MAX_CHANGE_OPERATIONS: u64 = 16 << 20;

@@ -19,10 +19,11 @@ const EVENTS_PER_SEED: u64 = 2_000;
 const HEALING_MS: u64 = 600_000;
 
 fn run(seed: u64) -> Tally {
-    let repositories: &[&str] = match seed % 3 {
+    let repositories: &[&str] = match seed % 4 {
         0 => &["r", "r"],
         1 => &["r", "r", "r"],
-        _ => &["r", "r", "r", "r", "r", "r"],
+        2 => &["r", "r", "r", "r", "r", "r"],
+        _ => &["r", "s", "r", "s"],
     };
     let mut world = World::new(seed, repositories);
     world.run_busy(EVENTS_PER_SEED);

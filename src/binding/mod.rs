@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code, unreachable_pub, reason = "the code that #[napi] generates calls Node-API and exports its items")]
 #![allow(clippy::needless_pass_by_value, reason = "JavaScript's strings arrive as values")]
-
 #![cfg_attr(test, allow(dead_code, reason = "in a test nothing is exported"))]
 
 mod broker;

@@ -124,11 +124,8 @@ impl ElementChanges {
     fn apply_to(&self, elements: &mut Vec<Element>) {
         let removed: BTreeSet<&str> = self.removed.iter().map(String::as_str).collect();
         let placed: BTreeSet<&str> = self.order.iter().map(|placement| placement.id.as_str()).collect();
-        let mut taken: BTreeMap<String, Element> = self
-            .added
-            .iter()
-            .map(|element| (element.id.clone(), element.clone()))
-            .collect();
+        let mut taken: BTreeMap<String, Element> =
+            self.added.iter().map(|element| (element.id.clone(), element.clone())).collect();
         let mut rest = Vec::with_capacity(elements.len());
         for element in std::mem::take(elements) {
             if placed.contains(element.id.as_str()) {
@@ -138,11 +135,8 @@ impl ElementChanges {
             }
         }
         *elements = merge_placed(rest, &self.order, taken);
-        let updates: BTreeMap<&str, &PropertyChanges> = self
-            .updated
-            .iter()
-            .map(|update| (update.id.as_str(), &update.properties))
-            .collect();
+        let updates: BTreeMap<&str, &PropertyChanges> =
+            self.updated.iter().map(|update| (update.id.as_str(), &update.properties)).collect();
         for element in elements {
             if let Some(changes) = updates.get(element.id.as_str()) {
                 changes.apply_to(&mut element.properties);

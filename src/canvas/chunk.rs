@@ -224,13 +224,7 @@ mod tests {
 
     #[test]
     fn numbers_read_back_signed() {
-        for (bytes, number) in [
-            (&[0_u8][..], 0),
-            (&[0x7f], -1),
-            (&[0x3f], 63),
-            (&[0x40], -64),
-            (&[0xc0, 0x00], 64),
-        ] {
+        for (bytes, number) in [(&[0_u8][..], 0), (&[0x7f], -1), (&[0x3f], 63), (&[0x40], -64), (&[0xc0, 0x00], 64)] {
             assert_eq!(read_sleb(&mut &*bytes), Some(number));
         }
         assert_eq!(read_sleb(&mut &[0x80][..]), None);
@@ -245,11 +239,7 @@ mod tests {
         assert_eq!(rows(integers, &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]), Some((1 << 35) - 1));
         assert_eq!(rows(integers, &[0x7e, 1]), None);
         // One column of 2^35 nulls, in a change that is well formed otherwise.
-        let body = [
-            &[0, 1, 9, 1, 1, 0, 0, 0, 1, 0x42, 6][..],
-            &[0, 0xff, 0xff, 0xff, 0xff, 0x7f],
-        ]
-        .concat();
+        let body = [&[0, 1, 9, 1, 1, 0, 0, 0, 1, 0x42, 6][..], &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
         assert_eq!(check_change(&join(CHANGE, &body)), Err("it has too many operations"));
     }
 

@@ -20,10 +20,7 @@ impl Fresh {
     fn of(changes: &[Change]) -> Self {
         let mut ranges: BTreeMap<ActorId, Vec<_>> = BTreeMap::new();
         for change in changes.iter().filter(|change| !change.is_empty()) {
-            ranges
-                .entry(change.actor_id().clone())
-                .or_default()
-                .push((change.start_op().get(), change.max_op()));
+            ranges.entry(change.actor_id().clone()).or_default().push((change.start_op().get(), change.max_op()));
         }
         Self(ranges)
     }
@@ -69,13 +66,7 @@ pub(super) fn find(replica: &Replica, changes: &[Change], touched: &Touched) -> 
                 continue;
             };
             if winner != loser {
-                conflicts.push(Conflict {
-                    element,
-                    id: id.clone(),
-                    property: property.clone(),
-                    winner,
-                    loser,
-                });
+                conflicts.push(Conflict { element, id: id.clone(), property: property.clone(), winner, loser });
             }
         }
     }

@@ -15,21 +15,12 @@ pub(crate) fn import(canvas: &Canvas) -> Batch {
         let keys = order::arrange(&vec![None; elements.len()], |_| OrderKey::new());
         for (element, key) in elements.iter().zip(keys.into_values()) {
             create(kind, element, None, &mut batch);
-            batch.push(Write::Order {
-                kind,
-                id: element.id.clone(),
-                key,
-            });
+            batch.push(Write::Order { kind, id: element.id.clone(), key });
         }
     }
     for (property, value) in &canvas.properties {
         let (id, property, value) = (String::new(), property.clone(), Some(value.clone()));
-        batch.push(Write::Property {
-            kind: ElementKind::Canvas,
-            id,
-            property,
-            value,
-        });
+        batch.push(Write::Property { kind: ElementKind::Canvas, id, property, value });
     }
     batch
 }
@@ -38,18 +29,9 @@ pub(crate) fn import(canvas: &Canvas) -> Batch {
 pub(crate) fn create(kind: ElementKind, element: &Element, former: Option<&Entry>, batch: &mut Batch) {
     let none = Entry::default();
     let former = former.unwrap_or(&none);
-    for property in former
-        .properties
-        .keys()
-        .filter(|property| !element.properties.contains_key(*property))
-    {
+    for property in former.properties.keys().filter(|property| !element.properties.contains_key(*property)) {
         let (id, property) = (element.id.clone(), property.clone());
-        batch.push(Write::Property {
-            kind,
-            id,
-            property,
-            value: None,
-        });
+        batch.push(Write::Property { kind, id, property, value: None });
     }
     upsert(kind, element, former, batch);
     batch.keep_alive(kind, &element.id);
@@ -71,12 +53,7 @@ pub(crate) fn upsert(kind: ElementKind, element: &Element, entry: &Entry, batch:
                 });
                 batch.keep_alive(kind, &element.id);
             }
-            _ => batch.push(Write::Property {
-                kind,
-                id,
-                property: property.clone(),
-                value: Some(value.clone()),
-            }),
+            _ => batch.push(Write::Property { kind, id, property: property.clone(), value: Some(value.clone()) }),
         }
     }
 }
@@ -84,9 +61,6 @@ pub(crate) fn upsert(kind: ElementKind, element: &Element, entry: &Entry, batch:
 /// Whoever makes a node alive says which edges it has.
 pub(crate) fn delete_hidden_edges(view: &View, node: &str, keep: &Index<'_>, batch: &mut Batch) {
     for edge in view.hidden_edges(node).filter(|edge| !keep.contains_key(edge.as_str())) {
-        batch.push(Write::Delete {
-            kind: ElementKind::Edge,
-            id: edge.clone(),
-        });
+        batch.push(Write::Delete { kind: ElementKind::Edge, id: edge.clone() });
     }
 }

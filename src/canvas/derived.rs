@@ -41,10 +41,7 @@ pub(crate) fn zero_actor() -> ActorId {
 /// [`ChangeError`]; the bytes are to be dropped.
 pub fn decode_change(bytes: Vec<u8>) -> Result<Change, ChangeError> {
     chunk::check_change(&bytes).map_err(|reason| ChangeError::Malformed(reason.to_owned()))?;
-    let declared: [u8; 4] = bytes
-        .get(4..8)
-        .and_then(|checksum| checksum.try_into().ok())
-        .unwrap_or_default();
+    let declared: [u8; 4] = bytes.get(4..8).and_then(|checksum| checksum.try_into().ok()).unwrap_or_default();
     // Automerge panics on some inputs that pass every check above.
     let change = catch_unwind(AssertUnwindSafe(|| Change::from_bytes(bytes)))
         .map_err(|_| ChangeError::Malformed("the decoder panicked".into()))?

@@ -13,7 +13,7 @@ use crate::canvas::patch::CanvasPatch;
 use crate::canvas::patching;
 use crate::canvas::plan::Batch;
 use crate::canvas::reader::Reader;
-use crate::canvas::replica::Replica;
+use crate::canvas::replica::{Replica, check_size};
 use crate::canvas::root;
 use crate::canvas::schema::{Maps, Touched};
 use crate::canvas::update::{Ahead, Basis, Plan, Planner};
@@ -96,12 +96,7 @@ impl CanvasDocument {
 
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
-        Self {
-            replica,
-            view,
-            held,
-            own_texts: OwnTextEdits::default(),
-        }
+        Self { replica, view, held, own_texts: OwnTextEdits::default() }
     }
 
     /// The document below: heads, changes, questions about who has what.
@@ -191,11 +186,8 @@ impl CanvasDocument {
         let before = self.replica.heads();
         let batch = patching::plan(&self.view, &self.held, patch);
         let content = batch.has_content();
-        let change = if batch.is_empty() {
-            None
-        } else {
-            self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))?
-        };
+        let change =
+            if batch.is_empty() { None } else { self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))? };
         let changes: Vec<Change> = change.into_iter().collect();
         let after = self.replica.heads();
         self.held.patched(patch, &before, &after);
@@ -208,11 +200,7 @@ impl CanvasDocument {
     pub fn apply(&mut self, changes: Vec<Change>) -> Applied {
         let mut taken = self.replica.take(changes);
         if taken.damaged {
-            return Applied {
-                rejected: taken.rejected,
-                damaged: true,
-                ..Applied::default()
-            };
+            return Applied { rejected: taken.rejected, damaged: true, ..Applied::default() };
         }
         let repair = self.repair_texts(&taken.touched);
         taken.touched.extend(self.touched_by(&repair));
@@ -220,11 +208,7 @@ impl CanvasDocument {
         Applied {
             hashes: taken.applied.iter().map(Change::hash).collect(),
             conflicts: conflict::find(&self.replica, &taken.applied, &taken.touched),
-            author: taken
-                .applied
-                .iter()
-                .rev()
-                .find_map(|change| change.message().map(str::to_owned)),
+            author: taken.applied.iter().rev().find_map(|change| change.message().map(str::to_owned)),
             rejected: taken.rejected,
             diff,
             repair,
@@ -247,27 +231,22 @@ impl CanvasDocument {
         let present = self.replica.heads();
         let at_present = present.as_slice() == basis.heads;
         let heads = (!at_present).then_some(basis.heads.as_slice());
-        let planner = Planner {
-            view: &self.view,
-            base: reader(&self.replica, heads),
-            basis,
-            plan: Plan::default(),
-        };
+        let planner = Planner { view: &self.view, base: reader(&self.replica, heads), basis, plan: Plan::default() };
         let mut plan = planner.plan(passed);
         if at_present {
             plan.base.append(std::mem::take(&mut plan.present));
             plan.ahead.clear();
         }
         let content = plan.base.has_content() || plan.present.has_content();
+        check_size(plan.base.operations() + plan.present.operations())?;
         let mut changes = Vec::new();
         changes.extend(self.write(heads, &plan.base, author)?);
-        let version = changes
-            .last()
-            .map_or_else(|| basis.version.clone(), |change| Heads::new(vec![change.hash()]));
-        // An edit at the base stands even if the rest failed; but the rest cannot fail for reasons of its own.
-        changes.extend(self.write(None, &plan.present, author)?);
+        let version = changes.last().map_or_else(|| basis.version.clone(), |change| Heads::new(vec![change.hash()]));
+        let rest = self.write(None, &plan.present, author);
+        changes.extend(rest.as_ref().ok().cloned().flatten());
         let touched = self.touched_by(&changes);
         let mut edit = self.finish(changes, &touched, content, version);
+        rest?;
         self.remember(passed, basis, &plan, &mut edit.version);
         Ok(edit)
     }
@@ -292,13 +271,7 @@ impl CanvasDocument {
     fn finish(&mut self, changes: Vec<Change>, touched: &Touched, content: bool, version: Heads) -> LocalEdit {
         let diff = self.view.refresh(reader(&self.replica, None), touched);
         let conflicts = conflict::find(&self.replica, &changes, touched);
-        LocalEdit {
-            content: content && !changes.is_empty(),
-            changes,
-            version: Version(version),
-            diff,
-            conflicts,
-        }
+        LocalEdit { content: content && !changes.is_empty(), changes, version: Version(version), diff, conflicts }
     }
 }
 
@@ -310,9 +283,5 @@ impl Default for CanvasDocument {
 
 /// Reads the document at present, or at an older version.
 pub(super) fn reader<'a>(replica: &'a Replica, heads: Option<&'a [ChangeHash]>) -> Reader<'a> {
-    Reader {
-        doc: &replica.doc,
-        maps: &replica.maps,
-        heads,
-    }
+    Reader { doc: &replica.doc, maps: &replica.maps, heads }
 }

@@ -59,47 +59,24 @@ pub enum CanvasError {
 
 impl CanvasError {
     pub(crate) fn invalid(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            path: path.into(),
-            reason: reason.into(),
-        }
+        Self::Invalid { path: path.into(), reason: reason.into() }
     }
 
     pub(crate) fn string_too_long(path: impl Into<String>, bytes: usize) -> Self {
-        Self::TooLarge {
-            path: path.into(),
-            amount: bytes,
-            unit: "bytes",
-            limit: MAX_STRING_BYTES,
-        }
+        Self::TooLarge { path: path.into(), amount: bytes, unit: "bytes", limit: MAX_STRING_BYTES }
     }
 
     pub(crate) fn json_too_long(path: impl Into<String>, bytes: usize) -> Self {
-        Self::TooLarge {
-            path: path.into(),
-            amount: bytes,
-            unit: "bytes",
-            limit: MAX_CANVAS_JSON_BYTES,
-        }
+        Self::TooLarge { path: path.into(), amount: bytes, unit: "bytes", limit: MAX_CANVAS_JSON_BYTES }
     }
 
     pub(crate) fn too_many_operations(amount: usize) -> Self {
         let limit = usize::try_from(MAX_CHANGE_OPERATIONS).unwrap_or(usize::MAX);
-        Self::TooLarge {
-            path: "the edit".into(),
-            amount,
-            unit: "properties and characters",
-            limit,
-        }
+        Self::TooLarge { path: "the edit".into(), amount, unit: "properties and characters", limit }
     }
 
     pub(crate) fn too_many(list: &'static str, count: usize) -> Self {
-        Self::TooLarge {
-            path: list.into(),
-            amount: count,
-            unit: list,
-            limit: MAX_ELEMENTS,
-        }
+        Self::TooLarge { path: list.into(), amount: count, unit: list, limit: MAX_ELEMENTS }
     }
 }
 

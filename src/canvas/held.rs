@@ -34,10 +34,7 @@ pub(crate) struct Held {
 impl Held {
     /// The application has seen nothing yet.
     pub(crate) fn nothing(root: Heads) -> Self {
-        Self {
-            heads: root,
-            ..Self::default()
-        }
+        Self { heads: root, ..Self::default() }
     }
 
     /// The version that holds what the application has, as far as any does.
@@ -59,18 +56,9 @@ impl Held {
         } else {
             // Made on top of what the application has not seen, so no version holds exactly what it has.
             self.ambiguous = true;
-            let nodes = patch
-                .nodes
-                .upsert
-                .iter()
-                .map(|node| (ElementKind::Node, node.id.clone()));
-            let edges = patch
-                .edges
-                .upsert
-                .iter()
-                .map(|edge| (ElementKind::Edge, edge.id.clone()));
-            self.ahead
-                .extend(nodes.chain(edges).map(|key| (key, after.as_slice().to_vec())));
+            let nodes = patch.nodes.upsert.iter().map(|node| (ElementKind::Node, node.id.clone()));
+            let edges = patch.edges.upsert.iter().map(|edge| (ElementKind::Edge, edge.id.clone()));
+            self.ahead.extend(nodes.chain(edges).map(|key| (key, after.as_slice().to_vec())));
         }
         self.patches.push(patch.clone());
         if self.patches.len() > MAX_UNFOLDED_PATCHES {
@@ -111,12 +99,7 @@ impl Held {
     }
 
     fn basis(&self, version: Heads) -> Basis {
-        Basis {
-            version,
-            heads: self.heads.as_slice().to_vec(),
-            canvas: self.canvas.clone(),
-            ahead: self.ahead.clone(),
-        }
+        Basis { version, heads: self.heads.as_slice().to_vec(), canvas: self.canvas.clone(), ahead: self.ahead.clone() }
     }
 }
 
@@ -129,29 +112,16 @@ impl CanvasDocument {
             Base::Explicit(version) => (version, false),
             Base::Remembered(version) => (version, true),
         };
-        let version = if version.0.as_slice().is_empty() {
-            self.replica.root_heads()
-        } else {
-            version.0.clone()
-        };
+        let version = if version.0.as_slice().is_empty() { self.replica.root_heads() } else { version.0.clone() };
         let end = self.held.chain_end(&version);
         let held = version == self.held.heads && !self.held.ambiguous;
         if held || (remembered && end == self.held.heads) {
             return Ok(self.held.basis(version));
         }
         let mut view = self.view_at(if remembered { &end } else { &version })?;
-        let ahead = if remembered {
-            self.unite_own_edits(&mut view, &end)
-        } else {
-            Ahead::new()
-        };
+        let ahead = if remembered { self.unite_own_edits(&mut view, &end) } else { Ahead::new() };
         let (heads, canvas) = (end.as_slice().to_vec(), view.canvas());
-        Ok(Basis {
-            version,
-            heads,
-            canvas,
-            ahead,
-        })
+        Ok(Basis { version, heads, canvas, ahead })
     }
 
     /// Brings a view of an older version up to date with this process's own edits since, and says which elements
@@ -162,11 +132,7 @@ impl CanvasDocument {
         for change in changes.iter().filter(|change| self.replica.is_own(change.actor_id())) {
             let touched = self.replica.touched_by(change);
             let at = vec![change.hash()];
-            ahead.extend(
-                elements(view, &touched)
-                    .map(|element| (element, at.clone()))
-                    .collect::<BTreeMap<_, _>>(),
-            );
+            ahead.extend(elements(view, &touched).map(|element| (element, at.clone())).collect::<BTreeMap<_, _>>());
             view.refresh(reader(&self.replica, Some(&at)), &touched);
         }
         ahead
@@ -182,11 +148,7 @@ impl CanvasDocument {
             version.0 = present;
         } else if version.0 != present {
             ahead.clone_from(&basis.ahead);
-            ahead.extend(
-                plan.ahead
-                    .iter()
-                    .map(|element| (element.clone(), present.as_slice().to_vec())),
-            );
+            ahead.extend(plan.ahead.iter().map(|element| (element.clone(), present.as_slice().to_vec())));
         }
         if changed {
             self.held.extend_chain(basis.version.clone(), version.0.clone());
@@ -197,14 +159,7 @@ impl CanvasDocument {
 
 /// The nodes and edges that a change touched.
 fn elements(view: &View, touched: &Touched) -> impl Iterator<Item = (ElementKind, String)> {
-    let keys = touched
-        .keys
-        .iter()
-        .filter_map(|(map, key)| CanvasMap::at(*map).and_then(|map| map.element(key)));
-    let texts = touched
-        .texts
-        .iter()
-        .filter_map(|text| view.owner(text))
-        .map(|id| (ElementKind::Node, id.clone()));
+    let keys = touched.keys.iter().filter_map(|(map, key)| CanvasMap::at(*map).and_then(|map| map.element(key)));
+    let texts = touched.texts.iter().filter_map(|text| view.owner(text)).map(|id| (ElementKind::Node, id.clone()));
     keys.chain(texts)
 }

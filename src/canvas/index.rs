@@ -63,10 +63,7 @@ impl IndexDocument {
     /// An empty index, which holds only the root change.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            replica: Replica::new(&root::INDEX),
-            entries: BTreeMap::new(),
-        }
+        Self { replica: Replica::new(&root::INDEX), entries: BTreeMap::new() }
     }
 
     /// Reads what [`Replica::save`] wrote.
@@ -160,20 +157,12 @@ impl IndexDocument {
     pub fn apply(&mut self, changes: Vec<Change>) -> AppliedIndex {
         let taken = self.replica.take(changes);
         if taken.damaged {
-            return AppliedIndex {
-                rejected: taken.rejected,
-                damaged: true,
-                ..AppliedIndex::default()
-            };
+            return AppliedIndex { rejected: taken.rejected, damaged: true, ..AppliedIndex::default() };
         }
         let (appeared, disappeared) = self.refresh(&taken.touched);
         AppliedIndex {
             hashes: taken.applied.iter().map(Change::hash).collect(),
-            author: taken
-                .applied
-                .iter()
-                .rev()
-                .find_map(|change| change.message().map(str::to_owned)),
+            author: taken.applied.iter().rev().find_map(|change| change.message().map(str::to_owned)),
             rejected: taken.rejected,
             appeared,
             disappeared,
@@ -189,26 +178,14 @@ impl IndexDocument {
     ) -> Result<LocalIndexEdit, CanvasError> {
         let change = self.replica.edit(None, author, write)?;
         let mut touched = Touched::default();
-        touched.keys.extend(
-            change
-                .iter()
-                .map(|_| (IndexMap::LiveCanvases as usize, canvas.as_str().to_owned())),
-        );
+        touched.keys.extend(change.iter().map(|_| (IndexMap::LiveCanvases as usize, canvas.as_str().to_owned())));
         let (appeared, disappeared) = self.refresh(&touched);
-        Ok(LocalIndexEdit {
-            changes: change.into_iter().collect(),
-            appeared,
-            disappeared,
-        })
+        Ok(LocalIndexEdit { changes: change.into_iter().collect(), appeared, disappeared })
     }
 
     /// Reads the touched entries again, and says which appeared and which disappeared.
     fn refresh(&mut self, touched: &Touched) -> (Vec<IndexEntry>, Vec<IndexEntry>) {
-        let ids: BTreeSet<CanvasId> = touched
-            .keys
-            .iter()
-            .filter_map(|(_, key)| CanvasId::new(key).ok())
-            .collect();
+        let ids: BTreeSet<CanvasId> = touched.keys.iter().filter_map(|(_, key)| CanvasId::new(key).ok()).collect();
         let (mut appeared, mut disappeared) = (Vec::new(), Vec::new());
         for id in ids {
             let now = read(&self.replica, &id);
@@ -243,20 +220,12 @@ fn put_tag(tx: &mut Transaction<'_>, maps: &Maps, key: &str) -> Result<(), Canva
 }
 
 fn get<'a>(replica: &'a Replica, of: IndexMap, canvas: &CanvasId) -> Option<Value<'a>> {
-    replica
-        .doc
-        .get(map(&replica.maps, of), canvas.as_str())
-        .ok()
-        .flatten()
-        .map(|(value, _)| value)
+    replica.doc.get(map(&replica.maps, of), canvas.as_str()).ok().flatten().map(|(value, _)| value)
 }
 
 /// Of generations put at the same time the highest counts: no older document may come back.
 fn generation(replica: &Replica, canvas: &CanvasId) -> Option<Generation> {
-    let all = replica
-        .doc
-        .get_all(map(&replica.maps, IndexMap::Generation), canvas.as_str())
-        .unwrap_or_default();
+    let all = replica.doc.get_all(map(&replica.maps, IndexMap::Generation), canvas.as_str()).unwrap_or_default();
     all.iter().filter_map(|(value, _)| value.as_u64()).max().map(Generation)
 }
 
@@ -305,24 +274,15 @@ mod tests {
         let plan = entry("docs/plan", 1, "home");
         assert_eq!(b.put(&plan, "me").unwrap().appeared, std::slice::from_ref(&plan));
         let applied = sync(&mut a, &mut b);
-        assert_eq!(
-            (applied.appeared, applied.author),
-            (vec![plan.clone()], Some("me".into()))
-        );
+        assert_eq!((applied.appeared, applied.author), (vec![plan.clone()], Some("me".into())));
         assert_eq!(a.entry(&plan.canvas), Some(&plan));
-        assert_eq!(
-            a.delete(&plan.canvas, "me").unwrap().disappeared,
-            std::slice::from_ref(&plan)
-        );
+        assert_eq!(a.delete(&plan.canvas, "me").unwrap().disappeared, std::slice::from_ref(&plan));
         assert_eq!(a.delete(&plan.canvas, "me").unwrap().changes, []);
         let applied = sync(&mut b, &mut a);
         assert_eq!((applied.disappeared, b.entries().len()), (vec![plan.clone()], 0));
         assert_eq!(b.last_generation(&plan.canvas), Some(Generation(1)));
         let loaded = IndexDocument::load(&a.replica().save()).unwrap();
-        assert_eq!(
-            (loaded.entries().len(), loaded.last_generation(&plan.canvas)),
-            (0, Some(Generation(1)))
-        );
+        assert_eq!((loaded.entries().len(), loaded.last_generation(&plan.canvas)), (0, Some(Generation(1))));
     }
 
     #[test]

@@ -46,11 +46,7 @@ impl OwnTextEdits {
                 Some(run) if run.number == self.number => run.after = change.hash(),
                 _ => {
                     let before = change.deps().to_vec();
-                    runs.push(Run {
-                        number: self.number,
-                        before,
-                        after: change.hash(),
-                    });
+                    runs.push(Run { number: self.number, before, after: change.hash() });
                     if runs.len() > MAX_TEXT_RUNS {
                         runs.remove(0);
                     }
@@ -76,11 +72,7 @@ impl CanvasDocument {
             return Vec::new();
         }
         // The changes from elsewhere are applied, and must be reported whatever becomes of the repair.
-        let change = self
-            .replica
-            .edit(None, "", |tx, maps| batch.write(tx, maps))
-            .ok()
-            .flatten();
+        let change = self.replica.edit(None, "", |tx, maps| batch.write(tx, maps)).ok().flatten();
         change.into_iter().collect()
     }
 

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica`: own edits, changes from elsewhere, who has what |
+//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
@@ -19,6 +19,7 @@ mod document;
 mod error;
 mod held;
 mod index;
+mod intake;
 mod lost_text;
 mod model;
 mod order;

@@ -55,9 +55,7 @@ pub(crate) fn arrange(places: &[Option<usize>], key: impl Fn(usize) -> OrderKey)
         let mut end = next_kept(&keeps, start);
         // Where there is no room (equal or invalid keys, or ever longer ones), neighbours get new keys as well.
         let keys = loop {
-            let lower = start
-                .checked_sub(1)
-                .map(|left| assigned.get(&left).cloned().unwrap_or_else(|| key(left)));
+            let lower = start.checked_sub(1).map(|left| assigned.get(&left).cloned().unwrap_or_else(|| key(left)));
             let upper = (end < places.len()).then(|| key(end));
             if let Some(keys) = between(lower.as_ref(), upper.as_ref(), end - start) {
                 break keys;
@@ -79,11 +77,7 @@ pub(crate) fn arrange(places: &[Option<usize>], key: impl Fn(usize) -> OrderKey)
 }
 
 fn next_kept(keeps: &[bool], from: usize) -> usize {
-    keeps
-        .iter()
-        .skip(from)
-        .position(|keeps| *keeps)
-        .map_or(keeps.len(), |offset| from + offset)
+    keeps.iter().skip(from).position(|keeps| *keeps).map_or(keeps.len(), |offset| from + offset)
 }
 
 /// Marks a longest increasing subsequence of the places that are known (patience sorting, O(n log n)).
@@ -95,10 +89,7 @@ fn longest_increasing(places: &[Option<usize>]) -> Vec<bool> {
         let Some(place) = *place else { continue };
         let length = tails.partition_point(|(_, tail)| *tail < place);
         if let Some(previous) = previous.get_mut(index) {
-            *previous = length
-                .checked_sub(1)
-                .and_then(|shorter| tails.get(shorter))
-                .map(|(index, _)| *index);
+            *previous = length.checked_sub(1).and_then(|shorter| tails.get(shorter)).map(|(index, _)| *index);
         }
         match tails.get_mut(length) {
             Some(tail) => *tail = (index, place),
@@ -159,10 +150,7 @@ mod tests {
             }
             assert!(list.is_sorted_by(|a, b| a.1 < b.1), "each strictly before the next");
             assert!(list.iter().all(|(_, key)| key.len() <= MAX_ORDER_KEY_BYTES));
-            assert!(
-                written < 2 * insertions,
-                "re-keying is rare: {written} keys for {insertions} insertions"
-            );
+            assert!(written < 2 * insertions, "re-keying is rare: {written} keys for {insertions} insertions");
         }
     }
 
@@ -178,13 +166,7 @@ mod tests {
     #[test]
     fn between_equal_and_invalid_keys_neighbours_are_rekeyed() {
         let same = vec![0x7f, TERMINATOR];
-        let mut list = vec![
-            (1, vec![]),
-            (2, vec![]),
-            (3, same.clone()),
-            (4, same.clone()),
-            (5, same),
-        ];
+        let mut list = vec![(1, vec![]), (2, vec![]), (3, same.clone()), (4, same.clone()), (5, same)];
         reorder(&mut list, &[1, 9, 2, 3, 8, 4, 7, 5]);
     }
 

@@ -15,11 +15,7 @@ pub(super) fn canvas(json: &str) -> Result<Canvas, CanvasError> {
     let mut top = object(json, "canvas")?;
     let nodes = elements(top.remove("nodes"), "nodes")?;
     let edges = elements(top.remove("edges"), "edges")?;
-    Ok(Canvas {
-        nodes,
-        edges,
-        properties: properties(top, "")?,
-    })
+    Ok(Canvas { nodes, edges, properties: properties(top, "")? })
 }
 
 /// Reads a patch.
@@ -34,30 +30,17 @@ pub(super) fn patch(json: &str) -> Result<CanvasPatch, CanvasError> {
     };
     for key in ["nodes", "edges"] {
         if changed.contains_key(key) {
-            return Err(CanvasError::invalid(
-                format!("properties.{key}"),
-                "patch it through `nodes` and `edges`",
-            ));
+            return Err(CanvasError::invalid(format!("properties.{key}"), "patch it through `nodes` and `edges`"));
         }
     }
     match top.keys().next() {
-        Some(key) => Err(CanvasError::invalid(
-            key,
-            "unknown key; a patch has nodes, edges and properties",
-        )),
-        None => Ok(CanvasPatch {
-            nodes,
-            edges,
-            properties: changed,
-        }),
+        Some(key) => Err(CanvasError::invalid(key, "unknown key; a patch has nodes, edges and properties")),
+        None => Ok(CanvasPatch { nodes, edges, properties: changed }),
     }
 }
 
 pub(super) fn duplicate_id(list: &str, index: usize, id: &str) -> CanvasError {
-    CanvasError::invalid(
-        format!("{list}[{index}].id"),
-        format!("{id:?} is already the id of another"),
-    )
+    CanvasError::invalid(format!("{list}[{index}].id"), format!("{id:?} is already the id of another"))
 }
 
 fn object(json: &str, what: &str) -> Result<Map<String, Json>, CanvasError> {
@@ -70,12 +53,7 @@ fn object(json: &str, what: &str) -> Result<Map<String, Json>, CanvasError> {
         Err(error) => Err(CanvasError::Syntax {
             line: error.line(),
             column: error.column(),
-            reason: error
-                .to_string()
-                .split(" at line ")
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
         }),
     }
 }
@@ -100,10 +78,7 @@ fn elements(json: Option<Json>, list: &'static str) -> Result<Vec<Element>, Canv
             Some(Json::String(id)) => id,
             Some(_) => return Err(CanvasError::invalid(format!("{path}.id"), "expected a string")),
             None => {
-                return Err(CanvasError::invalid(
-                    format!("{path}.id"),
-                    "missing; every element needs a unique id",
-                ));
+                return Err(CanvasError::invalid(format!("{path}.id"), "missing; every element needs a unique id"));
             }
         };
         if id.len() > MAX_STRING_BYTES {
@@ -112,10 +87,7 @@ fn elements(json: Option<Json>, list: &'static str) -> Result<Vec<Element>, Canv
         if !seen.insert(id.clone()) {
             return Err(duplicate_id(list, index, &id));
         }
-        elements.push(Element {
-            id,
-            properties: properties(members, &format!("{path}."))?,
-        });
+        elements.push(Element { id, properties: properties(members, &format!("{path}."))? });
     }
     Ok(elements)
 }
@@ -126,33 +98,20 @@ fn elements_patch(json: Option<Json>, list: &'static str) -> Result<ElementsPatc
         Some(Json::Object(members)) => members,
         Some(_) => return Err(CanvasError::invalid(list, "expected an object with upsert and remove")),
     };
-    let upsert = elements(
-        members.remove("upsert"),
-        if list == "nodes" {
-            "nodes.upsert"
-        } else {
-            "edges.upsert"
-        },
-    )?;
+    let upsert = elements(members.remove("upsert"), if list == "nodes" { "nodes.upsert" } else { "edges.upsert" })?;
     let mut remove = BTreeSet::new();
     match members.remove("remove") {
         None => {}
         Some(Json::Array(ids)) => {
             for (index, id) in ids.into_iter().enumerate() {
                 let Json::String(id) = id else {
-                    return Err(CanvasError::invalid(
-                        format!("{list}.remove[{index}]"),
-                        "expected an id, a string",
-                    ));
+                    return Err(CanvasError::invalid(format!("{list}.remove[{index}]"), "expected an id, a string"));
                 };
                 remove.insert(id);
             }
         }
         Some(_) => {
-            return Err(CanvasError::invalid(
-                format!("{list}.remove"),
-                "expected an array of ids",
-            ));
+            return Err(CanvasError::invalid(format!("{list}.remove"), "expected an array of ids"));
         }
     }
     if let Some(element) = upsert.iter().find(|element| remove.contains(&element.id)) {
@@ -160,10 +119,7 @@ fn elements_patch(json: Option<Json>, list: &'static str) -> Result<ElementsPatc
         return Err(CanvasError::invalid(format!("{list}.remove"), reason));
     }
     match members.keys().next() {
-        Some(key) => Err(CanvasError::invalid(
-            format!("{list}.{key}"),
-            "unknown key; expected upsert and remove",
-        )),
+        Some(key) => Err(CanvasError::invalid(format!("{list}.{key}"), "unknown key; expected upsert and remove")),
         None => Ok(ElementsPatch { upsert, remove }),
     }
 }
@@ -173,17 +129,13 @@ fn properties(members: Map<String, Json>, prefix: &str) -> Result<Properties, Ca
         .into_iter()
         .map(|(key, json)| {
             if key.len() > MAX_STRING_BYTES {
-                return Err(CanvasError::string_too_long(
-                    format!("a property name under {prefix:?}"),
-                    key.len(),
-                ));
+                return Err(CanvasError::string_too_long(format!("a property name under {prefix:?}"), key.len()));
             }
             match Value::from_json(json) {
                 Ok(value) => Ok((key, value)),
-                Err(BadValue::TooDeep) => Err(CanvasError::invalid(
-                    format!("{prefix}{key}"),
-                    format!("nested deeper than {MAX_NESTING}"),
-                )),
+                Err(BadValue::TooDeep) => {
+                    Err(CanvasError::invalid(format!("{prefix}{key}"), format!("nested deeper than {MAX_NESTING}")))
+                }
                 Err(BadValue::TooLong(bytes)) => Err(CanvasError::string_too_long(format!("{prefix}{key}"), bytes)),
             }
         })
@@ -228,31 +180,14 @@ mod tests {
     #[test]
     fn syntax_errors_give_line_and_column() {
         let error = canvas("{\n  \"nodes\": [}\n}").unwrap_err();
-        assert!(
-            matches!(
-                error,
-                CanvasError::Syntax {
-                    line: 2,
-                    column: 13,
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, CanvasError::Syntax { line: 2, column: 13, .. }), "{error:?}");
     }
 
     #[test]
     fn sizes_are_bounded() {
-        let long = format!(
-            r#"{{"nodes":[{{"id":"a","text":"{}"}}]}}"#,
-            "x".repeat(MAX_STRING_BYTES + 1)
-        );
+        let long = format!(r#"{{"nodes":[{{"id":"a","text":"{}"}}]}}"#, "x".repeat(MAX_STRING_BYTES + 1));
         assert_eq!(path_of(canvas(&long).unwrap_err()), "nodes[0].text");
-        let deep = format!(
-            r#"{{"edges":[{{"id":"a","x":{}1{}}}]}}"#,
-            "[".repeat(65),
-            "]".repeat(65)
-        );
+        let deep = format!(r#"{{"edges":[{{"id":"a","x":{}1{}}}]}}"#, "[".repeat(65), "]".repeat(65));
         assert_eq!(path_of(canvas(&deep).unwrap_err()), "edges[0].x");
     }
 

@@ -52,11 +52,8 @@ impl ElementsPatch {
         if self.upsert.is_empty() {
             return;
         }
-        let positions: BTreeMap<String, usize> = elements
-            .iter()
-            .enumerate()
-            .map(|(index, element)| (element.id.clone(), index))
-            .collect();
+        let positions: BTreeMap<String, usize> =
+            elements.iter().enumerate().map(|(index, element)| (element.id.clone(), index)).collect();
         for upserted in &self.upsert {
             let known = positions.get(&upserted.id).and_then(|index| elements.get_mut(*index));
             if let Some(element) = known {

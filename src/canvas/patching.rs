@@ -39,12 +39,7 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
         let value = Some(value.clone()).filter(|value| *value != Value::Null);
         if view.properties.get(property) != value.as_ref() {
             let (kind, id, property) = (ElementKind::Canvas, String::new(), property.clone());
-            batch.push(Write::Property {
-                kind,
-                id,
-                property,
-                value,
-            });
+            batch.push(Write::Property { kind, id, property, value });
         }
     }
     batch
@@ -52,10 +47,7 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
 
 fn without_nulls(element: &Element) -> Element {
     let kept = element.properties.iter().filter(|(_, value)| **value != Value::Null);
-    Element {
-        id: element.id.clone(),
-        properties: kept.map(|(key, value)| (key.clone(), value.clone())).collect(),
-    }
+    Element { id: element.id.clone(), properties: kept.map(|(key, value)| (key.clone(), value.clone())).collect() }
 }
 
 /// Sets what the patch names of an element that exists.
@@ -70,25 +62,14 @@ fn change(kind: ElementKind, element: &Element, entry: &Entry, held: &Held, batc
             batch.push(match (&entry.text, current) {
                 (Some(object), Some(Value::String(current))) => {
                     let text = merged(held.text(&element.id), new, current);
-                    Write::Text {
-                        object: object.clone(),
-                        text,
-                    }
+                    Write::Text { object: object.clone(), text }
                 }
-                _ => Write::NewText {
-                    id: element.id.clone(),
-                    text: new.clone(),
-                },
+                _ => Write::NewText { id: element.id.clone(), text: new.clone() },
             });
             batch.keep_alive(kind, &element.id);
         } else {
             let (id, property, value) = (element.id.clone(), property.clone(), value.cloned());
-            batch.push(Write::Property {
-                kind,
-                id,
-                property,
-                value,
-            });
+            batch.push(Write::Property { kind, id, property, value });
         }
     }
 }

@@ -18,22 +18,13 @@ use crate::canvas::value::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Write {
     /// Set a property, or with `None` remove it. Not for texts that are strings.
-    Property {
-        kind: ElementKind,
-        id: String,
-        property: String,
-        value: Option<Value>,
-    },
+    Property { kind: ElementKind, id: String, property: String, value: Option<Value> },
     /// Begin a text, in place of whatever stands there.
     NewText { id: String, text: String },
     /// Make a Text object contain this.
     Text { object: TextId, text: String },
     /// Give an element its place.
-    Order {
-        kind: ElementKind,
-        id: String,
-        key: OrderKey,
-    },
+    Order { kind: ElementKind, id: String, key: OrderKey },
     /// Delete an element.
     Delete { kind: ElementKind, id: String },
 }
@@ -64,17 +55,8 @@ impl Batch {
     /// Adds a write; an edit of an element's content keeps or makes the element alive.
     pub(crate) fn push(&mut self, write: Write) {
         match &write {
-            Write::Property {
-                kind: ElementKind::Node,
-                property,
-                ..
-            } if GEOMETRY.contains(&property.as_str()) => {}
-            Write::Property {
-                kind: ElementKind::Canvas,
-                ..
-            }
-            | Write::Delete { .. }
-            | Write::Text { .. } => {
+            Write::Property { kind: ElementKind::Node, property, .. } if GEOMETRY.contains(&property.as_str()) => {}
+            Write::Property { kind: ElementKind::Canvas, .. } | Write::Delete { .. } | Write::Text { .. } => {
                 self.content = true;
             }
             Write::Property { kind, id, .. } => self.keep_alive(*kind, id),
@@ -87,6 +69,15 @@ impl Batch {
     /// Gives the element a fresh tag.
     pub(crate) fn keep_alive(&mut self, kind: ElementKind, id: &str) {
         self.alive.insert((kind, id.to_owned()));
+    }
+
+    /// How many operations the batch makes at least: each character counts.
+    pub(crate) fn operations(&self) -> usize {
+        let of = |write: &Write| match write {
+            Write::NewText { text, .. } => 1 + text.chars().count(),
+            _ => 1,
+        };
+        self.alive.len() + self.writes.iter().map(of).sum::<usize>()
     }
 
     /// Adds all of another batch.
@@ -112,20 +103,12 @@ impl Batch {
 
 /// Which map says what exists.
 pub(crate) fn live_map(kind: ElementKind) -> CanvasMap {
-    if kind == ElementKind::Edge {
-        CanvasMap::LiveEdges
-    } else {
-        CanvasMap::LiveNodes
-    }
+    if kind == ElementKind::Edge { CanvasMap::LiveEdges } else { CanvasMap::LiveNodes }
 }
 
 /// Which map says where an element is.
 pub(crate) fn order_map(kind: ElementKind) -> CanvasMap {
-    if kind == ElementKind::Edge {
-        CanvasMap::EdgeOrder
-    } else {
-        CanvasMap::NodeOrder
-    }
+    if kind == ElementKind::Edge { CanvasMap::EdgeOrder } else { CanvasMap::NodeOrder }
 }
 
 /// Where a property stands.
@@ -140,12 +123,7 @@ pub(crate) fn property_place(kind: ElementKind, id: &str, property: &str) -> (Ca
 
 fn carry_out(write: &Write, tx: &mut Transaction<'_>, maps: &Maps) -> Result<(), CanvasError> {
     match write {
-        Write::Property {
-            kind,
-            id,
-            property,
-            value,
-        } => {
+        Write::Property { kind, id, property, value } => {
             let (map, key) = property_place(*kind, id, property);
             match value {
                 Some(value) => tx.put(maps.id(map.number(&key)), key, value.to_scalar())?,
@@ -153,11 +131,7 @@ fn carry_out(write: &Write, tx: &mut Transaction<'_>, maps: &Maps) -> Result<(),
             }
         }
         Write::NewText { id, text } => {
-            let object = tx.put_object(
-                maps.id(CanvasMap::Texts.number(id)),
-                id.as_str(),
-                automerge::ObjType::Text,
-            )?;
+            let object = tx.put_object(maps.id(CanvasMap::Texts.number(id)), id.as_str(), automerge::ObjType::Text)?;
             tx.splice_text(&object, 0, 0, text)?;
         }
         Write::Text { object, text } => text::write(tx, &text_object(object), text)?,

@@ -40,9 +40,7 @@ impl<'a> Reader<'a> {
             None => Stands::Nothing,
             Some((Stored::Scalar(scalar), _)) => Stands::Scalar(Value::from_scalar(&scalar)),
             Some((Stored::Object(_), object)) => match text_id(&object) {
-                Some(id) => self
-                    .text(&id)
-                    .map_or(Stands::Scalar(None), |text| Stands::Text(id, text)),
+                Some(id) => self.text(&id).map_or(Stands::Scalar(None), |text| Stands::Text(id, text)),
                 None => Stands::Scalar(None),
             },
         }

@@ -36,10 +36,7 @@ impl CanvasMap {
 
     /// The family that a root's map belongs to.
     pub(crate) fn at(number: usize) -> Option<Self> {
-        Self::ALL
-            .get(number / SHARDS)
-            .copied()
-            .filter(|family| family.numbers().contains(&number))
+        Self::ALL.get(number / SHARDS).copied().filter(|family| family.numbers().contains(&number))
     }
 
     /// The maps of this family.
@@ -124,10 +121,7 @@ mod tests {
             tx.put_object(ROOT, map, ObjType::Map).unwrap();
         }
         tx.commit();
-        derived::derive(&doc.get_last_local_change().unwrap())
-            .unwrap()
-            .raw_bytes()
-            .to_vec()
+        derived::derive(&doc.get_last_local_change().unwrap()).unwrap().raw_bytes().to_vec()
     }
 
     #[test]
@@ -141,10 +135,7 @@ mod tests {
         assert_eq!(CanvasMap::at(CanvasMap::Properties.numbers().end), None);
         // What another implementation has to agree with.
         assert_eq!(CanvasMap::Nodes.number("a/x"), CanvasMap::Nodes.number("a/y"));
-        assert_eq!(
-            ["", "a", "b", "8132d4d894c80022"].map(|id| CanvasMap::Nodes.number(id)),
-            [25, 32, 41, 41]
-        );
+        assert_eq!(["", "a", "b", "8132d4d894c80022"].map(|id| CanvasMap::Nodes.number(id)), [25, 32, 41, 41]);
     }
 
     #[test]

@@ -26,13 +26,7 @@ impl Root {
     /// The names of the maps: those of one family are numbered in hexadecimal.
     pub(crate) fn map_names(&self) -> impl Iterator<Item = String> {
         self.families.iter().flat_map(|(name, count)| {
-            (0..*count).map(move |shard| {
-                if *count == 1 {
-                    (*name).to_owned()
-                } else {
-                    format!("{name}/{shard:02x}")
-                }
-            })
+            (0..*count).map(move |shard| if *count == 1 { (*name).to_owned() } else { format!("{name}/{shard:02x}") })
         })
     }
 }
@@ -68,9 +62,7 @@ impl Maps {
         let counters = (FIRST_MAP_COUNTER..).take(root.map_names().count());
         Self {
             actor: root_actor.clone(),
-            ids: counters
-                .map(|counter| ObjId::Id(counter, root_actor.clone(), 0))
-                .collect(),
+            ids: counters.map(|counter| ObjId::Id(counter, root_actor.clone(), 0)).collect(),
         }
     }
 
@@ -97,6 +89,8 @@ pub(crate) struct Touched {
     pub(crate) texts: BTreeSet<TextId>,
     /// Text objects that were begun.
     pub(crate) made: BTreeSet<TextId>,
+    /// Operations of other changes that are overwritten, or next to which characters are inserted.
+    pub(crate) references: BTreeSet<(u64, ActorId)>,
 }
 
 impl Touched {
@@ -121,8 +115,17 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
     }
     let mut touched = Touched::default();
     for (counter, op) in (change.start_op().get()..).zip(change.decode().operations) {
-        if op.pred.iter().any(|id| id.counter() >= counter) {
-            return Err("it overwrites an operation that is not older than itself");
+        let element = match &op.key {
+            Key::Seq(element) => element.as_opid(),
+            Key::Map(_) => None,
+        };
+        for id in op.pred.iter().chain(element) {
+            if id.counter() >= counter {
+                return Err("it refers to an operation that is not older than itself");
+            }
+            if id.actor() != change.actor_id() || id.counter() < change.start_op().get() {
+                touched.references.insert((id.counter(), id.actor().clone()));
+            }
         }
         match (&op.obj, &op.key) {
             (ObjectId::Root, _) => return Err("it writes at the root of the document"),
@@ -131,6 +134,7 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                     return Err("it writes into an object that is no known map");
                 };
                 match op.action {
+                    _ if op.insert => return Err("it does to a map what only texts allow"),
                     OpType::Put(_) | OpType::Delete => {}
                     OpType::Make(ObjType::Text) if root.texts.contains(&map) => {
                         touched.made.insert((counter, change.actor_id().clone()));
@@ -142,15 +146,13 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                 }
                 touched.keys.insert((map, key.to_string()));
             }
-            (ObjectId::Id(id), Key::Seq(element)) => {
+            (ObjectId::Id(id), Key::Seq(_)) => {
                 if root.texts.is_empty() || maps.index_of(id).is_some() || id.counter() >= counter {
                     return Err("it edits as a text what is none");
                 }
-                if element.as_opid().is_some_and(|id| id.counter() >= counter) {
-                    return Err("it refers to a character that is not older than itself");
-                }
                 match op.action {
-                    OpType::Put(ScalarValue::Str(_)) | OpType::Delete => {}
+                    OpType::Put(ScalarValue::Str(_)) if op.insert => {}
+                    OpType::Delete if !op.insert => {}
                     _ => return Err("it does to a text what this schema does not allow"),
                 }
                 touched.texts.insert((id.counter(), id.actor().clone()));

@@ -36,12 +36,10 @@ impl Entry {
 
     /// The nodes that an edge connects.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &String> {
-        ["fromNode", "toNode"]
-            .into_iter()
-            .filter_map(|end| match self.properties.get(end) {
-                Some(Value::String(node)) => Some(node),
-                _ => None,
-            })
+        ["fromNode", "toNode"].into_iter().filter_map(|end| match self.properties.get(end) {
+            Some(Value::String(node)) => Some(node),
+            _ => None,
+        })
     }
 }
 
@@ -80,18 +78,13 @@ impl Side {
     /// The visible elements in order.
     pub(crate) fn elements(&self) -> Vec<Element> {
         let properties = |id: &String| self.entries.get(id).map(|entry| entry.properties.clone());
-        let element = |id: &String| Element {
-            id: id.clone(),
-            properties: properties(id).unwrap_or_default(),
-        };
+        let element = |id: &String| Element { id: id.clone(), properties: properties(id).unwrap_or_default() };
         self.visible.iter().map(|(_, id)| element(id)).collect()
     }
 
     /// Whether applications see the element: it is alive and, as an edge, not hidden.
     pub(crate) fn is_visible(&self, id: &str) -> bool {
-        self.entries
-            .get(id)
-            .is_some_and(|entry| self.visible.contains(&(entry.key(), id.to_owned())))
+        self.entries.get(id).is_some_and(|entry| self.visible.contains(&(entry.key(), id.to_owned())))
     }
 
     /// The ids of all elements of which the document holds anything.
@@ -134,10 +127,7 @@ impl Side {
                 (Some(_), None) => changes.removed.push(id),
                 (None, Some(entry)) => {
                     placed.insert((entry.key(), id.clone()));
-                    changes.added.push(Element {
-                        id,
-                        properties: entry.properties.clone(),
-                    });
+                    changes.added.push(Element { id, properties: entry.properties.clone() });
                 }
                 (Some((key, properties)), Some(entry)) => {
                     if key != entry.key() {

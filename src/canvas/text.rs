@@ -15,25 +15,13 @@ struct Middle<'a> {
 
 impl<'a> Middle<'a> {
     fn of(old: &'a str, new: &'a str) -> Self {
-        let prefix: usize = old
-            .chars()
-            .zip(new.chars())
-            .take_while(|(a, b)| a == b)
-            .map(|(a, _)| a.len_utf8())
-            .sum();
+        let prefix: usize = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
         let start = old.get(..prefix).unwrap_or_default().chars().count();
-        let (old, new) = (
-            old.get(prefix..).unwrap_or_default(),
-            new.get(prefix..).unwrap_or_default(),
-        );
+        let (old, new) = (old.get(prefix..).unwrap_or_default(), new.get(prefix..).unwrap_or_default());
         let both = old.chars().rev().zip(new.chars().rev());
         let suffix: usize = both.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
         let cut = |text: &'a str| text.get(..text.len() - suffix).unwrap_or_default();
-        Self {
-            start,
-            old: cut(old),
-            new: cut(new),
-        }
+        Self { start, old: cut(old), new: cut(new) }
     }
 }
 
@@ -81,12 +69,7 @@ fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeEr
         let middle = Middle::of(base, new);
         let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
         if deleted.saturating_mul(inserted) > MAX_TEXT_COMPARISON {
-            doc.splice_text(
-                &text,
-                middle.start,
-                isize::try_from(deleted).unwrap_or(isize::MAX),
-                middle.new,
-            )?;
+            doc.splice_text(&text, middle.start, isize::try_from(deleted).unwrap_or(isize::MAX), middle.new)?;
         } else {
             doc.update_text(&text, new)?;
         }
@@ -114,9 +97,6 @@ mod tests {
         assert_eq!(merge("a", "a", "b"), "b");
         assert_eq!(merge("a", "b", "a"), "b");
         let long = "x".repeat(10_000);
-        assert_eq!(
-            merge(&format!("{long}1"), &format!("{long}2"), &format!("0{long}1")),
-            format!("0{long}2")
-        );
+        assert_eq!(merge(&format!("{long}1"), &format!("{long}2"), &format!("0{long}1")), format!("0{long}2"));
     }
 }

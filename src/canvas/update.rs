@@ -57,11 +57,7 @@ pub(crate) type Index<'a> = BTreeMap<&'a str, (usize, &'a Element)>;
 
 /// Finds elements by id.
 pub(crate) fn index(elements: &[Element]) -> Index<'_> {
-    elements
-        .iter()
-        .enumerate()
-        .map(|(place, element)| (element.id.as_str(), (place, element)))
-        .collect()
+    elements.iter().enumerate().map(|(place, element)| (element.id.as_str(), (place, element))).collect()
 }
 
 impl<'a> Planner<'a> {
@@ -71,10 +67,9 @@ impl<'a> Planner<'a> {
         self.properties(ElementKind::Canvas, "", &had.properties, &passed.properties, true);
         let (nodes, edges) = (index(&passed.nodes), index(&passed.edges));
         let had_nodes = index(&had.nodes);
-        for (kind, had, now) in [
-            (ElementKind::Node, &had.nodes, &passed.nodes),
-            (ElementKind::Edge, &had.edges, &passed.edges),
-        ] {
+        for (kind, had, now) in
+            [(ElementKind::Node, &had.nodes, &passed.nodes), (ElementKind::Edge, &had.edges, &passed.edges)]
+        {
             let had_index = index(had);
             for element in now {
                 match had_index.get(element.id.as_str()) {
@@ -84,10 +79,7 @@ impl<'a> Planner<'a> {
                 }
             }
             let now_index = if kind == ElementKind::Node { &nodes } else { &edges };
-            for element in had
-                .iter()
-                .filter(|element| !now_index.contains_key(element.id.as_str()))
-            {
+            for element in had.iter().filter(|element| !now_index.contains_key(element.id.as_str())) {
                 if kind == ElementKind::Node || !goes_with_a_node(element, &had_nodes, &nodes) {
                     self.removed(kind, &element.id);
                 }
@@ -109,10 +101,7 @@ impl<'a> Planner<'a> {
     fn properties(&mut self, kind: ElementKind, id: &str, had: &Properties, now: &Properties, at_base: bool) {
         let present = match kind {
             ElementKind::Canvas => Some(&self.view.properties),
-            _ => self
-                .entry(kind, id)
-                .filter(|entry| entry.tag.is_some())
-                .map(|entry| &entry.properties),
+            _ => self.entry(kind, id).filter(|entry| entry.tag.is_some()).map(|entry| &entry.properties),
         };
         let names: BTreeSet<&String> = had.keys().chain(now.keys()).collect();
         let mut writes = Vec::new();
@@ -126,12 +115,7 @@ impl<'a> Planner<'a> {
             }
             let (map, key) = property_place(kind, id, property);
             let seen = at_base && self.base.stands(map, &key).is(before);
-            let write = Write::Property {
-                kind,
-                id: id.to_owned(),
-                property: property.clone(),
-                value: after.cloned(),
-            };
+            let write = Write::Property { kind, id: id.to_owned(), property: property.clone(), value: after.cloned() };
             writes.push((seen, write));
         }
         for (seen, write) in writes {
@@ -171,10 +155,7 @@ impl<'a> Planner<'a> {
             _ => None,
         });
         let Some((object, current)) = current else {
-            let write = Write::NewText {
-                id: id.to_owned(),
-                text: text.to_owned(),
-            };
+            let write = Write::NewText { id: id.to_owned(), text: text.to_owned() };
             return self.at_present(ElementKind::Node, id, write);
         };
         if alive && current == text {
@@ -182,17 +163,10 @@ impl<'a> Planner<'a> {
         }
         let follows_present = text::difference(&current, text) < text::difference(had, text);
         if !follows_present && at_base && self.base.stands(CanvasMap::Texts, id).is_text(&object, had) {
-            self.plan.base.push(Write::Text {
-                object,
-                text: text.to_owned(),
-            });
+            self.plan.base.push(Write::Text { object, text: text.to_owned() });
             self.plan.base.keep_alive(ElementKind::Node, id);
         } else {
-            let text = if follows_present {
-                text.to_owned()
-            } else {
-                text::merge(had, text, &current)
-            };
+            let text = if follows_present { text.to_owned() } else { text::merge(had, text, &current) };
             self.at_present(ElementKind::Node, id, Write::Text { object, text });
             self.plan.present.keep_alive(ElementKind::Node, id);
         }
@@ -212,10 +186,7 @@ impl<'a> Planner<'a> {
             }
             return;
         }
-        let write = Write::NewText {
-            id: id.to_owned(),
-            text: text.to_owned(),
-        };
+        let write = Write::NewText { id: id.to_owned(), text: text.to_owned() };
         if at_base && self.base.stands(CanvasMap::Texts, id).is(had) {
             self.plan.base.push(write);
         } else {
@@ -246,10 +217,7 @@ impl<'a> Planner<'a> {
         if self.entry(kind, id).is_none_or(|entry| entry.tag.is_none()) {
             return;
         }
-        let delete = || Write::Delete {
-            kind,
-            id: id.to_owned(),
-        };
+        let delete = || Write::Delete { kind, id: id.to_owned() };
         let at_base = self.lives_at_base(kind, id);
         if at_base {
             self.plan.base.push(delete());
@@ -270,31 +238,18 @@ impl<'a> Planner<'a> {
             entry.map(|entry| entry.order.clone().unwrap_or_default())
         };
         let present: Vec<_> = now.iter().map(key_now).collect();
-        let placed = present
-            .iter()
-            .zip(now)
-            .filter_map(|(key, element)| key.as_ref().map(|key| (key, &element.id)));
+        let placed = present.iter().zip(now).filter_map(|(key, element)| key.as_ref().map(|key| (key, &element.id)));
         let keys = if placed.is_sorted() {
             // In the present order already: only new ones need a place.
-            let places: Vec<_> = present
-                .iter()
-                .enumerate()
-                .map(|(place, key)| key.as_ref().map(|_| place))
-                .collect();
-            order::arrange(&places, |place| {
-                present.get(place).cloned().flatten().unwrap_or_default()
-            })
+            let places: Vec<_> = present.iter().enumerate().map(|(place, key)| key.as_ref().map(|_| place)).collect();
+            order::arrange(&places, |place| present.get(place).cloned().flatten().unwrap_or_default())
         } else {
-            let places: Vec<_> = now
-                .iter()
-                .map(|element| had.get(element.id.as_str()).map(|(place, _)| *place))
-                .collect();
+            let places: Vec<_> =
+                now.iter().map(|element| had.get(element.id.as_str()).map(|(place, _)| *place)).collect();
             order::arrange(&places, |place| {
                 let id = now.get(place).map(|element| element.id.as_str()).unwrap_or_default();
                 let at_base = self.base.order_key(order_map(kind), id);
-                at_base
-                    .or_else(|| present.get(place).cloned().flatten())
-                    .unwrap_or_default()
+                at_base.or_else(|| present.get(place).cloned().flatten()).unwrap_or_default()
             })
         };
         for (place, key) in keys {
@@ -302,11 +257,7 @@ impl<'a> Planner<'a> {
             let id = element.id.clone();
             let later = self.plan.ahead.contains(&(kind, id.clone()))
                 || (had.contains_key(id.as_str()) && !self.lives_at_base(kind, &id));
-            let write = Write::Order {
-                kind,
-                id: id.clone(),
-                key,
-            };
+            let write = Write::Order { kind, id: id.clone(), key };
             if later {
                 self.at_present(kind, &id, write);
             } else {
@@ -318,10 +269,8 @@ impl<'a> Planner<'a> {
 
 /// Edges that go because a node does are not deleted: if the node comes back, so do they.
 fn goes_with_a_node(edge: &Element, had: &Index<'_>, now: &Index<'_>) -> bool {
-    ["fromNode", "toNode"]
-        .iter()
-        .any(|end| match edge.properties.get(*end) {
-            Some(Value::String(node)) => had.contains_key(node.as_str()) && !now.contains_key(node.as_str()),
-            _ => false,
-        })
+    ["fromNode", "toNode"].iter().any(|end| match edge.properties.get(*end) {
+        Some(Value::String(node)) => had.contains_key(node.as_str()) && !now.contains_key(node.as_str()),
+        _ => false,
+    })
 }

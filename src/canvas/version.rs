@@ -46,11 +46,7 @@ impl FromStr for Version {
         };
         let version = Self(hashes.iter().copied().map(ChangeHash).collect());
         // One text for one version: equal versions compare equal as text too.
-        if version.to_string() == text {
-            Ok(version)
-        } else {
-            Err(CanvasError::NotAVersion)
-        }
+        if version.to_string() == text { Ok(version) } else { Err(CanvasError::NotAVersion) }
     }
 }
 
@@ -63,11 +59,7 @@ mod tests {
 
     #[test]
     fn a_version_reads_back_from_its_text() {
-        for hashes in [
-            vec![],
-            vec![ChangeHash([0; 32])],
-            vec![ChangeHash([9; 32]), ChangeHash([1; 32])],
-        ] {
+        for hashes in [vec![], vec![ChangeHash([0; 32])], vec![ChangeHash([9; 32]), ChangeHash([1; 32])]] {
             let version = Version(Heads::new(hashes));
             assert_eq!(version.to_string().parse(), Ok(version));
         }
@@ -75,14 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_refused() {
-        for text in [
-            "",
-            "00",
-            "x",
-            "!",
-            &"1".repeat(100_000),
-            &bs58::encode([7; 33]).into_string(),
-        ] {
+        for text in ["", "00", "x", "!", &"1".repeat(100_000), &bs58::encode([7; 33]).into_string()] {
             assert_eq!(text.parse::<Version>(), Err(CanvasError::NotAVersion), "{text}");
         }
     }

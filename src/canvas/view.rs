@@ -45,28 +45,16 @@ impl View {
     }
 
     pub(crate) fn side(&self, kind: ElementKind) -> &Side {
-        if kind == ElementKind::Edge {
-            &self.edges
-        } else {
-            &self.nodes
-        }
+        if kind == ElementKind::Edge { &self.edges } else { &self.nodes }
     }
 
     fn side_mut(&mut self, kind: ElementKind) -> &mut Side {
-        if kind == ElementKind::Edge {
-            &mut self.edges
-        } else {
-            &mut self.nodes
-        }
+        if kind == ElementKind::Edge { &mut self.edges } else { &mut self.nodes }
     }
 
     /// What applications see.
     pub(crate) fn canvas(&self) -> Canvas {
-        Canvas {
-            nodes: self.nodes.elements(),
-            edges: self.edges.elements(),
-            properties: self.properties.clone(),
-        }
+        Canvas { nodes: self.nodes.elements(), edges: self.edges.elements(), properties: self.properties.clone() }
     }
 
     /// The node whose text is read from the Text object.
@@ -82,10 +70,7 @@ impl View {
 
     /// Reads again what was touched, and says what changed for applications.
     pub(crate) fn refresh(&mut self, reader: Reader<'_>, touched: &Touched) -> CanvasChanges {
-        let properties_before = touched
-            .keys
-            .iter()
-            .any(|(map, _)| CanvasMap::at(*map) == Some(CanvasMap::Properties));
+        let properties_before = touched.keys.iter().any(|(map, _)| CanvasMap::at(*map) == Some(CanvasMap::Properties));
         let properties_before = properties_before.then(|| self.properties.clone());
         let (nodes, edges) = self.affected(touched);
         let nodes = self.before(ElementKind::Node, nodes);
@@ -111,12 +96,7 @@ impl View {
 
     /// The nodes and edges whose appearance can change.
     fn affected(&self, touched: &Touched) -> (BTreeSet<String>, BTreeSet<String>) {
-        let mut nodes: BTreeSet<String> = touched
-            .texts
-            .iter()
-            .filter_map(|id| self.texts.get(id))
-            .cloned()
-            .collect();
+        let mut nodes: BTreeSet<String> = touched.texts.iter().filter_map(|id| self.texts.get(id)).cloned().collect();
         let mut edges = BTreeSet::new();
         for (map, key) in &touched.keys {
             match CanvasMap::at(*map).and_then(|map| map.element(key)) {
@@ -152,9 +132,7 @@ impl View {
         });
         match map {
             CanvasMap::Properties => {
-                let value = scalar
-                    .and_then(Value::from_scalar)
-                    .filter(|_| key != "nodes" && key != "edges");
+                let value = scalar.and_then(Value::from_scalar).filter(|_| key != "nodes" && key != "edges");
                 set_or_remove(&mut self.properties, key, value);
             }
             CanvasMap::Nodes | CanvasMap::Edges => {
@@ -199,10 +177,7 @@ impl View {
         let (value, text) = match found {
             Some((Stored::Object(ObjType::Text), object)) => {
                 let text = text_id(&object);
-                (
-                    text.as_ref().and_then(|text| reader.text(text)).map(Value::String),
-                    text,
-                )
+                (text.as_ref().and_then(|text| reader.text(text)).map(Value::String), text)
             }
             Some((Stored::Scalar(scalar), _)) => (Value::from_scalar(&scalar), None),
             _ => (None, None),

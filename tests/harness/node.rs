@@ -24,6 +24,8 @@ pub struct Held {
 
 pub struct Node {
     pub repository: RepositoryName,
+    /// Another repository, into which this one's canvases are shared now and then.
+    pub shares_with: Option<RepositoryName>,
     pub synchronizer: CanvasP2PSynchronizer,
     pub connection: Option<u64>,
     pub connects: u64,
@@ -61,6 +63,7 @@ impl Node {
         });
         Self {
             repository: name,
+            shares_with: None,
             synchronizer,
             connection: None,
             connects: 0,

@@ -34,8 +34,9 @@ pub fn command(node: &mut Node, rng: &mut ChaCha8Rng) -> Option<Command> {
             Command::Get { canvas, at: None }
         }
         95..97 => Command::Delete { canvas, author },
-        97..98 => Command::Sync { canvas: None },
-        _ => Command::Announce { canvas },
+        97 => Command::Sync { canvas: None },
+        98 => Command::Announce { canvas },
+        _ => Command::ShareOut { canvas, target: node.shares_with.clone()? },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mqtt_p2p::ids::RepositoryName;
 use mqtt_p2p::sync::{Command, Input, Message, Output, PublishToken, QualityOfService};
 use mqtt_p2p::time::Now;
 use rand_chacha::ChaCha8Rng;
@@ -70,8 +71,12 @@ impl World {
     pub fn new(seed: u64, repositories: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
-        let nodes: Vec<Node> =
+        let mut nodes: Vec<Node> =
             (1_u8..).zip(repositories).map(|(key, repository)| Node::new(repository, key, rng.next_u64())).collect();
+        let names: Vec<RepositoryName> = nodes.iter().map(|node| node.repository.clone()).collect();
+        for node in &mut nodes {
+            node.shares_with = names.iter().find(|name| **name != node.repository).cloned();
+        }
         let mut world = Self {
             nodes,
             tally: Tally::default(),

@@ -11,10 +11,7 @@ fn a_canvas_goes_in_and_comes_out_equal() {
     let document = peer(1, json);
     assert_eq!(document.canvas(), canvas(json));
     assert_eq!(canvas(&document.canvas_json()), canvas(json));
-    assert_eq!(
-        CanvasDocument::load(&document.replica().save()).unwrap().canvas(),
-        canvas(json)
-    );
+    assert_eq!(CanvasDocument::load(&document.replica().save()).unwrap().canvas(), canvas(json));
     assert_eq!(document.counts(), (3, 1));
 }
 
@@ -30,10 +27,7 @@ fn real_canvases_go_in_and_come_out_equal() {
             let document = peer(1, &json);
             let printed: serde_json::Value = serde_json::from_str(&document.canvas_json()).unwrap();
             assert_eq!(printed["nodes"], original["nodes"], "{}", path.display());
-            assert_eq!(
-                CanvasDocument::load(&document.replica().save()).unwrap().canvas(),
-                document.canvas()
-            );
+            assert_eq!(CanvasDocument::load(&document.replica().save()).unwrap().canvas(), document.canvas());
             read += 1;
         }
     }
@@ -69,19 +63,10 @@ fn an_edge_comes_back_with_its_node_unless_the_update_leaves_it_out() {
 fn a_known_id_added_again_is_a_new_element() {
     let mut document = peer(1, TWO);
     document.patch(&patch(r#"{"nodes":{"remove":["a"]}}"#), "").unwrap();
-    document
-        .patch(&patch(r#"{"nodes":{"upsert":[{"id":"a","color":"1","y":null}]}}"#), "")
-        .unwrap();
+    document.patch(&patch(r#"{"nodes":{"upsert":[{"id":"a","color":"1","y":null}]}}"#), "").unwrap();
     let properties = document.canvas().nodes[1].properties.clone();
-    assert_eq!(
-        properties.into_iter().collect::<Vec<_>>(),
-        [("color".to_owned(), Value::String("1".into()))]
-    );
-    assert_eq!(
-        document.canvas().edges.len(),
-        0,
-        "the patch does not contain the hidden edge"
-    );
+    assert_eq!(properties.into_iter().collect::<Vec<_>>(), [("color".to_owned(), Value::String("1".into()))]);
+    assert_eq!(document.canvas().edges.len(), 0, "the patch does not contain the hidden edge");
 }
 
 #[test]
@@ -89,13 +74,7 @@ fn changes_serialise_as_events_carry_them() {
     let mut document = peer(1, TWO);
     let diff = update(&mut document, |canvas| {
         canvas.nodes.remove(1);
-        canvas.nodes.insert(
-            0,
-            Element {
-                id: "n".into(),
-                properties: canvas.nodes[0].properties.clone(),
-            },
-        );
+        canvas.nodes.insert(0, Element { id: "n".into(), properties: canvas.nodes[0].properties.clone() });
         canvas.nodes[1].properties.remove("type");
         canvas.properties.insert("k".into(), Value::Json("[1]".into()));
     })
@@ -123,8 +102,5 @@ fn a_document_of_a_newer_schema_or_another_kind_is_refused() {
     let refused = CanvasDocument::load(&document.replica().save()).unwrap_err();
     assert_eq!(refused, CanvasError::SchemaTooNew { found: 2 });
     let index = crate::canvas::IndexDocument::new();
-    assert!(matches!(
-        CanvasDocument::load(&index.replica().save()),
-        Err(CanvasError::Corrupt(_))
-    ));
+    assert!(matches!(CanvasDocument::load(&index.replica().save()), Err(CanvasError::Corrupt(_))));
 }

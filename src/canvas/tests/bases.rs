@@ -10,22 +10,12 @@ use crate::ids::Heads;
 fn an_older_whole_canvas_deletes_nothing_that_its_author_has_not_seen() {
     let (mut a, mut b) = pair(TWO);
     let mut copy = a.canvas();
-    b.patch(
-        &patch(r#"{"nodes":{"upsert":[{"id":"new","x":9}]},"edges":{"upsert":[{"id":"f"}]}}"#),
-        "b",
-    )
-    .unwrap();
+    b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"new","x":9}]},"edges":{"upsert":[{"id":"f"}]}}"#), "b").unwrap();
     sync(&mut a, &mut b);
     for round in 0..3 {
         set(&mut copy, 1, "x", Value::Int(round));
         let edit = a.update(&copy, &Base::Last, "a").unwrap();
-        assert!(
-            !a.canvas_at(&edit.version)
-                .unwrap()
-                .nodes
-                .iter()
-                .any(|node| node.id == "new")
-        );
+        assert!(!a.canvas_at(&edit.version).unwrap().nodes.iter().any(|node| node.id == "new"));
         assert_eq!(ids(&a.canvas().nodes), ["a", "b", "new"]);
         assert_eq!(ids(&a.canvas().edges), ["e", "f"]);
     }
@@ -35,14 +25,9 @@ fn an_older_whole_canvas_deletes_nothing_that_its_author_has_not_seen() {
 fn what_was_passed_in_is_deleted_when_it_is_left_out_even_if_another_had_added_it() {
     let (mut a, mut b) = pair(TWO);
     let mut copy = a.canvas();
-    b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"new","x":9}]}}"#), "b")
-        .unwrap();
+    b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"new","x":9}]}}"#), "b").unwrap();
     sync(&mut a, &mut b).diff.apply_to(&mut copy);
-    assert_eq!(
-        a.update(&copy, &Base::Last, "a").unwrap().changes,
-        [],
-        "equal to the present is no edit"
-    );
+    assert_eq!(a.update(&copy, &Base::Last, "a").unwrap().changes, [], "equal to the present is no edit");
     copy.nodes.retain(|node| node.id != "new");
     a.update(&copy, &Base::Last, "a").unwrap();
     assert_eq!(ids(&a.canvas().nodes), ["a", "b"]);
@@ -56,24 +41,11 @@ fn updates_from_one_old_base_take_few_actors_and_leave_few_heads() {
         let mut copy = a.canvas();
         let mut actors = std::collections::BTreeSet::new();
         for round in 0..20 {
-            b.patch(
-                &patch(&format!(r#"{{"nodes":{{"upsert":[{{"id":"r{round}"}}]}}}}"#)),
-                "b",
-            )
-            .unwrap();
+            b.patch(&patch(&format!(r#"{{"nodes":{{"upsert":[{{"id":"r{round}"}}]}}}}"#)), "b").unwrap();
             a.apply(b.replica().changes_since(a.replica().heads().as_slice()));
             set(&mut copy, 1, "x", Value::Int(100 + round));
-            set(
-                &mut copy,
-                0,
-                "text",
-                Value::String(format!("cat{}", "!".repeat(usize::try_from(round).unwrap()))),
-            );
-            let from = if named {
-                Base::Explicit(base.clone())
-            } else {
-                Base::Remembered(base.clone())
-            };
+            set(&mut copy, 0, "text", Value::String(format!("cat{}", "!".repeat(usize::try_from(round).unwrap()))));
+            let from = if named { Base::Explicit(base.clone()) } else { Base::Remembered(base.clone()) };
             let edit = a.update(&copy, &from, "a").unwrap();
             actors.extend(edit.changes.iter().map(|change| change.actor_id().clone()));
         }
@@ -88,9 +60,7 @@ fn updates_from_one_old_base_take_few_actors_and_leave_few_heads() {
 fn a_remembered_version_includes_own_edits_made_since() {
     let mut document = peer(1, TWO);
     let (mut old, version) = (document.canvas(), document.version());
-    document
-        .patch(&patch(r#"{"nodes":{"upsert":[{"id":"mine"},{"id":"b","x":7}]}}"#), "")
-        .unwrap();
+    document.patch(&patch(r#"{"nodes":{"upsert":[{"id":"mine"},{"id":"b","x":7}]}}"#), "").unwrap();
     document.note_returned();
     set(&mut old, 0, "x", Value::Int(5));
     let explicit = CanvasDocument::load(&document.replica().save());

@@ -60,18 +60,13 @@ impl Mutation {
                 let id = format!("n{number}");
                 if canvas.nodes.iter().all(|node| node.id != id) {
                     let properties = Properties::from([("x".to_owned(), Value::Int(i64::from(*number)))]);
-                    canvas.nodes.insert(
-                        usize::from(*number) % (canvas.nodes.len() + 1),
-                        Element { id, properties },
-                    );
+                    canvas.nodes.insert(usize::from(*number) % (canvas.nodes.len() + 1), Element { id, properties });
                 }
             }
             Self::RemoveNode(number) => {
                 if let Some(id) = find(&mut canvas.nodes, *number).map(|node| node.id.clone()) {
                     canvas.nodes.retain(|node| node.id != id);
-                    canvas
-                        .edges
-                        .retain(|edge| edge.properties.values().all(|end| *end != Value::String(id.clone())));
+                    canvas.edges.retain(|edge| edge.properties.values().all(|end| *end != Value::String(id.clone())));
                 }
             }
             Self::Move(number, x) => {
@@ -121,9 +116,7 @@ impl Mutation {
                 }
             }
             Self::Title(number) => {
-                canvas
-                    .properties
-                    .insert("title".to_owned(), Value::Int(i64::from(*number)));
+                canvas.properties.insert("title".to_owned(), Value::Int(i64::from(*number)));
             }
         }
     }
@@ -133,10 +126,7 @@ fn edit_text(canvas: &mut Canvas, number: u8, edit: impl FnOnce(&mut String)) {
     let Some(node) = find(&mut canvas.nodes, number) else {
         return;
     };
-    let text = node
-        .properties
-        .entry("text".to_owned())
-        .or_insert_with(|| Value::String(String::new()));
+    let text = node.properties.entry("text".to_owned()).or_insert_with(|| Value::String(String::new()));
     if let Value::String(text) = text {
         edit(text);
     }
@@ -149,36 +139,17 @@ pub(super) fn patch_between(before: &Canvas, after: &Canvas) -> CanvasPatch {
         let changed = |element: &Element| {
             let none = Properties::new();
             let old = old(&element.id).map_or(&none, |old| &old.properties);
-            let mut properties: Properties = element
-                .properties
-                .iter()
-                .filter(|(key, value)| old.get(*key) != Some(*value))
-                .map(own)
-                .collect();
+            let mut properties: Properties =
+                element.properties.iter().filter(|(key, value)| old.get(*key) != Some(*value)).map(own).collect();
             let removed = old.keys().filter(|key| !element.properties.contains_key(*key));
             properties.extend(removed.map(|key| (key.clone(), Value::Null)));
-            Element {
-                id: element.id.clone(),
-                properties,
-            }
+            Element { id: element.id.clone(), properties }
         };
-        let upsert = after
-            .iter()
-            .filter(|element| old(&element.id) != Some(*element))
-            .map(changed)
-            .collect();
-        let gone = before
-            .iter()
-            .filter(|element| after.iter().all(|other| other.id != element.id));
-        ElementsPatch {
-            upsert,
-            remove: gone.map(|element| element.id.clone()).collect(),
-        }
+        let upsert = after.iter().filter(|element| old(&element.id) != Some(*element)).map(changed).collect();
+        let gone = before.iter().filter(|element| after.iter().all(|other| other.id != element.id));
+        ElementsPatch { upsert, remove: gone.map(|element| element.id.clone()).collect() }
     };
-    let properties = after
-        .properties
-        .iter()
-        .filter(|(key, value)| before.properties.get(*key) != Some(*value));
+    let properties = after.properties.iter().filter(|(key, value)| before.properties.get(*key) != Some(*value));
     CanvasPatch {
         nodes: part(&before.nodes, &after.nodes),
         edges: part(&before.edges, &after.edges),

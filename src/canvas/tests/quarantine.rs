@@ -11,8 +11,7 @@ use crate::ids::Heads;
 /// A replica with an actor, and a document as a peer that keeps to no rules would have it.
 fn rogue(actor: &[u8]) -> Automerge {
     let mut doc = Automerge::new();
-    doc.apply_changes([Change::from_bytes(root::CANVAS.bytes.to_vec()).unwrap()])
-        .unwrap();
+    doc.apply_changes([Change::from_bytes(root::CANVAS.bytes.to_vec()).unwrap()]).unwrap();
     doc.set_actor(ActorId::from(actor));
     doc
 }
@@ -43,9 +42,7 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
     type Rogue = fn(&mut Automerge) -> Change;
     let cases: [(&str, Rogue); 7] = [
         ("root", |doc| commit(doc, |tx| tx.put(ROOT, "schema", 2_i64).unwrap())),
-        ("whole map", |doc| {
-            commit(doc, |tx| drop(tx.put_object(ROOT, "nodes", ObjType::Map).unwrap()))
-        }),
+        ("whole map", |doc| commit(doc, |tx| drop(tx.put_object(ROOT, "nodes", ObjType::Map).unwrap()))),
         ("list in a map", |doc| {
             let nodes = map(CanvasMap::Nodes, "a/x");
             commit(doc, |tx| drop(tx.put_object(nodes, "a/x", ObjType::List).unwrap()))
@@ -56,10 +53,7 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
         }),
         ("key in another's map", |doc| {
             let nodes = map(CanvasMap::Nodes, "a/x");
-            let elsewhere = ["b/x", "c/x"]
-                .into_iter()
-                .find(|key| map(CanvasMap::Nodes, key) != nodes)
-                .unwrap();
+            let elsewhere = ["b/x", "c/x"].into_iter().find(|key| map(CanvasMap::Nodes, key) != nodes).unwrap();
             commit(doc, |tx| tx.put(nodes, elsewhere, 1_i64).unwrap())
         }),
         ("counter", |doc| {
@@ -92,10 +86,7 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
 
 #[test]
 fn two_changes_with_one_actor_and_number_are_told_apart() {
-    let (first, second) = (
-        put(&mut rogue(&[1; 16]), "a/x", 1_i64),
-        put(&mut rogue(&[1; 16]), "a/x", 2_i64),
-    );
+    let (first, second) = (put(&mut rogue(&[1; 16]), "a/x", 1_i64), put(&mut rogue(&[1; 16]), "a/x", 2_i64));
     let good = put(&mut rogue(&[2; 16]), "b/x", 2_i64);
     let mut replica = replica();
     let taken = replica.take(vec![first.clone(), second.clone(), good.clone()]);
@@ -113,10 +104,7 @@ fn any_order_will_do_but_what_is_missing_is_refused() {
     let mut lacking = replica();
     let taken = lacking.take(changes[1..].to_vec());
     assert_eq!((taken.applied.len(), taken.rejected.len()), (0, 49));
-    assert_eq!(
-        lacking.missing_dependencies(&changes[1]).collect::<Vec<_>>(),
-        [changes[0].hash()]
-    );
+    assert_eq!(lacking.missing_dependencies(&changes[1]).collect::<Vec<_>>(), [changes[0].hash()]);
     assert_eq!(lacking.take(changes).applied.len(), 50);
 }
 
@@ -130,10 +118,7 @@ fn who_has_what() {
     assert_eq!(replica.ancestors_at_powers(), []);
     replica.take(changes.clone());
     let hash = |number: usize| changes[number].hash();
-    assert_eq!(
-        replica.ancestors_at_powers(),
-        [hash(18), hash(17), hash(15), hash(11), hash(3)]
-    );
+    assert_eq!(replica.ancestors_at_powers(), [hash(18), hash(17), hash(15), hash(11), hash(3)]);
     assert!(replica.is_covered_by(&replica.heads()));
     assert!(!replica.is_covered_by(&Heads::new(vec![hash(18)])));
     assert!(!replica.is_covered_by(&Heads::new(vec![ChangeHash([7; 32])])));
@@ -147,9 +132,7 @@ fn an_actor_that_claims_to_be_derived_and_is_not_is_refused() {
     assert_eq!(decode_change(forged.raw_bytes().to_vec()), Err(ChangeError::NotDerived));
     assert_eq!(replica().take(vec![forged]).rejected.len(), 1);
     let mut document = CanvasDocument::new();
-    let edit = document
-        .create(&Canvas::from_json(r#"{"nodes":[{"id":"a","text":"t"}]}"#).unwrap(), "")
-        .unwrap();
+    let edit = document.create(&Canvas::from_json(r#"{"nodes":[{"id":"a","text":"t"}]}"#).unwrap(), "").unwrap();
     let bytes = edit.changes[0].raw_bytes().to_vec();
     assert_eq!(decode_change(bytes).unwrap(), edit.changes[0]);
 }
@@ -159,9 +142,7 @@ fn damaged_bytes_are_refused_and_never_panic() {
     let mut document = CanvasDocument::new();
     document.set_actor(ActorId::from([1; 16]));
     let patch = CanvasPatch::from_json(r#"{"nodes":{"upsert":[{"id":"a","text":"some text","x":1}]}}"#).unwrap();
-    let bytes = document.patch(&patch, "someone").unwrap().changes[0]
-        .raw_bytes()
-        .to_vec();
+    let bytes = document.patch(&patch, "someone").unwrap().changes[0].raw_bytes().to_vec();
     assert!(decode_change(bytes.clone()).is_ok());
     for length in 0..bytes.len() {
         assert!(decode_change(bytes[..length].to_vec()).is_err());
@@ -181,8 +162,5 @@ fn compressed_changes_are_refused() {
     let mut doc = rogue(&[1; 16]);
     let mut change = put(&mut doc, "a/x", "x".repeat(10_000));
     assert!(decode_change(change.raw_bytes().to_vec()).is_ok());
-    assert!(matches!(
-        decode_change(change.bytes().to_vec()),
-        Err(ChangeError::Malformed(_))
-    ));
+    assert!(matches!(decode_change(change.bytes().to_vec()), Err(ChangeError::Malformed(_))));
 }

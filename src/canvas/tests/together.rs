@@ -42,12 +42,7 @@ fn what_was_written_into_a_text_that_lost_is_put_into_the_winner_once() {
             || text == "dog barks purrs",
         "{text}"
     );
-    assert!(
-        reported
-            .conflicts
-            .iter()
-            .any(|conflict| conflict.property == "text" && conflict.id == "a")
-    );
+    assert!(reported.conflicts.iter().any(|conflict| conflict.property == "text" && conflict.id == "a"));
     let heads = a.replica().heads();
     sync(&mut a, &mut b);
     assert_eq!((text_of(&a, 0), a.replica().heads()), (text, heads));
@@ -57,8 +52,7 @@ fn what_was_written_into_a_text_that_lost_is_put_into_the_winner_once() {
 fn texts_merge_by_character() {
     let (mut a, mut b) = pair(TWO);
     update(&mut a, |canvas| set(canvas, 0, "text", Value::String("the cat".into())));
-    b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"a","text":"cat sat"}]}}"#), "b")
-        .unwrap();
+    b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"a","text":"cat sat"}]}}"#), "b").unwrap();
     sync(&mut a, &mut b);
     assert_eq!(text_of(&a, 0), "the cat sat");
 }
@@ -71,11 +65,7 @@ fn an_edit_of_content_outlives_a_concurrent_deletion_and_a_move_does_not() {
         b.patch(&patch(r#"{"nodes":{"remove":["a"]}}"#), "b").unwrap();
         sync(&mut a, &mut b);
         assert_eq!(ids(&a.canvas().nodes).contains(&"a"), survives, "{property}");
-        assert_eq!(
-            a.canvas().edges.len(),
-            usize::from(survives),
-            "the edge goes and stays with its node"
-        );
+        assert_eq!(a.canvas().edges.len(), usize::from(survives), "the edge goes and stays with its node");
     }
 }
 
@@ -95,12 +85,7 @@ fn the_order_of_nodes_merges() {
 fn conflicts_are_reported_once_with_both_values() {
     let (mut a, mut b) = pair(TWO);
     let color = |document: &mut CanvasDocument, value: i64| {
-        document
-            .patch(
-                &patch(&format!(r#"{{"nodes":{{"upsert":[{{"id":"b","color":{value}}}]}}}}"#)),
-                "",
-            )
-            .unwrap()
+        document.patch(&patch(&format!(r#"{{"nodes":{{"upsert":[{{"id":"b","color":{value}}}]}}}}"#)), "").unwrap()
     };
     color(&mut a, 1);
     color(&mut b, 2);
@@ -110,9 +95,5 @@ fn conflicts_are_reported_once_with_both_values() {
     assert_eq!(a.canvas().nodes[1].properties["color"], *winner);
     assert_ne!(winner, loser);
     color(&mut b, 3);
-    assert_eq!(
-        sync(&mut a, &mut b).conflicts,
-        [],
-        "an edit that has seen both settles it"
-    );
+    assert_eq!(sync(&mut a, &mut b).conflicts, [], "an edit that has seen both settles it");
 }
