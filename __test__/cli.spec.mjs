@@ -129,7 +129,8 @@ describe('server', () => {
     await ada.disconnect();
     const ben = await onePeer(t, broker);
     await untilListed(ben, 'kept');
-    assert.deepEqual(await ben.getCanvas('team', 'kept'), { nodes: [{ id: 'a' }], edges: [] });
+    const arrived = async () => (await ben.getCanvas('team', 'kept')).nodes.some(({ id }) => id === 'a');
+    await until(arrived, 'the canvas arrived from the server');
   });
 
   test('a port that is taken is a failure: status 1', async (t) => {

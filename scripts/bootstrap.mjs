@@ -9,18 +9,19 @@ import { digest, root, stamp, stampOf } from './stamps.mjs';
 
 const flags = new Set(process.argv.slice(2));
 
+const manifests = ['package.json', 'package-lock.json'];
 const compiled = ['ts', 'tsconfig.json', 'index.d.ts', 'binding.d.ts'];
 const typescript = join(root, 'node_modules/typescript/bin/tsc');
 
 const steps = [
   {
     what: 'npm dependencies',
-    fresh: () => existsSync(join(root, 'node_modules')) && stampOf('npm') === digest(['package-lock.json']),
+    fresh: () => existsSync(join(root, 'node_modules')) && stampOf('npm') === digest(manifests),
     make: () => {
       // Without scripts: ours would build the addon with the slow release profile. Not `npm ci`: it refuses a lock file
       // that lacks optional packages of other platforms, which one written from a partial mirror does.
       run('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error']);
-      stamp('npm', digest(['package-lock.json']));
+      stamp('npm', digest(manifests));
     },
     skip: flags.has('--dist-only'),
   },

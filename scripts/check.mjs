@@ -9,8 +9,7 @@ const checks = [
   ['hygiene', process.execPath, ['scripts/check-hygiene.mjs']],
   ['biome', process.execPath, [`${bin}/@biomejs/biome/bin/biome`, 'ci', '--error-on-warnings']],
   ['typescript', process.execPath, [`${bin}/typescript/bin/tsc`, '--noEmit']],
-  // The same profile as the tests, so that build scripts and macros are built once.
-  ['clippy', 'cargo', ['clippy', '--locked', '--profile', 'quick', '--all-targets', '--', '-D', 'warnings']],
+  ['clippy', process.execPath, ['scripts/cargo.mjs', 'clippy', '--all-targets', '--', '-D', 'warnings']],
 ];
 
 const results = checks.map(([name, command, args]) => {
