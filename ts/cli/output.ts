@@ -1,6 +1,6 @@
 const colourful = process.env.FORCE_COLOR ? true : Boolean(process.stdout.isTTY) && !process.env.NO_COLOR;
 
-const paint = (code: number) => (text: string) => (colourful ? `\u001b[${code}m${text}\u001b[0m` : text);
+const paint = (code: number) => (text: string) => (colourful && text !== '' ? `\u001b[${code}m${text}\u001b[0m` : text);
 
 /** Colours for standard output; plain text where it is no terminal or NO_COLOR is set. */
 export const colour = {
