@@ -96,6 +96,8 @@ pub const CATCH_UP_RETRY_MS: u64 = 1_000;
 pub const CATCH_UP_MAX_RETRY_MS: u64 = 60_000;
 /// How often a request is made that nobody answers, when nothing is known to be lacking.
 pub const CATCH_UP_UNANSWERED_ATTEMPTS: u32 = 2;
+/// How long a request waits when, as far as is known, nobody else is there.
+pub const ALONE_WAIT_MS: u64 = 300;
 /// How long each lower-ranked peer waits for the one before it to answer a request.
 pub const ANSWER_STEP_MS: u64 = 150;
 /// Peers that rank lower than this do not answer; the requester asks again, and then others rank first.

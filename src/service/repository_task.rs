@@ -1,6 +1,6 @@
 //! The task that owns one repository's synchroniser and carries out what it decides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,6 +22,9 @@ use crate::sync::{
 };
 use crate::time::Now;
 use crate::wire::Priority;
+
+/// The status is taken whenever there is nothing to do, and while there always is something, every so many turns.
+const STATUS_EVERY_TURNS: u64 = 64;
 
 /// A call of the application, or of the service itself.
 pub(crate) struct Call {
@@ -58,29 +61,34 @@ impl RepositoryTask {
     pub(crate) async fn run(mut self) {
         let mut calls = Calls::default();
         let mut wake_at_ms = None;
+        let mut turns = 0_u64;
         loop {
             // An application that does not keep up holds its repository back, and nothing else.
             self.mailbox.room().await;
             let batch = self.inbox.take();
-            if batch.entries.is_empty() && !batch.messages_lost {
+            turns += 1;
+            let idle = batch.entries.is_empty() && !batch.messages_lost;
+            if idle || turns % STATUS_EVERY_TURNS == 0 {
+                *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
+            }
+            if idle {
                 if batch.closed {
                     break;
                 }
                 wait(&self.inbox, self.started, wake_at_ms).await;
             }
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
-            self.work(batch, &mut calls, &mut turn);
+            self.work(batch, &mut calls, &mut turn).await;
             wake_at_ms = turn.wake_at_ms;
-            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
             self.mailbox.push(turn.items);
         }
         calls.close(&self.mailbox);
     }
 
-    fn work(&mut self, batch: Batch, calls: &mut Calls, turn: &mut Turn) {
+    async fn work(&mut self, batch: Batch, calls: &mut Calls, turn: &mut Turn) {
         let mut messages: Vec<Message> = Vec::new();
         if batch.messages_lost {
-            self.step(Input::MessagesLost, calls, turn);
+            self.step(Input::MessagesLost, calls, turn).await;
         }
         for entry in batch.entries {
             if let Entry::Message(message) = entry {
@@ -88,27 +96,27 @@ impl RepositoryTask {
                 continue;
             }
             if !messages.is_empty() {
-                self.step(Input::Messages(std::mem::take(&mut messages)), calls, turn);
+                self.step(Input::Messages(std::mem::take(&mut messages)), calls, turn).await;
             }
             match entry {
-                Entry::Input(input) => self.step(input, calls, turn),
-                Entry::Call(call) => self.call(call, calls, turn),
+                Entry::Input(input) => self.step(input, calls, turn).await,
+                Entry::Call(call) => self.call(call, calls, turn).await,
                 Entry::Message(_) => {}
             }
         }
         if !messages.is_empty() {
-            self.step(Input::Messages(messages), calls, turn);
+            self.step(Input::Messages(messages), calls, turn).await;
         }
         if turn.wake_at_ms.is_some_and(|at_ms| self.now().reached(at_ms)) {
-            self.step(Input::Timer, calls, turn);
+            self.step(Input::Timer, calls, turn).await;
         }
     }
 
-    fn call(&mut self, call: Call, calls: &mut Calls, turn: &mut Turn) {
+    async fn call(&mut self, call: Call, calls: &mut Calls, turn: &mut Turn) {
         match (call.prepare)() {
             Ok(command) => {
                 let call = calls.add(call.answer_to);
-                self.step(Input::Command { call, command }, calls, turn);
+                self.step(Input::Command { call, command }, calls, turn).await;
             }
             Err(error) => match call.answer_to {
                 AnswerTo::Application(call) => turn.items.push(json::outcome(call, Err(error))),
@@ -118,20 +126,22 @@ impl RepositoryTask {
         }
     }
 
-    fn step(&mut self, input: Input, calls: &mut Calls, turn: &mut Turn) {
+    async fn step(&mut self, input: Input, calls: &mut Calls, turn: &mut Turn) {
         let now = self.now();
-        let mut output = self.synchronizer.handle(now, &mut self.rng, input);
-        while let Some((token, operations)) = output.store.take() {
-            self.carry_out(output, calls, turn);
-            self.keep(operations);
-            output = self.synchronizer.handle(now, &mut self.rng, Input::Stored(token));
-        }
-        turn.wake_at_ms = output.wake_at_ms;
-        let wanted = std::mem::take(&mut output.load);
-        self.carry_out(output, calls, turn);
-        for document in wanted {
-            let input = self.load(document);
-            self.step(input, calls, turn);
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut output = self.synchronizer.handle(now, &mut self.rng, input);
+            if self.send(&mut output) {
+                // The connection's task runs now: others see an edit before we do our own housekeeping.
+                tokio::task::yield_now().await;
+            }
+            turn.wake_at_ms = output.wake_at_ms;
+            self.tell(output.notices, calls, turn);
+            if let Some((token, operations)) = output.store {
+                self.keep(operations);
+                inputs.push_back(Input::Stored(token));
+            }
+            inputs.extend(output.load.into_iter().map(|document| self.load(document)));
         }
     }
 
@@ -149,17 +159,26 @@ impl RepositoryTask {
         }
     }
 
-    fn carry_out(&mut self, output: Output, calls: &mut Calls, turn: &mut Turn) {
-        if !output.subscribe.is_empty() {
-            self.router.subscribe(self.index, output.subscribe);
+    /// Hands everything for the network to the connection; whether anything was published.
+    fn send(&self, output: &mut Output) -> bool {
+        let subscribe = std::mem::take(&mut output.subscribe);
+        if !subscribe.is_empty() {
+            self.router.subscribe(self.index, subscribe);
         }
-        if !output.unsubscribe.is_empty() {
-            self.router.unsubscribe(self.index, output.unsubscribe);
+        let unsubscribe = std::mem::take(&mut output.unsubscribe);
+        if !unsubscribe.is_empty() {
+            self.router.unsubscribe(self.index, unsubscribe);
         }
-        for publish in output.publish {
+        let publishes = std::mem::take(&mut output.publish);
+        let any = !publishes.is_empty();
+        for publish in publishes {
             self.publish(publish);
         }
-        for notice in output.notices {
+        any
+    }
+
+    fn tell(&self, notices: Vec<Notice>, calls: &mut Calls, turn: &mut Turn) {
+        for notice in notices {
             match notice {
                 Notice::Outcome { call, result } => calls.answer(call, result, &self.name, turn),
                 Notice::Event(Event::Ready) => self.router.ready(self.index),

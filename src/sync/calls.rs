@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::error::SyncError;
 use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Notice, Origin, Reply, SyncReport};
+use super::link::Link;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::canvas::{CanvasChanges, IndexEntry};
@@ -265,6 +266,8 @@ impl CanvasP2PSynchronizer {
         for call in leaving {
             self.calls.remove(&call);
             self.say_goodbye(step);
+            // Whatever comes due from now on is not sent any more.
+            self.link = Link::Down;
             Self::resolve(step, call, Ok(Reply::Done));
         }
     }

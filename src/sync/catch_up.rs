@@ -114,8 +114,8 @@ impl CatchUp {
         Step::Finished(true)
     }
 
-    /// The deadline came.
-    pub(crate) fn due(&mut self, now: Now, rng: &mut dyn Rng) -> Step {
+    /// The deadline came. `alone`: as far as is known nobody else is there, so there is nobody to ask twice.
+    pub(crate) fn due(&mut self, alone: bool, now: Now, rng: &mut dyn Rng) -> Step {
         match self.state {
             State::Idle => Step::Rest,
             State::Noticed if self.lacks() => self.attempt(0, now, rng),
@@ -125,7 +125,7 @@ impl CatchUp {
             }
             State::Asking { attempt, .. } => {
                 let next = attempt.saturating_add(1);
-                if self.lacks() || next < CATCH_UP_UNANSWERED_ATTEMPTS {
+                if self.lacks() || (!alone && next < CATCH_UP_UNANSWERED_ATTEMPTS) {
                     return self.attempt(next, now, rng);
                 }
                 self.state = State::Idle;
@@ -177,7 +177,7 @@ mod tests {
         let Step::Ask(request, _) = catch_up.ask(at(0), &mut rng) else { panic!() };
         assert_eq!(catch_up.answered(Nonce(request.0 ^ 1), true, at(1), &mut rng), Step::Rest);
         assert_eq!(catch_up.answered(request, true, at(1), &mut rng), Step::Finished(true));
-        assert_eq!(catch_up.due(at(2), &mut rng), Step::Rest);
+        assert_eq!(catch_up.due(false, at(2), &mut rng), Step::Rest);
     }
 
     #[test]
@@ -187,9 +187,16 @@ mod tests {
         let mut asked = 0;
         while let Step::Ask(_, due) = step {
             asked += 1;
-            step = catch_up.due(at(due), &mut rng);
+            step = catch_up.due(false, at(due), &mut rng);
         }
         assert_eq!((asked, step), (CATCH_UP_UNANSWERED_ATTEMPTS, Step::Finished(false)));
+    }
+
+    #[test]
+    fn who_is_alone_asks_once() {
+        let (mut catch_up, mut rng) = setup();
+        let Step::Ask(..) = catch_up.ask(at(0), &mut rng) else { panic!() };
+        assert_eq!(catch_up.due(true, at(300), &mut rng), Step::Finished(false));
     }
 
     #[test]
@@ -198,14 +205,14 @@ mod tests {
         let Step::Wait(mut due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         let mut gaps = Vec::new();
         for _ in 0..20 {
-            let Step::Ask(_, next) = catch_up.due(at(due), &mut rng) else { panic!() };
+            let Step::Ask(_, next) = catch_up.due(false, at(due), &mut rng) else { panic!() };
             gaps.push(next - due);
             due = next;
         }
         assert!(gaps[0] <= CATCH_UP_RETRY_MS);
         assert!(gaps.iter().all(|gap| *gap <= CATCH_UP_MAX_RETRY_MS));
         assert!(*gaps.last().unwrap() >= CATCH_UP_MAX_RETRY_MS / 2);
-        let Step::Ask(request, _) = catch_up.due(at(due), &mut rng) else { panic!() };
+        let Step::Ask(request, _) = catch_up.due(false, at(due), &mut rng) else { panic!() };
         catch_up.settle(|hash| *hash == LACKING);
         assert_eq!(catch_up.answered(request, true, at(due), &mut rng), Step::Finished(true));
     }
@@ -215,7 +222,7 @@ mod tests {
         let (mut catch_up, mut rng) = setup();
         let Step::Wait(due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         catch_up.settle(|_| true);
-        assert_eq!(catch_up.due(at(due), &mut rng), Step::Finished(true));
+        assert_eq!(catch_up.due(false, at(due), &mut rng), Step::Finished(true));
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl CanvasP2PSynchronizer {
     }
 
     fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: &str, edit: LocalEdit) {
+        self.statistics.local_edits += u64::from(!edit.changes.is_empty());
         self.keep_and_send(step, id, &edit.changes, edit.content);
         let source = self.here(step);
         self.report_edit(step, id, Some(author.to_owned()), source, Origin::Local, edit.diff);

@@ -123,8 +123,10 @@ impl CanvasP2PSynchronizer {
         }
         let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
         step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
-        self.statistics.local_edits += 1;
-        if let Some(document) = self.documents.get_mut(id) {
+        // Of a canvas that is not followed live, others get the changes when they ask.
+        if let Some(document) = self.documents.get_mut(id)
+            && document.live
+        {
             document.outbox.push(changes, content);
         }
         self.flush(step, id);

@@ -195,7 +195,7 @@ impl CanvasP2PSynchronizer {
             return false;
         }
         let newest = self.index().and_then(|index| index.last_generation(&entry.canvas));
-        if newest != Some(entry.generation) {
+        if newest != Some(entry.generation) || self.entry(&entry.canvas).is_some() {
             let loser = document.canvas().map(|canvas| Value::Json(canvas.canvas_json()));
             let conflict = Conflict {
                 element: ElementKind::Canvas,

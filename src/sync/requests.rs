@@ -12,7 +12,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
 use crate::limits::{
-    ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ACTIVE_REQUESTS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK,
+    ALONE_WAIT_MS, ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ACTIVE_REQUESTS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK,
     MAX_CHANGES_PER_MESSAGE, MAX_DOCUMENTS_PER_ANNOUNCEMENT, MAX_PENDING_ANSWERS,
 };
 use crate::wire::{
@@ -59,15 +59,19 @@ impl CanvasP2PSynchronizer {
         if hashes.is_empty() || !self.config.auto_sync || !self.link.is_up() {
             return;
         }
-        if let Some(document) = self.documents.get_mut(id) {
+        // A canvas that the application has stopped following stays as it is until it asks.
+        if let Some(document) = self.documents.get_mut(id)
+            && (document.live || !self.config.live)
+        {
             let next = document.catch_up.notice(hashes, step.now, step.rng);
             self.carry_out(step, id, &next);
         }
     }
 
     pub(super) fn on_catch_up_due(&mut self, step: &mut Step, id: &DocumentId) {
+        let alone = self.is_alone();
         if let Some(document) = self.documents.get_mut(id) {
-            let next = document.catch_up.due(step.now, step.rng);
+            let next = document.catch_up.due(alone, step.now, step.rng);
             self.carry_out(step, id, &next);
         }
     }
@@ -78,7 +82,9 @@ impl CanvasP2PSynchronizer {
             Next::Wait(at_ms) => self.timers.set(Timer::CatchUp(id.clone()), at_ms),
             Next::Ask(request, at_ms) => {
                 self.asking.insert(id.clone());
-                self.timers.set(Timer::CatchUp(id.clone()), at_ms);
+                let lacks = self.documents.get(id).is_some_and(|document| document.catch_up.lacks());
+                let patience_ms = if self.is_alone() && !lacks { step.now.after(ALONE_WAIT_MS) } else { u64::MAX };
+                self.timers.set(Timer::CatchUp(id.clone()), at_ms.min(patience_ms));
                 self.send_request(step, id, request);
             }
             Next::Finished(answered) => {
@@ -90,6 +96,11 @@ impl CanvasP2PSynchronizer {
                 }
             }
         }
+    }
+
+    /// Whether, as far as is known, nobody else is there.
+    fn is_alone(&self) -> bool {
+        self.config.discovery && self.peers.confirmed().next().is_none()
     }
 
     fn send_request(&mut self, step: &mut Step, id: &DocumentId, request: Nonce) {
