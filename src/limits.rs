@@ -124,6 +124,8 @@ pub const MAX_CLOSED_DOCUMENTS: usize = 64;
 pub const PUBLISH_RETRY_MS: u64 = 200;
 /// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.
 pub const CANVAS_WAIT_MS: u64 = 5_000;
+/// How long `syncCanvas`, `syncRepository` and `enableRealTimeCollaboration` wait for what others lack too.
+pub const SYNC_WAIT_MS: u64 = 10_000;
 /// How long sharing into a foreign repository waits for that repository's index.
 pub const SHARE_WAIT_MS: u64 = 3_000;
 /// Calls of an application that wait for something. One more: `ERR_RATE_LIMITED`.

@@ -22,7 +22,7 @@ use crate::sync::Command;
 fn runtime() -> napi::Result<&'static Runtime, String> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     let make = || {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 1);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .enable_all()

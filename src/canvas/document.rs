@@ -48,6 +48,26 @@ pub struct LocalEdit {
     pub conflicts: Vec<Conflict>,
 }
 
+/// The first half of a patch: see [`CanvasDocument::write_patch`].
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What the edit added to the document; empty if it changed nothing.
+    pub changes: Vec<Change>,
+    /// The version of what was passed in.
+    pub version: Version,
+    /// Whether it is more than a move.
+    pub content: bool,
+}
+
+/// The second half of a patch: see [`CanvasDocument::read_back`].
+#[derive(Debug, Clone)]
+pub struct ReadBack {
+    /// How the visible canvas changed.
+    pub diff: CanvasChanges,
+    /// Concurrent writes that lost.
+    pub conflicts: Vec<Conflict>,
+}
+
 /// What changes from elsewhere did.
 #[derive(Debug, Default)]
 pub struct Applied {
@@ -75,6 +95,8 @@ pub struct CanvasDocument {
     pub(super) view: View,
     pub(super) held: Held,
     pub(super) own_texts: OwnTextEdits,
+    /// Own changes that the view does not show yet; empty but between the two halves of a patch.
+    unread: Vec<Change>,
 }
 
 impl CanvasDocument {
@@ -96,7 +118,7 @@ impl CanvasDocument {
 
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
-        Self { replica, view, held, own_texts: OwnTextEdits::default() }
+        Self { replica, view, held, own_texts: OwnTextEdits::default(), unread: Vec::new() }
     }
 
     /// The document below: heads, changes, questions about who has what.
@@ -183,16 +205,35 @@ impl CanvasDocument {
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<LocalEdit, CanvasError> {
+        let Written { changes, version, content } = self.write_patch(patch, author)?;
+        let ReadBack { diff, conflicts } = self.read_back();
+        Ok(LocalEdit { changes, version, diff, content, conflicts })
+    }
+
+    /// The first half of [`patch`](Self::patch): makes the change, which can leave before anyone looks at what it did.
+    /// [`read_back`](Self::read_back) must follow before anything else is done with the document.
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch).
+    pub fn write_patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<Written, CanvasError> {
         let before = self.replica.heads();
         let batch = patching::plan(&self.view, &self.held, patch);
         let content = batch.has_content();
         let change =
             if batch.is_empty() { None } else { self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))? };
-        let changes: Vec<Change> = change.into_iter().collect();
         let after = self.replica.heads();
         self.held.patched(patch, &before, &after);
+        self.unread.extend(change.clone());
+        let version = Version(self.held.heads().clone());
+        Ok(Written { content: content && change.is_some(), changes: change.into_iter().collect(), version })
+    }
+
+    /// The second half: how the visible canvas changed.
+    pub fn read_back(&mut self) -> ReadBack {
+        let changes = std::mem::take(&mut self.unread);
         let touched = self.touched_by(&changes);
-        Ok(self.finish(changes, &touched, content, self.held.heads().clone()))
+        let diff = self.view.refresh(reader(&self.replica, None), &touched);
+        ReadBack { diff, conflicts: conflict::find(&self.replica, &changes, &touched) }
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are

@@ -9,7 +9,7 @@ use crate::canvas::derived;
 use crate::canvas::replica::{Replica, empty};
 use crate::canvas::schema::{TextId, Touched, inspect, text_object};
 
-/// After this many changes of one batch have broken the document, the rest of the batch is refused unread: each costs
+/// After this many changes of one batch have broken the document, the rest of the batch is left out: each costs
 /// rebuilding the document.
 const MAX_REBUILDS_PER_BATCH: usize = 3;
 
@@ -193,9 +193,11 @@ impl Replica {
         let mut refused = BTreeSet::new();
         let mut rebuilt = 0;
         for change in changes {
-            let reason = if taken.damaged || rebuilt >= MAX_REBUILDS_PER_BATCH {
-                "it came with others that damaged the document".to_owned()
-            } else if change.deps().iter().any(|dep| refused.contains(dep)) {
+            if taken.damaged || rebuilt >= MAX_REBUILDS_PER_BATCH {
+                // Nobody knows whether it is at fault: it is left out, not refused, and may come again.
+                break;
+            }
+            let reason = if change.deps().iter().any(|dep| refused.contains(dep)) {
                 DEPENDS_ON_REFUSED.to_owned()
             } else {
                 match self.try_apply(std::slice::from_ref(&change)) {

@@ -53,15 +53,13 @@ impl P2PNetworkManager {
                 .iter()
                 .map(|(name, repository)| (name.clone(), Self::ask(repository, Command::DiscoverPeers { timeout_ms })))
                 .collect();
-            let mut lists = Vec::new();
+            let mut all = Vec::new();
             for (name, outcome) in asked {
                 if let Reply::Peers(peers) = outcome.await? {
-                    let list = json::peer_list(&name, &peers);
-                    lists.push(list.trim_start_matches('[').trim_end_matches(']').to_owned());
+                    all.extend(json::peer_list(&name, &peers));
                 }
             }
-            lists.retain(|list| !list.is_empty());
-            Ok(format!("[{}]", lists.join(",")))
+            Ok(json::text(&all))
         })
     }
 
@@ -154,6 +152,7 @@ impl P2PNetworkManager {
             LinkState::Ready => "connected and subscribed".to_owned(),
             LinkState::Subscribing => "connected, waiting for subscriptions".to_owned(),
             LinkState::Down(reason) | LinkState::Rejected(reason) => reason.clone(),
+            LinkState::Closed => "the service has been disconnected".to_owned(),
         };
         json!({
             "name": format!("broker {}", self.address()),

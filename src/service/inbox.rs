@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::error::ServiceError;
 use super::repository_task::Call;
 use crate::limits::{MAX_INBOX_BYTES, MAX_INBOX_CALLS, MAX_INBOX_MESSAGES};
 use crate::sync::{Input, Message};
@@ -64,11 +65,14 @@ impl Inbox {
         self.filled.notify_one();
     }
 
-    /// Adds a call, or gives it back when too many wait; the number says how many.
-    pub(crate) fn push_call(&self, call: Call) -> Result<(), (Call, usize)> {
+    /// Adds a call, unless too many wait or the task is ending.
+    pub(crate) fn push_call(&self, call: Call) -> Result<(), ServiceError> {
         let mut state = self.state();
+        if state.closed {
+            return Err(ServiceError::Closed);
+        }
         if state.calls >= MAX_INBOX_CALLS {
-            return Err((call, state.calls));
+            return Err(ServiceError::RateLimited { waiting: state.calls });
         }
         state.calls += 1;
         state.entries.push(Entry::Call(call));

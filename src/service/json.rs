@@ -45,12 +45,12 @@ pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
             text(&canvases.iter().map(|info| canvas_info(repository, info)).collect::<Vec<_>>())
         }
         Reply::Synced(report) => sync_report(repository, report).to_string(),
-        Reply::Peers(peers) => peer_list(repository, peers),
+        Reply::Peers(peers) => Value::Array(peer_list(repository, peers)).to_string(),
     }
 }
 
-pub(crate) fn peer_list(repository: &RepositoryName, peers: &[PeerInfo]) -> String {
-    text(&peers.iter().map(|peer| peer_info(repository, peer)).collect::<Vec<_>>())
+pub(crate) fn peer_list(repository: &RepositoryName, peers: &[PeerInfo]) -> Vec<Value> {
+    peers.iter().map(|peer| peer_info(repository, peer)).collect()
 }
 
 fn canvas_info(repository: &RepositoryName, info: &CanvasInfo) -> Value {
@@ -95,7 +95,7 @@ fn peer_info(repository: &RepositoryName, peer: &PeerInfo) -> Value {
 /// The item of a repository's event; `None` for those that only concern the service.
 pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) -> Option<String> {
     Some(match happened {
-        Event::Ready => return None,
+        Event::Ready { .. } => return None,
         Event::Canvas(canvas) => canvas_event(repository, canvas),
         Event::Conflict { canvas, conflict } => {
             #[derive(Serialize)]

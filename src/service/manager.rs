@@ -9,6 +9,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::config::ServiceConfig;
@@ -50,8 +51,19 @@ pub(super) struct Inner {
     pub(super) started: Instant,
     mailbox: Arc<Mailbox>,
     runtime: Handle,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     opened: AtomicBool,
     closed: AtomicBool,
+}
+
+/// A service that nobody holds any more ends, without a farewell.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.router.set_broker(None);
+        for repository in self.repositories.values() {
+            repository.inbox.close();
+        }
+    }
 }
 
 pub(super) struct Repository {
@@ -84,23 +96,12 @@ impl P2PNetworkManager {
             Arc::new(Router::new(topics.clone(), identity.clone(), instance, inboxes.clone(), mailbox.clone()));
         let started = Instant::now();
         let mut repositories = BTreeMap::new();
-        for ((index, name), inbox) in (0_u16..).zip(&names).zip(&inboxes) {
-            let mut own_rng = ChaCha20Rng::from_rng(&mut rng);
-            let synchronizer = CanvasP2PSynchronizer::new(Config {
-                repository: name.clone(),
-                repositories: names.clone(),
-                topics: topics.clone(),
-                identity: identity.clone(),
-                session: Session(own_rng.next_u64()),
-                instance,
-                capabilities: config.capabilities.clone(),
-                live: config.features.real_time_collaboration,
-                auto_sync: config.features.auto_sync,
-                discovery: config.features.discovery,
-                max_message_bytes: config.performance.max_message_size,
-                heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
-                max_peers: config.performance.max_connections,
-            });
+        let mut tasks = Vec::new();
+        for ((index, name), inbox) in (0_u16..).zip(&names).zip(inboxes) {
+            let mut rng = ChaCha20Rng::from_rng(&mut rng);
+            let session = Session(rng.next_u64());
+            let synchronizer =
+                CanvasP2PSynchronizer::new(synchronizer_config(&config, name, &topics, &identity, session, instance));
             let status = Arc::new(Mutex::new(synchronizer.status()));
             let task = RepositoryTask {
                 name: name.clone(),
@@ -111,11 +112,11 @@ impl P2PNetworkManager {
                 mailbox: mailbox.clone(),
                 router: router.clone(),
                 status: status.clone(),
-                rng: own_rng,
+                rng,
                 started,
             };
-            runtime.spawn(task.run());
-            repositories.insert(name.clone(), Repository { inbox: inbox.clone(), status });
+            tasks.push(runtime.spawn(supervise(task)));
+            repositories.insert(name.clone(), Repository { inbox, status });
         }
         let peer = identity.peer().to_string();
         let client_id = config.broker.client_id.clone().unwrap_or_else(|| default_client_id(&peer, instance));
@@ -128,6 +129,7 @@ impl P2PNetworkManager {
             started,
             mailbox,
             runtime,
+            tasks: Mutex::new(tasks),
             opened: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
@@ -150,13 +152,18 @@ impl P2PNetworkManager {
         if inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);
         }
+        if inner.opened.load(Ordering::SeqCst) {
+            // The connection looks after itself from now on.
+            return Ok(());
+        }
         let mut link = inner.router.link.subscribe();
         if inner.router.broker().is_none() {
+            inner.router.set_link(LinkState::Down("not tried yet".to_owned()));
             let options = self.connection_options();
             inner.router.set_broker(Some(CanvasMQTTBroker::start(options, inner.router.clone(), &inner.runtime)));
         }
         let timeout_ms = inner.config.broker.connect_timeout_ms;
-        let settled = link.wait_for(|state| matches!(state, LinkState::Ready | LinkState::Rejected(_)));
+        let settled = link.wait_for(|state| !matches!(state, LinkState::Down(_) | LinkState::Subscribing));
         let state = timeout(Duration::from_millis(timeout_ms), settled).await.map(|state| state.map(|s| s.clone()));
         let address = self.address();
         let error = match state {
@@ -169,7 +176,9 @@ impl P2PNetworkManager {
             Err(_) => {
                 let reason = match &*inner.router.link.borrow() {
                     LinkState::Down(reason) | LinkState::Rejected(reason) => reason.clone(),
-                    LinkState::Subscribing | LinkState::Ready => "it does not answer subscriptions".to_owned(),
+                    LinkState::Subscribing | LinkState::Ready | LinkState::Closed => {
+                        "it does not answer subscriptions".to_owned()
+                    }
                 };
                 ServiceError::BrokerUnreachable { address, timeout_ms, reason }
             }
@@ -213,6 +222,10 @@ impl P2PNetworkManager {
             return;
         }
         let limit = Duration::from_millis(LEAVE_TIMEOUT_MS);
+        if !inner.opened.load(Ordering::SeqCst) {
+            // Whoever waits for the connection need not wait longer.
+            inner.router.set_link(LinkState::Closed);
+        }
         if inner.opened.load(Ordering::SeqCst) {
             let leaving: Vec<_> =
                 inner.repositories.values().map(|repository| Self::ask(repository, Command::Leave)).collect();
@@ -230,8 +243,14 @@ impl P2PNetworkManager {
             broker.disconnect(limit).await;
             inner.router.set_broker(None);
         }
+        inner.router.set_link(LinkState::Closed);
         for repository in inner.repositories.values() {
             repository.inbox.close();
+        }
+        let tasks = std::mem::take(&mut *inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            // Each tells its open calls that the service is closed; one that panicked has told the application already.
+            let _ = timeout(limit, task).await;
         }
     }
 
@@ -249,7 +268,7 @@ impl P2PNetworkManager {
     ) -> Result<(), ServiceError> {
         self.check_open()?;
         let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
-        self.repository(repository)?.inbox.push_call(call).map_err(|(_, waiting)| ServiceError::RateLimited { waiting })
+        self.repository(repository)?.inbox.push_call(call)
     }
 
     pub(super) fn check_open(&self) -> Result<(), ServiceError> {
@@ -290,12 +309,10 @@ impl P2PNetworkManager {
     ) -> impl Future<Output = Result<Reply, ServiceError>> + use<> {
         let (sender, receiver) = oneshot::channel();
         let call = Call { prepare: Box::new(move || Ok(command)), answer_to: AnswerTo::Service(sender) };
-        let pushed = repository.inbox.push_call(call).map_err(|(_, waiting)| waiting);
+        let pushed = repository.inbox.push_call(call);
         async move {
-            match pushed {
-                Ok(()) => Ok(receiver.await.unwrap_or(Err(SyncError::Closed))?),
-                Err(waiting) => Err(ServiceError::RateLimited { waiting }),
-            }
+            pushed?;
+            Ok(receiver.await.unwrap_or(Err(SyncError::Closed))?)
         }
     }
 
@@ -306,6 +323,43 @@ impl P2PNetworkManager {
     /// The status of one repository.
     pub(super) fn status_of(repository: &Repository) -> RepositoryStatus {
         repository.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Runs a repository's task; should it panic, the application is told, and the repository takes no more calls.
+async fn supervise(task: RepositoryTask) {
+    let (name, inbox, mailbox) = (task.name.clone(), task.inbox.clone(), task.mailbox.clone());
+    if let Err(error) = tokio::spawn(task.run()).await {
+        inbox.close();
+        let message = format!("repository '{name}' has stopped ({error}); restart the service, and report this");
+        tracing::error!(target: "mqtt:sync", "{message}");
+        let payload = serde_json::json!({ "code": "ERR_CLOSED", "message": message });
+        mailbox.push(vec![json::event("error", &payload)]);
+    }
+}
+
+fn synchronizer_config(
+    config: &ServiceConfig,
+    repository: &RepositoryName,
+    topics: &TopicSpace,
+    identity: &Arc<Identity>,
+    session: Session,
+    instance: u64,
+) -> Config {
+    Config {
+        repository: repository.clone(),
+        repositories: config.repository_names(),
+        topics: topics.clone(),
+        identity: identity.clone(),
+        session,
+        instance,
+        capabilities: config.capabilities.clone(),
+        live: config.features.real_time_collaboration,
+        auto_sync: config.features.auto_sync,
+        discovery: config.features.discovery,
+        max_message_bytes: config.performance.max_message_size,
+        heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
+        max_peers: config.performance.max_connections,
     }
 }
 

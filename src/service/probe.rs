@@ -11,7 +11,8 @@ use super::error::ServiceError;
 use crate::drivers::mqtt::{CanvasMQTTBroker, Priority, Publish, PublishError, Qos};
 use crate::ids::PeerId;
 use crate::limits::{
-    DEFAULT_PERFORMANCE_MESSAGES, DEFAULT_PERFORMANCE_PAYLOAD_BYTES, MAX_PERFORMANCE_MESSAGES, PROBE_TIMEOUT_MS,
+    DEFAULT_PERFORMANCE_MESSAGES, DEFAULT_PERFORMANCE_PAYLOAD_BYTES, MAX_INBOUND_PACKET_BYTES,
+    MAX_PERFORMANCE_MESSAGES, PROBE_TIMEOUT_MS,
 };
 use crate::wire::TopicSpace;
 
@@ -118,7 +119,7 @@ impl Probe {
     ) -> Result<PerformanceReport, ServiceError> {
         let _turn = self.turn.lock().await;
         let messages = options.messages.clamp(1, MAX_PERFORMANCE_MESSAGES);
-        let payload_bytes = options.payload_bytes.max(NUMBER_BYTES);
+        let payload_bytes = options.payload_bytes.clamp(NUMBER_BYTES, MAX_INBOUND_PACKET_BYTES);
         let mut arrivals = self.open(broker).await?;
         let result = async {
             let mut samples = Vec::with_capacity(LATENCY_SAMPLES);

@@ -26,6 +26,9 @@ use crate::wire::Priority;
 /// The status is taken whenever there is nothing to do, and while there always is something, every so many turns.
 const STATUS_EVERY_TURNS: u64 = 64;
 
+/// Within one turn the application gets so many outcomes and events at once.
+const ITEMS_PER_DELIVERY: usize = 64;
+
 /// A call of the application, or of the service itself.
 pub(crate) struct Call {
     /// Makes the command; run by the task, so that the caller's thread does not read large canvases.
@@ -68,7 +71,7 @@ impl RepositoryTask {
             let batch = self.inbox.take();
             turns += 1;
             let idle = batch.entries.is_empty() && !batch.messages_lost;
-            if idle || turns % STATUS_EVERY_TURNS == 0 {
+            if idle || turns.is_multiple_of(STATUS_EVERY_TURNS) {
                 *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
             }
             if idle {
@@ -97,6 +100,10 @@ impl RepositoryTask {
             }
             if !messages.is_empty() {
                 self.step(Input::Messages(std::mem::take(&mut messages)), calls, turn).await;
+            }
+            if turn.items.len() >= ITEMS_PER_DELIVERY {
+                self.mailbox.push(std::mem::take(&mut turn.items));
+                self.mailbox.room().await;
             }
             match entry {
                 Entry::Input(input) => self.step(input, calls, turn).await,
@@ -138,7 +145,7 @@ impl RepositoryTask {
             turn.wake_at_ms = output.wake_at_ms;
             self.tell(output.notices, calls, turn);
             if let Some((token, operations)) = output.store {
-                self.keep(operations);
+                self.keep(operations, &output.load);
                 inputs.push_back(Input::Stored(token));
             }
             inputs.extend(output.load.into_iter().map(|document| self.load(document)));
@@ -181,7 +188,7 @@ impl RepositoryTask {
         for notice in notices {
             match notice {
                 Notice::Outcome { call, result } => calls.answer(call, result, &self.name, turn),
-                Notice::Event(Event::Ready) => self.router.ready(self.index),
+                Notice::Event(Event::Ready { connection }) => self.router.ready(self.index, connection),
                 Notice::Event(event) => turn.items.extend(json::repository_event(&self.name, &event)),
             }
         }
@@ -210,7 +217,9 @@ impl RepositoryTask {
         }
     }
 
-    fn keep(&mut self, operations: Vec<StoreOperation>) {
+    /// Stores, and compacts what has gathered much; not a document that is about to be read again because the one in
+    /// memory was damaged.
+    fn keep(&mut self, operations: Vec<StoreOperation>, damaged: &[DocumentId]) {
         let touched: Vec<_> = operations
             .iter()
             .filter_map(|operation| match operation {
@@ -224,7 +233,8 @@ impl RepositoryTask {
         }
         for document in touched {
             if self.storage.uncompacted_bytes(&document) > COMPACT_BYTES
-                && let Some(snapshot) = self.synchronizer.save_document(&document)
+                && !damaged.contains(&document)
+                && let Some(snapshot) = self.synchronizer.snapshot(&document)
                 && let Err(error) = self.storage.compact(&document, snapshot)
             {
                 tracing::warn!(target: "mqtt:storage", repository = %self.name, %error, "not compacted");

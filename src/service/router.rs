@@ -36,6 +36,8 @@ pub(crate) enum LinkState {
     Subscribing,
     /// There, and all repositories are subscribed and announced.
     Ready,
+    /// The service has been disconnected.
+    Closed,
 }
 
 /// The connection's handler.
@@ -132,16 +134,29 @@ impl Router {
         }
     }
 
-    /// A repository is subscribed and announced.
-    pub(crate) fn ready(&self, repository: u16) {
+    /// A repository is subscribed and announced; what belongs to an earlier connection is too late.
+    pub(crate) fn ready(&self, repository: u16, connection: u64) {
         let mut state = self.state();
+        if connection != state.connects || *self.link.borrow() != LinkState::Subscribing {
+            return;
+        }
         state.ready.insert(repository);
         if state.ready.len() == self.inboxes.len() {
-            let connection = state.connects;
             drop(state);
-            self.link.send_replace(LinkState::Ready);
+            self.set_link(LinkState::Ready);
             self.tell("connected", &json!({ "connection": connection }));
         }
+    }
+
+    /// Closed is for ever.
+    pub(crate) fn set_link(&self, link: LinkState) {
+        self.link.send_if_modified(|state| {
+            let changes = *state != LinkState::Closed;
+            if changes {
+                *state = link;
+            }
+            changes
+        });
     }
 
     fn tell(&self, name: &str, payload: &serde_json::Value) {
@@ -161,12 +176,12 @@ impl Router {
         state.ready.clear();
         state.connects = connection;
         drop(state);
-        self.link.send_replace(LinkState::Subscribing);
+        self.set_link(LinkState::Subscribing);
         self.broadcast(|| Input::Connected { connection });
     }
 
     fn on_disconnected(&self, reason: &str) {
-        self.link.send_replace(LinkState::Down(reason.to_owned()));
+        self.set_link(LinkState::Down(reason.to_owned()));
         self.probe.interrupt();
         self.broadcast(|| Input::Disconnected);
         self.tell("disconnected", &json!({ "reason": reason }));
@@ -223,12 +238,12 @@ impl ConnectionHandler for Router {
             ConnectionEvent::Connected { connection } => self.on_connected(connection),
             ConnectionEvent::Disconnected { reason, .. } => self.on_disconnected(&reason),
             ConnectionEvent::ConnectFailed { reason, attempt, retry_in_ms } => {
-                self.link.send_replace(LinkState::Down(reason.clone()));
+                self.set_link(LinkState::Down(reason.clone()));
                 let payload = json!({ "attempt": attempt, "retryInMs": retry_in_ms, "reason": reason });
                 self.tell("reconnecting", &payload);
             }
             ConnectionEvent::Rejected { reason, .. } => {
-                self.link.send_replace(LinkState::Rejected(reason));
+                self.set_link(LinkState::Rejected(reason));
             }
             ConnectionEvent::Message { topic, payload, retained } => self.on_message(topic, payload, retained),
             ConnectionEvent::Acknowledged { id } => self.on_acknowledged(id),

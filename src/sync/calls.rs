@@ -10,7 +10,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::canvas::{CanvasChanges, IndexEntry};
 use crate::ids::{CanvasId, DocumentId};
-use crate::limits::MAX_WAITING_CALLS;
+use crate::limits::{MAX_WAITING_CALLS, SYNC_WAIT_MS};
 
 /// What a call waits for.
 #[derive(Debug)]
@@ -77,8 +77,9 @@ impl CanvasP2PSynchronizer {
         if !self.wait(step, call, Waiting::Sync(sync)) {
             return;
         }
+        self.timers.set(Timer::Call(call), step.now.after(SYNC_WAIT_MS));
         if self.link.is_up() {
-            self.flush(step, id);
+            self.flush_all(step, id);
             self.ask(step, id);
         } else {
             self.round_finished(step, id, false);
@@ -138,14 +139,14 @@ impl CanvasP2PSynchronizer {
                 sync.documents += sync.remaining.len();
             }
             if sync.remaining.is_empty() {
-                Self::sync_finished(step, call, &sync);
+                self.sync_finished(step, call, &sync);
                 continue;
             }
             let next: Vec<DocumentId> = if expands { sync.remaining.iter().cloned().collect() } else { Vec::new() };
             self.calls.insert(call, Waiting::Sync(sync));
             for id in next {
                 if self.link.is_up() {
-                    self.flush(step, &id);
+                    self.flush_all(step, &id);
                     self.ask(step, &id);
                 } else {
                     self.settle_sync_calls(step, &id, false, 0);
@@ -158,7 +159,8 @@ impl CanvasP2PSynchronizer {
         self.documents.keys().filter(|id| self.canvas_of(id).is_some()).cloned().collect()
     }
 
-    fn sync_finished(step: &mut Step, call: u64, sync: &SyncCall) {
+    fn sync_finished(&mut self, step: &mut Step, call: u64, sync: &SyncCall) {
+        self.timers.clear(&Timer::Call(call));
         if !sync.wants_report {
             return Self::resolve(step, call, Ok(Reply::Done));
         }
@@ -216,9 +218,12 @@ impl CanvasP2PSynchronizer {
                 Self::resolve(step, call, result);
             }
             Some(Waiting::ShareOut { entry, index }) => self.share_now(step, call, &entry, &index),
-            Some(waiting @ (Waiting::Sync(_) | Waiting::Leave)) => {
-                self.calls.insert(call, waiting);
+            // Something is known to be lacking and nobody sends it: the document goes on asking, the call does not wait.
+            Some(Waiting::Sync(mut sync)) => {
+                sync.answered = false;
+                self.sync_finished(step, call, &sync);
             }
+            Some(Waiting::Leave) => drop(self.calls.insert(call, Waiting::Leave)),
             None => {}
         }
     }
@@ -258,7 +263,10 @@ impl CanvasP2PSynchronizer {
 
     /// Whether a call that waits for the outbox can return now.
     pub(super) fn check_left(&mut self, step: &mut Step) {
-        if self.documents.values().any(|document| document.live && document.outbox.waits()) {
+        if !self.calls.values().any(|waiting| matches!(waiting, Waiting::Leave)) {
+            return;
+        }
+        if self.documents.values().any(|document| document.outbox.waits()) {
             return;
         }
         let leaving: Vec<u64> =

@@ -62,15 +62,18 @@ impl CausalBuffer {
         self.waiters.keys().filter(|hash| !self.waiting.contains_key(hash))
     }
 
-    /// Forgets a change and all that waits for it: it will never be applied.
-    pub(crate) fn reject(&mut self, hash: &ChangeHash) {
+    /// Forgets a change and all that waits for it: it will never be applied. Returns the hashes of what was forgotten.
+    pub(crate) fn reject(&mut self, hash: &ChangeHash) -> Vec<ChangeHash> {
+        let mut forgotten = Vec::new();
         let mut doomed = vec![*hash];
         while let Some(hash) = doomed.pop() {
             if let Some(waiting) = self.waiting.remove(&hash) {
                 self.forget(&waiting.change);
+                forgotten.push(hash);
             }
             doomed.extend(self.waiters.remove(&hash).unwrap_or_default());
         }
+        forgotten
     }
 
     fn release(&mut self, change: Change, ready: &mut Vec<Change>, ready_hashes: &mut BTreeSet<ChangeHash>) {

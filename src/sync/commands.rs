@@ -7,7 +7,9 @@ use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use crate::canvas::{Base, Canvas, CanvasChanges, CanvasDocument, CanvasError, IndexEntry, LocalEdit, Version};
+use crate::canvas::{
+    Base, Canvas, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version,
+};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
 use crate::limits::{CANVAS_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
@@ -24,9 +26,7 @@ impl CanvasP2PSynchronizer {
                 };
                 self.edit(step, &canvas, &author, |document| document.update(&content, &base, &author))
             }
-            Command::Patch { canvas, patch, author } => {
-                self.edit(step, &canvas, &author, |document| document.patch(&patch, &author))
-            }
+            Command::Patch { canvas, patch, author } => self.patch(step, &canvas, &author, &patch),
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author),
@@ -92,6 +92,35 @@ impl CanvasP2PSynchronizer {
         Ok(Reply::Version(version))
     }
 
+    /// The change leaves first; what it did to the canvas is read in the next step, which is due at once.
+    fn patch(
+        &mut self,
+        step: &mut Step,
+        canvas: &CanvasId,
+        author: &str,
+        patch: &CanvasPatch,
+    ) -> Result<Reply, SyncError> {
+        let id = self.require(canvas)?;
+        let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(step.rng));
+        let written = document.ok_or(SyncError::Closed)?.write_patch(patch, author)?;
+        self.statistics.local_edits += u64::from(!written.changes.is_empty());
+        self.keep_and_send(step, &id, &written.changes, written.content);
+        self.unread = Some((id, author.to_owned()));
+        Ok(Reply::Version(written.version))
+    }
+
+    /// The second half of a patch; see [`Self::patch`].
+    pub(super) fn read_back(&mut self, step: &mut Step) {
+        let Some((id, author)) = self.unread.take() else { return };
+        let Some(Content::Canvas(document)) = self.documents.get_mut(&id).map(|document| &mut document.content) else {
+            return;
+        };
+        let read = document.read_back();
+        let source = self.here(step);
+        self.report_edit(step, &id, Some(author), source, Origin::Local, read.diff);
+        self.report_conflicts(step, &id, read.conflicts);
+    }
+
     fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: &str, edit: LocalEdit) {
         self.statistics.local_edits += u64::from(!edit.changes.is_empty());
         self.keep_and_send(step, id, &edit.changes, edit.content);
@@ -135,6 +164,10 @@ impl CanvasP2PSynchronizer {
         let entries = self.index().map(|index| index.entries().values().cloned().collect()).unwrap_or_default();
         let info = |entry: IndexEntry| {
             let document = self.documents.get(&super::repository::document_id(&entry))?;
+            if !document.reported {
+                // Listed by others, but nothing of it has arrived yet.
+                return None;
+            }
             let canvas = document.canvas()?;
             let (nodes, edges) = canvas.counts();
             Some(CanvasInfo { entry, nodes, edges, version: canvas.version(), live: document.live })
@@ -234,7 +267,7 @@ impl CanvasP2PSynchronizer {
 
     /// Follows a canvas live; the call returns when it has caught up, as far as anyone is there.
     pub(super) fn follow(&mut self, step: &mut Step, call: u64, canvas: &CanvasId) {
-        match self.require(canvas) {
+        match self.document_of(canvas).ok_or(()).or_else(|()| self.require(canvas)) {
             Ok(id) => {
                 if let Some(document) = self.documents.get_mut(&id) {
                     document.live = true;
@@ -288,6 +321,10 @@ impl CanvasP2PSynchronizer {
             return Self::resolve(step, call, Ok(Reply::Done));
         }
         if self.wait(step, call, Waiting::Leave) {
+            let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
+            for id in ids {
+                self.flush_all(step, &id);
+            }
             self.check_left(step);
         }
     }

@@ -161,16 +161,24 @@ impl Document {
         self.quarantined.contains(hash)
     }
 
-    /// Puts incoming changes into causal order; see [`CausalBuffer::sort`].
+    /// Puts incoming changes into causal order; see [`CausalBuffer::sort`]. What depends on a refused change is refused.
     pub(crate) fn sort(&mut self, changes: Vec<Change>) -> (Vec<Change>, Vec<ChangeHash>) {
+        let mut wanted = Vec::with_capacity(changes.len());
+        for change in changes {
+            if change.deps().iter().any(|dep| self.quarantined.contains(dep)) {
+                self.quarantine(change.hash());
+            }
+            if !self.quarantined.contains(&change.hash()) {
+                wanted.push(change);
+            }
+        }
         let replica = self.content.replica();
-        let wanted = changes.into_iter().filter(|change| !self.quarantined.contains(&change.hash())).collect();
         self.causal.sort(wanted, |hash| replica.contains(hash))
     }
 
-    /// Automerge refused a change.
+    /// Automerge refused a change: neither it nor what waits for it will ever be applied.
     pub(crate) fn quarantine(&mut self, hash: ChangeHash) {
-        self.causal.reject(&hash);
+        self.quarantined.extend(self.causal.reject(&hash));
         self.quarantined.insert(hash);
         while self.quarantined.len() > MAX_QUARANTINED_HASHES {
             self.quarantined.pop_first();

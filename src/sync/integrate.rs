@@ -123,10 +123,7 @@ impl CanvasP2PSynchronizer {
         }
         let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
         step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
-        // Of a canvas that is not followed live, others get the changes when they ask.
-        if let Some(document) = self.documents.get_mut(id)
-            && document.live
-        {
+        if let Some(document) = self.documents.get_mut(id) {
             document.outbox.push(changes, content);
         }
         self.flush(step, id);
@@ -135,15 +132,27 @@ impl CanvasP2PSynchronizer {
 
     // ---- the outbox -----------------------------------------------------------------------------------------------
 
-    /// Publishes what waits, unless a publish of this document is in flight.
+    /// Publishes what waits, unless a publish of this document is in flight. Edits of a canvas that is not followed live
+    /// wait until they are asked for, or until the application synchronises or leaves.
     pub(super) fn flush(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.documents.get(id).is_some_and(|document| document.live || document.outbox.is_released()) {
+            self.publish_waiting(step, id);
+        }
+    }
+
+    /// Publishes what waits now, also of a canvas that is not followed live.
+    pub(super) fn flush_all(&mut self, step: &mut Step, id: &DocumentId) {
+        if let Some(document) = self.documents.get_mut(id) {
+            document.outbox.release();
+        }
+        self.flush(step, id);
+    }
+
+    fn publish_waiting(&mut self, step: &mut Step, id: &DocumentId) {
         if !self.link.is_up() {
             return;
         }
         let Some(document) = self.documents.get_mut(id) else { return };
-        if !document.live {
-            return;
-        }
         let replica = document.content.replica();
         let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
         let changes = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();

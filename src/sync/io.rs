@@ -378,7 +378,10 @@ pub struct CanvasEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Subscribed, announced, and the first catching up requested.
-    Ready,
+    Ready {
+        /// On which connection.
+        connection: u64,
+    },
     /// A canvas changed.
     Canvas(Box<CanvasEvent>),
     /// A concurrent write lost.

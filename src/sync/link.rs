@@ -65,7 +65,7 @@ impl CanvasP2PSynchronizer {
         filters.push((topics.format(&Topic::Messages(repository.clone())), QualityOfService::AtLeastOnce));
         filters.push((self.changes_topic(&self.index_id()), QualityOfService::AtLeastOnce));
         filters.extend(self.exchange_filters(repository));
-        if self.config.live {
+        if self.config.live || self.config.auto_sync {
             filters.push((topics.all_changes(repository), QualityOfService::AtLeastOnce));
             filters.push((topics.all_cursors(repository), QualityOfService::AtMostOnce));
         }
@@ -141,12 +141,10 @@ impl CanvasP2PSynchronizer {
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in &ids {
             self.flush(step, id);
-            if self.config.auto_sync {
-                self.ask(step, id);
-            }
+            self.ask_if_auto(step, id);
             self.schedule_announcement(step, id);
         }
-        step.event(Event::Ready);
+        step.event(Event::Ready { connection: self.link.connection() });
     }
 
     pub(super) fn on_disconnected(&mut self, step: &mut Step) {

@@ -26,6 +26,8 @@ pub(crate) struct Outbox {
     echo: Echo,
     /// How often on this connection the echo did not come.
     echoes_missed: u32,
+    /// Whether all that waits may leave, also of a canvas that is not followed live.
+    released: bool,
 }
 
 /// One own change that the broker may not have.
@@ -62,6 +64,16 @@ impl Outbox {
     /// How many changes the broker may not have.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.unconfirmed.len() + self.in_flight.as_ref().map_or(0, |flight| flight.batch.len())
+    }
+
+    /// Everything that waits now may leave, live or not.
+    pub(crate) fn release(&mut self) {
+        self.released = !self.waiting.is_empty();
+    }
+
+    /// Whether what waits may leave, live or not.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released
     }
 
     /// Whether anything is still to be acknowledged.
@@ -104,6 +116,7 @@ impl Outbox {
             changes.extend(change);
             batch.extend(self.waiting.pop_front());
         }
+        self.released &= !self.waiting.is_empty();
         self.in_flight = Some(Flight { tokens: Vec::new(), batch });
         Some(changes)
     }

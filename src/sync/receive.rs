@@ -45,7 +45,7 @@ impl CanvasP2PSynchronizer {
         self.statistics.reject("queue full");
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in ids {
-            self.ask(step, &id);
+            self.ask_if_auto(step, &id);
         }
     }
 
@@ -105,7 +105,7 @@ impl CanvasP2PSynchronizer {
         source: Source,
         changes: &Changes,
     ) {
-        if !self.documents.get(id).is_some_and(|document| document.live) {
+        if !self.documents.contains_key(id) || !self.follows(id) {
             // Not (yet) ours: once it is, catching up brings it.
             return;
         }
@@ -147,7 +147,10 @@ impl CanvasP2PSynchronizer {
 
     /// The wire layer has checked that the body's kind belongs on the topic, and the sender to a topic of its own.
     fn dispatch(&mut self, step: &mut Step, topic: &Topic, header: &Header, body: Body, retained: bool) {
+        let own = topic.repository().is_none_or(|repository| *repository == self.config.repository);
         match body {
+            // Of a repository that is heard because a canvas lives there, only its documents concern us.
+            Body::Presence(_) | Body::Application(_) if !own => {}
             Body::Presence(presence) => self.on_presence(step, header.sender, &presence, retained),
             Body::Will(will) => {
                 let change = self.peers.will(header.sender, &will);

@@ -39,9 +39,10 @@ impl CanvasP2PSynchronizer {
         self.entry(canvas).map(document_id)
     }
 
-    /// The same, or the error that an application gets.
+    /// The same, or the error that an application gets, also while nothing of the canvas has arrived yet.
     pub(super) fn require(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
-        self.document_of(canvas).ok_or_else(|| SyncError::CanvasNotFound {
+        let arrived = |id: &DocumentId| self.documents.get(id).is_some_and(|document| document.reported);
+        self.document_of(canvas).filter(arrived).ok_or_else(|| SyncError::CanvasNotFound {
             repository: self.config.repository.clone(),
             canvas: canvas.clone(),
         })
@@ -149,6 +150,7 @@ impl CanvasP2PSynchronizer {
         self.in_flight.retain(|_, document| *document != id);
         self.asking.remove(&id);
         self.ask_queue.remove(&id);
+        self.ask_next(step);
         for timer in Timer::of_document(&id) {
             self.timers.clear(&timer);
         }

@@ -49,27 +49,29 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn ask_if_auto(&mut self, step: &mut Step, id: &DocumentId) {
-        if self.config.auto_sync {
+        if self.config.auto_sync && self.follows(id) {
             self.ask(step, id);
         }
     }
 
+    /// A canvas that the application has stopped following stays as it is until it asks.
+    pub(super) fn follows(&self, id: &DocumentId) -> bool {
+        !self.config.live || self.documents.get(id).is_some_and(|document| document.live)
+    }
+
     /// Somebody has these changes, we have not.
     pub(super) fn notice(&mut self, step: &mut Step, id: &DocumentId, hashes: Vec<ChangeHash>) {
-        if hashes.is_empty() || !self.config.auto_sync || !self.link.is_up() {
+        if hashes.is_empty() || !self.config.auto_sync || !self.link.is_up() || !self.follows(id) {
             return;
         }
-        // A canvas that the application has stopped following stays as it is until it asks.
-        if let Some(document) = self.documents.get_mut(id)
-            && (document.live || !self.config.live)
-        {
+        if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.notice(hashes, step.now, step.rng);
             self.carry_out(step, id, &next);
         }
     }
 
     pub(super) fn on_catch_up_due(&mut self, step: &mut Step, id: &DocumentId) {
-        let alone = self.is_alone();
+        let alone = self.is_alone(id);
         if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.due(alone, step.now, step.rng);
             self.carry_out(step, id, &next);
@@ -83,7 +85,7 @@ impl CanvasP2PSynchronizer {
             Next::Ask(request, at_ms) => {
                 self.asking.insert(id.clone());
                 let lacks = self.documents.get(id).is_some_and(|document| document.catch_up.lacks());
-                let patience_ms = if self.is_alone() && !lacks { step.now.after(ALONE_WAIT_MS) } else { u64::MAX };
+                let patience_ms = if self.is_alone(id) && !lacks { step.now.after(ALONE_WAIT_MS) } else { u64::MAX };
                 self.timers.set(Timer::CatchUp(id.clone()), at_ms.min(patience_ms));
                 self.send_request(step, id, request);
             }
@@ -91,16 +93,22 @@ impl CanvasP2PSynchronizer {
                 self.timers.clear(&Timer::CatchUp(id.clone()));
                 self.asking.remove(id);
                 self.round_finished(step, id, answered);
-                if let Some(waiting) = self.ask_queue.pop_first() {
-                    self.ask(step, &waiting);
-                }
+                self.ask_next(step);
             }
         }
     }
 
-    /// Whether, as far as is known, nobody else is there.
-    fn is_alone(&self) -> bool {
-        self.config.discovery && self.peers.confirmed().next().is_none()
+    /// A place among those that ask is free.
+    pub(super) fn ask_next(&mut self, step: &mut Step) {
+        if let Some(waiting) = self.ask_queue.pop_first() {
+            self.ask(step, &waiting);
+        }
+    }
+
+    /// Whether, as far as is known, nobody else has the document. Of other repositories' peers nothing is known.
+    fn is_alone(&self, id: &DocumentId) -> bool {
+        let own = *id.repository() == self.config.repository;
+        own && self.config.discovery && self.peers.confirmed().next().is_none()
     }
 
     fn send_request(&mut self, step: &mut Step, id: &DocumentId, request: Nonce) {

@@ -7,7 +7,7 @@ use rand_core::Rng;
 
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
-use super::document::Document;
+use super::document::{Content, Document};
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreOperation, StoreToken};
 use super::link::Link;
 use super::peers::PeerTable;
@@ -88,6 +88,8 @@ pub struct CanvasP2PSynchronizer {
     /// Cursors of others, to be taken away when their peer leaves.
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
     pub(super) statistics: Statistics,
+    /// The canvas whose last patch is still to be read back, and who made it.
+    pub(super) unread: Option<(DocumentId, String)>,
     next_token: u64,
     stored: StoreToken,
     last_store: StoreToken,
@@ -150,6 +152,7 @@ impl CanvasP2PSynchronizer {
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
             statistics: Statistics::default(),
+            unread: None,
             next_token: 0,
             stored: StoreToken(0),
             last_store: StoreToken(0),
@@ -161,6 +164,7 @@ impl CanvasP2PSynchronizer {
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
     pub fn handle(&mut self, now: Now, rng: &mut dyn Rng, input: Input) -> Output {
         let mut step = Step { now, rng, out: Output::default(), store: Vec::new() };
+        self.read_back(&mut step);
         self.run_timers(&mut step);
         match input {
             Input::Connected { connection } => self.on_connected(&mut step, connection),
@@ -190,6 +194,15 @@ impl CanvasP2PSynchronizer {
     #[must_use]
     pub fn save_document(&self, id: &DocumentId) -> Option<Vec<u8>> {
         self.documents.get(id).map(|document| document.replica().save())
+    }
+
+    /// A document as bytes that were loaded again and found equal; `None` when it is not held, or does not survive that.
+    #[must_use]
+    pub fn snapshot(&self, id: &DocumentId) -> Option<Vec<u8>> {
+        let document = self.documents.get(id)?;
+        let bytes = document.replica().save();
+        let loaded = Content::load(id, &bytes).ok()?;
+        (loaded.replica().heads() == document.replica().heads()).then_some(bytes)
     }
 
     fn run_timers(&mut self, step: &mut Step) {
@@ -231,7 +244,8 @@ impl CanvasP2PSynchronizer {
         while self.held.front().is_some_and(|(token, _)| *token <= self.stored) {
             step.out.notices.extend(self.held.pop_front().map(|(_, notice)| notice));
         }
-        step.out.wake_at_ms = self.timers.next_ms();
+        let at_once = self.unread.as_ref().map(|_| step.now.elapsed_ms);
+        step.out.wake_at_ms = at_once.or_else(|| self.timers.next_ms());
         step.out
     }
 

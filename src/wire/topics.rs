@@ -156,6 +156,22 @@ impl TopicSpace {
 }
 
 impl Topic {
+    /// The repository under which it is; a Will belongs to none.
+    #[must_use]
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Presence { repository, .. }
+            | Self::Inbox { repository, .. }
+            | Self::Sync(repository)
+            | Self::Messages(repository) => Some(repository),
+            Self::Changes(document)
+            | Self::Cursor(document)
+            | Self::Manifest { document, .. }
+            | Self::SnapshotPart { document, .. } => Some(document.repository()),
+            Self::Will { .. } => None,
+        }
+    }
+
     /// The topic below the prefix. Signatures cover it, so a message cannot be moved to another topic; they do not cover
     /// the prefix, which is a matter of how a broker is set up.
     pub(crate) fn path(&self) -> String {

@@ -45,6 +45,15 @@ pub fn check(nodes: &[Node]) -> Result<(), String> {
                 return Err(format!("{hash}, made by node {number} in {id}, is missing at node {holder}"));
             }
         }
+        let mut answered: Vec<u64> = node.outcomes.iter().map(|(call, _)| *call).collect();
+        answered.sort_unstable();
+        if !answered.iter().copied().eq(0..node.next_call) {
+            return Err(format!(
+                "not every call of node {number} had one outcome: {} of {}",
+                answered.len(),
+                node.next_call
+            ));
+        }
         let status = node.synchronizer.status();
         if status.pending_edits != 0 || status.buffered_changes != 0 {
             return Err(format!("node {number} is not at rest: {status:?}"));

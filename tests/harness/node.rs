@@ -37,7 +37,7 @@ pub struct Node {
     pub mirrors: BTreeMap<(CanvasId, Generation), Canvas>,
     /// Canvases as the application read them some time ago.
     pub held: BTreeMap<CanvasId, Held>,
-    /// Outcomes of the last step.
+    /// Outcomes of all calls.
     pub outcomes: Vec<(u64, Result<mqtt_p2p::sync::Reply, SyncError>)>,
     /// The call that reads, and what it reads.
     pub reading: BTreeMap<u64, CanvasId>,
