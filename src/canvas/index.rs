@@ -8,7 +8,7 @@ use automerge::{ActorId, Change, ChangeHash, ReadDoc, Value};
 use crate::canvas::error::CanvasError;
 use crate::canvas::replica::Replica;
 use crate::canvas::root::{self, IndexMap};
-use crate::canvas::schema::{Maps, Touched};
+use crate::canvas::schema::{Maps, Touched, property_key, split_key};
 use crate::ids::{CanvasId, Generation, RepositoryName};
 
 /// One canvas of a repository.
@@ -74,7 +74,7 @@ impl IndexDocument {
         let replica = Replica::load(&root::INDEX, bytes)?;
         let keys: Vec<String> = replica.doc.keys(map(&replica.maps, IndexMap::LiveCanvases)).collect();
         let ids = keys.iter().filter_map(|key| CanvasId::new(key).ok());
-        let entries = ids.filter_map(|id| Some((id.clone(), read(&replica, &id)?))).collect();
+        let entries = ids.filter_map(|id| Some((id.clone(), read_live(&replica, &id)?))).collect();
         Ok(Self { replica, entries })
     }
 
@@ -101,10 +101,17 @@ impl IndexDocument {
         self.entries.get(canvas)
     }
 
-    /// The newest generation that a canvas ever had here, also if it was deleted.
+    /// The newest generation from a repository that was ever listed under a canvas id, also if it was deleted. Each origin
+    /// counts by itself: what is shared in must not lead a repository back to generations that it has used.
     #[must_use]
-    pub fn last_generation(&self, canvas: &CanvasId) -> Option<Generation> {
-        generation(&self.replica, canvas)
+    pub fn last_generation(&self, canvas: &CanvasId, origin: &RepositoryName) -> Option<Generation> {
+        generation(&self.replica, canvas, origin)
+    }
+
+    /// What is listed under a canvas id, or was before it was deleted.
+    #[must_use]
+    pub fn last_entry(&self, canvas: &CanvasId) -> Option<IndexEntry> {
+        read(&self.replica, canvas)
     }
 
     /// Puts an entry in, in place of any with its id.
@@ -114,7 +121,8 @@ impl IndexDocument {
     pub fn put(&mut self, entry: &IndexEntry, author: &str) -> Result<LocalIndexEdit, CanvasError> {
         self.edit(&entry.canvas, author, |tx, maps| {
             let key = entry.canvas.as_str();
-            tx.put(map(maps, IndexMap::Generation), key, entry.generation.0)?;
+            let lineage = property_key(key, entry.origin.as_str());
+            tx.put(map(maps, IndexMap::Generation), lineage, entry.generation.0)?;
             tx.put(map(maps, IndexMap::Origin), key, entry.origin.as_str())?;
             match &entry.created_by {
                 Some(author) => tx.put(map(maps, IndexMap::CreatedBy), key, author.as_str())?,
@@ -146,7 +154,7 @@ impl IndexDocument {
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn revive(&mut self, canvas: &CanvasId, author: &str) -> Result<LocalIndexEdit, CanvasError> {
-        if self.last_generation(canvas).is_none() {
+        if self.last_entry(canvas).is_none() {
             return Ok(LocalIndexEdit::default());
         }
         self.edit(canvas, author, |tx, maps| put_tag(tx, maps, canvas.as_str()))
@@ -185,10 +193,14 @@ impl IndexDocument {
 
     /// Reads the touched entries again, and says which appeared and which disappeared.
     fn refresh(&mut self, touched: &Touched) -> (Vec<IndexEntry>, Vec<IndexEntry>) {
-        let ids: BTreeSet<CanvasId> = touched.keys.iter().filter_map(|(_, key)| CanvasId::new(key).ok()).collect();
+        let id = |(map, key): &(usize, String)| {
+            let lineage = (*map == IndexMap::Generation as usize).then(|| split_key(key)).flatten();
+            CanvasId::new(lineage.as_ref().map_or(key, |(id, _)| id)).ok()
+        };
+        let ids: BTreeSet<CanvasId> = touched.keys.iter().filter_map(id).collect();
         let (mut appeared, mut disappeared) = (Vec::new(), Vec::new());
         for id in ids {
-            let now = read(&self.replica, &id);
+            let now = read_live(&self.replica, &id);
             let before = match &now {
                 Some(entry) => self.entries.insert(id, entry.clone()),
                 None => self.entries.remove(&id),
@@ -224,19 +236,25 @@ fn get<'a>(replica: &'a Replica, of: IndexMap, canvas: &CanvasId) -> Option<Valu
 }
 
 /// Of generations put at the same time the highest counts: no older document may come back.
-fn generation(replica: &Replica, canvas: &CanvasId) -> Option<Generation> {
-    let all = replica.doc.get_all(map(&replica.maps, IndexMap::Generation), canvas.as_str()).unwrap_or_default();
+fn generation(replica: &Replica, canvas: &CanvasId, origin: &RepositoryName) -> Option<Generation> {
+    let lineage = property_key(canvas.as_str(), origin.as_str());
+    let all = replica.doc.get_all(map(&replica.maps, IndexMap::Generation), lineage).unwrap_or_default();
     all.iter().filter_map(|(value, _)| value.as_u64()).max().map(Generation)
 }
 
-/// The entry of a canvas that exists. What no version of this software writes counts as none.
-fn read(replica: &Replica, canvas: &CanvasId) -> Option<IndexEntry> {
+/// The entry of a canvas that exists.
+fn read_live(replica: &Replica, canvas: &CanvasId) -> Option<IndexEntry> {
     get(replica, IndexMap::LiveCanvases, canvas)?;
-    let origin = get(replica, IndexMap::Origin, canvas)?;
+    read(replica, canvas)
+}
+
+/// The entry of a canvas, whether or not it exists. What no version of this software writes counts as none.
+fn read(replica: &Replica, canvas: &CanvasId) -> Option<IndexEntry> {
+    let origin = RepositoryName::new(get(replica, IndexMap::Origin, canvas)?.as_str()?).ok()?;
     Some(IndexEntry {
         canvas: canvas.clone(),
-        generation: generation(replica, canvas)?,
-        origin: RepositoryName::new(origin.as_str()?).ok()?,
+        generation: generation(replica, canvas, &origin)?,
+        origin,
         created_by: get(replica, IndexMap::CreatedBy, canvas).and_then(|value| value.as_str().map(str::to_owned)),
     })
 }
@@ -280,9 +298,12 @@ mod tests {
         assert_eq!(a.delete(&plan.canvas, "me").unwrap().changes, []);
         let applied = sync(&mut b, &mut a);
         assert_eq!((applied.disappeared, b.entries().len()), (vec![plan.clone()], 0));
-        assert_eq!(b.last_generation(&plan.canvas), Some(Generation(1)));
+        assert_eq!(b.last_generation(&plan.canvas, &plan.origin), Some(Generation(1)));
         let loaded = IndexDocument::load(&a.replica().save()).unwrap();
-        assert_eq!((loaded.entries().len(), loaded.last_generation(&plan.canvas)), (0, Some(Generation(1))));
+        assert_eq!(
+            (loaded.entries().len(), loaded.last_generation(&plan.canvas, &plan.origin)),
+            (0, Some(Generation(1)))
+        );
     }
 
     #[test]
@@ -307,5 +328,19 @@ mod tests {
         assert_eq!(b.revive(&plan.canvas, "me").unwrap().changes.len(), 1);
         assert_eq!(sync(&mut a, &mut b).appeared, std::slice::from_ref(&plan));
         assert_eq!(a.revive(&CanvasId::new("unknown").unwrap(), "me").unwrap().changes, []);
+    }
+
+    #[test]
+    fn what_is_shared_in_does_not_lead_back_to_used_generations() {
+        let mut index = index(1);
+        let own = RepositoryName::new("r").unwrap();
+        let plan = CanvasId::new("plan").unwrap();
+        index.put(&entry("plan", 2, "r"), "me").unwrap();
+        index.delete(&plan, "me").unwrap();
+        index.put(&entry("plan", 1, "elsewhere"), "me").unwrap();
+        assert_eq!(index.entry(&plan).map(|entry| entry.generation), Some(Generation(1)));
+        index.delete(&plan, "me").unwrap();
+        assert_eq!(index.last_generation(&plan, &own), Some(Generation(2)));
+        assert_eq!(index.last_entry(&plan).map(|entry| entry.origin.to_string()), Some("elsewhere".to_owned()));
     }
 }

@@ -54,7 +54,7 @@ impl CanvasP2PSynchronizer {
 
     /// The generation that a canvas created now gets.
     pub(super) fn next_generation(&self, canvas: &CanvasId) -> Generation {
-        let last = self.index().and_then(|index| index.last_generation(canvas));
+        let last = self.index().and_then(|index| index.last_generation(canvas, &self.config.repository));
         Generation(last.map_or(1, |generation| generation.0.saturating_add(1)))
     }
 
@@ -196,14 +196,14 @@ impl CanvasP2PSynchronizer {
         if !document.outbox.has_content() {
             return false;
         }
-        let newest = self.index().and_then(|index| index.last_generation(&entry.canvas));
-        if newest != Some(entry.generation) || self.entry(&entry.canvas).is_some() {
+        let last = self.index().and_then(|index| index.last_entry(&entry.canvas));
+        if last.as_ref().map(document_id).as_ref() != Some(&id) || self.entry(&entry.canvas).is_some() {
             let loser = document.canvas().map(|canvas| Value::Json(canvas.canvas_json()));
             let conflict = Conflict {
                 element: ElementKind::Canvas,
                 id: entry.canvas.to_string(),
                 property: "generation".to_owned(),
-                winner: newest.map_or(Value::Null, |newest| Value::Int(newest.0.cast_signed())),
+                winner: last.map_or(Value::Null, |last| Value::Int(last.generation.0.cast_signed())),
                 loser: loser.unwrap_or(Value::Null),
             };
             step.event(Event::Conflict { canvas: entry.canvas.clone(), conflict });
