@@ -22,7 +22,8 @@ use crate::sync::Command;
 fn runtime() -> napi::Result<&'static Runtime, String> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     let make = || {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        // JavaScript, and often the broker, want the other half.
+        let threads = (std::thread::available_parallelism().map_or(2, usize::from) / 2).clamp(1, 8);
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .enable_all()
