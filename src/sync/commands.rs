@@ -33,7 +33,7 @@ impl CanvasP2PSynchronizer {
             Command::Describe { canvas } => self
                 .require(&canvas)
                 .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
-            Command::Adopt { entry, author } => self.adopt(step, &entry, &author),
+            Command::Adopt { entry, author } => return self.adopt(step, call, &entry, &author),
             Command::Announce { canvas } => self.announce(step, &canvas),
             Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),
             Command::Broadcast { message } => self.broadcast(step, message),
@@ -192,12 +192,14 @@ impl CanvasP2PSynchronizer {
 
     // ---- sharing --------------------------------------------------------------------------------------------------
 
-    fn adopt(&mut self, step: &mut Step, entry: &IndexEntry, author: &str) -> Result<Reply, SyncError> {
+    /// Lists a canvas of another repository; the call returns when its content is here, as far as it can be had now.
+    fn adopt(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, author: &str) {
         match self.entry(&entry.canvas) {
-            Some(listed) if listed.origin == entry.origin => return Ok(Reply::Done),
+            Some(listed) if listed.origin == entry.origin => return Self::resolve(step, call, Ok(Reply::Done)),
             Some(_) => {
                 let repository = self.config.repository.clone();
-                return Err(SyncError::CanvasExists { repository, canvas: entry.canvas.clone() });
+                let error = SyncError::CanvasExists { repository, canvas: entry.canvas.clone() };
+                return Self::resolve(step, call, Err(error));
             }
             None => {}
         }
@@ -208,7 +210,7 @@ impl CanvasP2PSynchronizer {
         let changes = CanvasChanges::default();
         self.report(step, &id, CanvasEventKind::Shared, Some(author.to_owned()), source, Origin::Local, changes);
         self.serve_canvas_waits(step, &entry.canvas);
-        Ok(Reply::Done)
+        self.start_sync(step, call, Some(entry.canvas.clone()), &id, false);
     }
 
     fn share_out(&mut self, step: &mut Step, call: u64, canvas: &CanvasId, target: &RepositoryName) {
@@ -234,7 +236,7 @@ impl CanvasP2PSynchronizer {
 
     fn sync(&mut self, step: &mut Step, call: u64, canvas: Option<CanvasId>) {
         let id = match &canvas {
-            Some(canvas) => self.require(canvas),
+            Some(canvas) => self.document_of(canvas).map_or_else(|| self.require(canvas), Ok),
             None => Ok(self.index_id()),
         };
         match id {
@@ -267,7 +269,7 @@ impl CanvasP2PSynchronizer {
 
     /// Follows a canvas live; the call returns when it has caught up, as far as anyone is there.
     pub(super) fn follow(&mut self, step: &mut Step, call: u64, canvas: &CanvasId) {
-        match self.document_of(canvas).ok_or(()).or_else(|()| self.require(canvas)) {
+        match self.document_of(canvas).map_or_else(|| self.require(canvas), Ok) {
             Ok(id) => {
                 if let Some(document) = self.documents.get_mut(&id) {
                     document.live = true;
