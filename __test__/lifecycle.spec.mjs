@@ -49,6 +49,16 @@ test('a process ends by itself when initialize() fails and disconnect() follows'
   assert.deepEqual([code, signal, stdout.trim()], [0, null, 'ERR_BROKER_UNREACHABLE'], stderr);
 });
 
+test('disconnect() overtakes initialize(), and both are settled before the process ends', async () => {
+  const script = `
+    const { MQTTIntegrationService } = require(${JSON.stringify(ROOT)});
+    const service = new MQTTIntegrationService({ broker: { host: '127.0.0.1', port: ${await freePort()}, connectTimeoutMs: 60000 }, repositories: ['team'] });
+    service.initialize().catch((error) => console.log(error.code));
+    service.once('reconnecting', () => service.disconnect().then(() => console.log('disconnected')));`;
+  const { code, signal, stdout, stderr } = await runNode(['-e', script]);
+  assert.deepEqual([code, signal, stdout.trim().split('\n').sort()], [0, null, ['ERR_CLOSED', 'disconnected']], stderr);
+});
+
 test('a process that only loads the package, or only makes a service, ends by itself', async () => {
   const script = `
     const { MQTTIntegrationService } = require(${JSON.stringify(ROOT)});

@@ -48,7 +48,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
       await this.#call((call) => this.#native.initialize(call));
       this.#connected = true;
     } finally {
-      if (!this.#connected) this.#mailbox.release();
+      // A disconnect that overtook us still waits for its own outcome.
+      if (!this.#connected && !this.#closing) this.#mailbox.release();
     }
   }
 
