@@ -236,7 +236,7 @@ impl CanvasP2PSynchronizer {
 
     fn sync(&mut self, step: &mut Step, call: u64, canvas: Option<CanvasId>) {
         let id = match &canvas {
-            Some(canvas) => self.document_of(canvas).map_or_else(|| self.require(canvas), Ok),
+            Some(canvas) => self.listed(canvas),
             None => Ok(self.index_id()),
         };
         match id {
@@ -269,7 +269,7 @@ impl CanvasP2PSynchronizer {
 
     /// Follows a canvas live; the call returns when it has caught up, as far as anyone is there.
     pub(super) fn follow(&mut self, step: &mut Step, call: u64, canvas: &CanvasId) {
-        match self.document_of(canvas).map_or_else(|| self.require(canvas), Ok) {
+        match self.listed(canvas) {
             Ok(id) => {
                 if let Some(document) = self.documents.get_mut(&id) {
                     document.live = true;

@@ -39,13 +39,24 @@ impl CanvasP2PSynchronizer {
         self.entry(canvas).map(document_id)
     }
 
-    /// The same, or the error that an application gets, also while nothing of the canvas has arrived yet.
+    /// The same, or the error that an application gets; perhaps nothing of the canvas has arrived yet.
+    pub(super) fn listed(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
+        self.document_of(canvas).ok_or_else(|| self.not_found(canvas))
+    }
+
+    /// The same; a canvas of which nothing has arrived yet counts as not found.
     pub(super) fn require(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
         let arrived = |id: &DocumentId| self.documents.get(id).is_some_and(|document| document.reported);
-        self.document_of(canvas).filter(arrived).ok_or_else(|| SyncError::CanvasNotFound {
-            repository: self.config.repository.clone(),
-            canvas: canvas.clone(),
-        })
+        self.listed(canvas).and_then(|id| if arrived(&id) { Ok(id) } else { Err(self.not_found(canvas)) })
+    }
+
+    fn not_found(&self, canvas: &CanvasId) -> SyncError {
+        SyncError::CanvasNotFound { repository: self.config.repository.clone(), canvas: canvas.clone() }
+    }
+
+    /// Whether a document is subscribed by itself at present: it lives in another repository, and there is a connection.
+    fn is_subscribed_apart(&self, id: &DocumentId) -> bool {
+        *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down)
     }
 
     pub(super) fn here(&self, step: &Step) -> Source {
@@ -119,7 +130,7 @@ impl CanvasP2PSynchronizer {
             self.report_edit(step, id, author.map(str::to_owned), source, Origin::Remote, changes);
             self.flush(step, id);
         }
-        if *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down) {
+        if self.is_subscribed_apart(id) {
             let filters = self.document_filters(id);
             step.out.subscribe.extend(filters);
             let exchange = self.exchange_filters(id.repository());
@@ -156,7 +167,7 @@ impl CanvasP2PSynchronizer {
         }
         self.round_finished(step, &id, false);
         self.cursors.retain(|(_, canvas)| *canvas != entry.canvas);
-        if *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down) {
+        if self.is_subscribed_apart(&id) {
             let filters = self.document_filters(&id);
             step.out.unsubscribe.extend(filters.into_iter().map(|(filter, _)| filter));
         }
