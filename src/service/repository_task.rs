@@ -157,13 +157,7 @@ impl RepositoryTask {
             tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not loaded");
             None
         });
-        let stored = stored.unwrap_or_default();
-        Input::Loaded {
-            document,
-            snapshot: stored.snapshot,
-            changes: stored.changes,
-            acknowledged: stored.acknowledged,
-        }
+        Input::Loaded { document, stored }
     }
 
     /// Hands everything for the network to the connection; whether anything was published.
@@ -234,8 +228,7 @@ impl RepositoryTask {
         for document in touched {
             if self.storage.uncompacted_bytes(&document) > COMPACT_BYTES
                 && !damaged.contains(&document)
-                && let Some(snapshot) = self.synchronizer.snapshot(&document)
-                && let Err(error) = self.storage.compact(&document, snapshot)
+                && let Err(error) = self.storage.compact(&document)
             {
                 tracing::warn!(target: "mqtt:storage", repository = %self.name, %error, "not compacted");
             }

@@ -41,6 +41,7 @@ impl CanvasP2PSynchronizer {
             Command::Sync { canvas } => return self.sync(step, call, canvas),
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
+            Command::Flush => Ok(Reply::Done),
             Command::Leave => return self.leave(step, call),
         };
         Self::resolve(step, call, result);

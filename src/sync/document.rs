@@ -9,7 +9,8 @@ use super::announce::AnnounceTimer;
 use super::catch_up::CatchUp;
 use super::causal::CausalBuffer;
 use super::outbox::Outbox;
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica};
+use super::stored::StoredDocument;
+use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
 use crate::ids::DocumentId;
 use crate::limits::MAX_QUARANTINED_HASHES;
 
@@ -33,6 +34,26 @@ impl Content {
             DocumentId::Index { .. } => Self::Index(Box::new(IndexDocument::load(bytes)?)),
             DocumentId::Canvas { .. } => Self::Canvas(Box::new(CanvasDocument::load(bytes)?)),
         })
+    }
+
+    /// Puts a document together from what storage has of it. Changes that Automerge refuses are left out, as are those
+    /// that `skip` names; storage may have some that are in the snapshot already.
+    pub(crate) fn restore(
+        id: &DocumentId,
+        stored: StoredDocument,
+        skip: impl Fn(&ChangeHash) -> bool,
+    ) -> Result<Self, CanvasError> {
+        let mut content = match stored.snapshot {
+            Some(bytes) => Self::load(id, &bytes)?,
+            None => Self::new(id),
+        };
+        let decoded = stored.changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
+        let changes: Vec<_> = decoded.filter(|change| !skip(&change.hash())).collect();
+        match &mut content {
+            Self::Canvas(canvas) => drop(canvas.apply(changes)),
+            Self::Index(index) => drop(index.apply(changes)),
+        }
+        Ok(content)
     }
 
     pub(crate) fn replica(&self) -> &Replica {

@@ -57,6 +57,12 @@ pub enum SyncError {
     /// The repository has left the network.
     #[error("the service has been disconnected; create a new one")]
     Closed,
+    /// Storage could not keep an edit; it is made, goes to the others, and is stored as soon as that works.
+    #[error("the edit is made but not durable yet ({reason}); it is kept in memory and stored as soon as that works")]
+    NotDurable {
+        /// What storage said.
+        reason: String,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -80,6 +86,7 @@ impl SyncError {
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
             Self::Offline => "ERR_BROKER_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
+            Self::NotDurable { .. } => "ERR_STORAGE_FULL",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }
     }

@@ -3,7 +3,8 @@
 use automerge::{Change, ChangeHash};
 
 use super::document::{Content, Document};
-use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken, StoreOperation};
+use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
+use super::stored::StoreOperation;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};

@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::error::SyncError;
 use super::peers::PeerInfo;
+use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasChanges, CanvasPatch, Conflict, IndexEntry, Version};
-use crate::ids::{CanvasId, DocumentId, Generation, Heads, PeerId, RepositoryName};
+use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
 use crate::wire::Priority;
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
@@ -37,18 +38,28 @@ pub enum Input {
     Acknowledged(PublishToken),
     /// The driver could not take a publish, its queue being full.
     PublishRefused(PublishToken),
-    /// What was put out under this and all smaller tokens is stored.
+    /// What storage has from an earlier process. At most once, before anything else.
+    Restored {
+        /// All documents that it has.
+        documents: Vec<KnownDocument>,
+        /// This repository's index.
+        index: Option<StoredDocument>,
+    },
+    /// What was put out under this token is stored, and will survive a crash.
     Stored(StoreToken),
+    /// Nothing of what was put out under this token is stored.
+    StoreFailed {
+        /// The token.
+        token: StoreToken,
+        /// Why, in words for the application.
+        reason: String,
+    },
     /// What storage has of a document that [`Output::load`] asked for.
     Loaded {
         /// Which document.
         document: DocumentId,
-        /// The saved document, if there is one.
-        snapshot: Option<Vec<u8>>,
-        /// Raw change chunks since, in causal order.
-        changes: Vec<Vec<u8>>,
-        /// The newest own changes that the broker has acknowledged.
-        acknowledged: Option<Heads>,
+        /// What it has; `None` when it has nothing, or cannot read it.
+        stored: Option<StoredDocument>,
     },
     /// An application wants something.
     Command {
@@ -76,7 +87,7 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublishToken(pub u64);
 
-/// Names everything stored so far.
+/// Names a batch of writes to storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreToken(pub u64);
 
@@ -185,6 +196,8 @@ pub enum Command {
         /// The application's JSON.
         message: String,
     },
+    /// Wait until the broker has everything edited so far. Answer: [`Reply::Done`].
+    Flush,
     /// Send what waits, then say goodbye. Answer: [`Reply::Done`], once everything is acknowledged.
     Leave,
 }
@@ -253,7 +266,8 @@ pub struct Output {
     pub unsubscribe: Vec<String>,
     /// To publish.
     pub publish: Vec<Publish>,
-    /// To write to storage; afterwards [`Input::Stored`] with the token is due.
+    /// To write to storage, as a whole; [`Input::Stored`] or [`Input::StoreFailed`] with the token is due. There is never
+    /// more than one batch under way.
     pub store: Option<(StoreToken, Vec<StoreOperation>)>,
     /// To read from storage; [`Input::Loaded`] is due for each.
     pub load: Vec<DocumentId>,
@@ -287,30 +301,6 @@ pub struct Publish {
     pub retain: bool,
     /// What goes first when the connection is busy.
     pub priority: Priority,
-}
-
-/// One write to storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreOperation {
-    /// Add changes to a document.
-    Append {
-        /// Which document.
-        document: DocumentId,
-        /// Raw change chunks, in causal order.
-        changes: Vec<Vec<u8>>,
-    },
-    /// Note what the broker has of this peer's own changes.
-    Acknowledged {
-        /// Which document.
-        document: DocumentId,
-        /// The newest of them.
-        heads: Heads,
-    },
-    /// Forget a document.
-    Delete {
-        /// Which document.
-        document: DocumentId,
-    },
 }
 
 /// Something for the application.

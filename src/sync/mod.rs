@@ -10,6 +10,7 @@
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
+//! | `stored.rs` | what storage is asked, and gives back |
 //! | `document.rs` | one document with what belongs to it: |
 //! | `outbox.rs`, `causal.rs`, `catch_up.rs`, `announce.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
@@ -33,14 +34,16 @@ mod receive;
 mod repository;
 mod requests;
 mod status;
+mod stored;
 mod synchronizer;
 mod timers;
 
 pub use error::SyncError;
 pub use io::{
     CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
-    PublishToken, QualityOfService, Reply, StoreOperation, StoreToken, SyncReport,
+    PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
 };
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use status::{RepositoryStatus, Statistics};
+pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 pub use synchronizer::{CanvasP2PSynchronizer, Config};

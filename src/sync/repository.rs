@@ -3,12 +3,11 @@
 use super::document::{Content, Document};
 use super::error::SyncError;
 use super::integrate::Source;
-use super::io::{CanvasEventKind, Event, Origin, StoreOperation};
+use super::io::{CanvasEventKind, Event, Origin};
+use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{
-    CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, decode_change,
-};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
 use crate::limits::MAX_CLOSED_DOCUMENTS;
 
@@ -243,27 +242,14 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Storage has brought a document back. What the broker is not known to have leaves again.
-    pub(super) fn on_loaded(
-        &mut self,
-        step: &mut Step,
-        id: &DocumentId,
-        snapshot: Option<&[u8]>,
-        changes: Vec<Vec<u8>>,
-        acknowledged: Option<&Heads>,
-    ) {
+    pub(super) fn on_loaded(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
         let Some(document) = self.documents.get_mut(id) else { return };
-        match snapshot.map(|bytes| Content::load(id, bytes)) {
-            Some(Ok(content)) => document.content = content,
-            Some(Err(error)) => step.event(Event::Error(error.into())),
-            None => {}
+        let acknowledged = stored.acknowledged.clone();
+        match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
+            Ok(content) => document.content = content,
+            Err(error) => step.event(Event::Error(error.into())),
         }
-        let decoded = changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
-        let changes: Vec<_> = decoded.filter(|change| !document.is_quarantined(&change.hash())).collect();
-        match &mut document.content {
-            Content::Canvas(canvas) => drop(canvas.apply(changes)),
-            Content::Index(index) => drop(index.apply(changes)),
-        }
-        let sent = acknowledged.map(Heads::as_slice).unwrap_or_default();
+        let sent = acknowledged.as_ref().map(Heads::as_slice).unwrap_or_default();
         let unsent = document.replica().changes_since(sent);
         document.outbox.push(&unsent, true);
         self.flush(step, id);

@@ -7,12 +7,13 @@ use rand_core::Rng;
 
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
-use super::document::{Content, Document};
-use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreOperation, StoreToken};
+use super::document::Document;
+use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::link::Link;
 use super::peers::PeerTable;
 use super::requests::PendingAnswer;
 use super::status::Statistics;
+use super::stored::StoreOperation;
 use super::timers::{Timer, Timers};
 use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
@@ -176,9 +177,8 @@ impl CanvasP2PSynchronizer {
             Input::Acknowledged(token) => self.on_acknowledged(&mut step, token),
             Input::PublishRefused(token) => self.on_publish_refused(&mut step, token),
             Input::Stored(token) => self.stored = self.stored.max(token),
-            Input::Loaded { document, snapshot, changes, acknowledged } => {
-                self.on_loaded(&mut step, &document, snapshot.as_deref(), changes, acknowledged.as_ref());
-            }
+            Input::Loaded { document, stored } => self.on_loaded(&mut step, &document, stored.unwrap_or_default()),
+            Input::Restored { .. } | Input::StoreFailed { .. } => {}
             Input::Command { call, command } => self.on_command(&mut step, call, command),
             Input::Timer => {}
         }
@@ -194,15 +194,6 @@ impl CanvasP2PSynchronizer {
     #[must_use]
     pub fn save_document(&self, id: &DocumentId) -> Option<Vec<u8>> {
         self.documents.get(id).map(|document| document.replica().save())
-    }
-
-    /// A document as bytes that were loaded again and found equal; `None` when it is not held, or does not survive that.
-    #[must_use]
-    pub fn snapshot(&self, id: &DocumentId) -> Option<Vec<u8>> {
-        let document = self.documents.get(id)?;
-        let bytes = document.replica().save();
-        let loaded = Content::load(id, &bytes).ok()?;
-        (loaded.replica().heads() == document.replica().heads()).then_some(bytes)
     }
 
     fn run_timers(&mut self, step: &mut Step) {

@@ -1,10 +1,11 @@
 //! What every storage must do; each implementation runs the same suite.
 
-use automerge::ChangeHash;
+use automerge::{ActorId, ChangeHash};
 
-use super::{MemoryStorage, Storage, StoredDocument};
+use super::{MemoryStorage, Storage};
+use crate::canvas::{CanvasDocument, CanvasPatch};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
-use crate::sync::StoreOperation;
+use crate::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
 
 fn document(name: &str) -> DocumentId {
     DocumentId::Canvas {
@@ -18,27 +19,81 @@ fn append(name: &str, bytes: &[u8]) -> StoreOperation {
     StoreOperation::Append { document: document(name), changes: vec![bytes.to_vec()] }
 }
 
-fn accepts(storage: &mut dyn Storage) {
+fn heads(byte: u8) -> Heads {
+    Heads::new(vec![ChangeHash([byte; 32])])
+}
+
+fn keeps_documents(storage: &mut dyn Storage) {
     assert_eq!(storage.documents().unwrap(), []);
     assert_eq!(storage.load(&document("a")).unwrap(), None);
 
     storage.apply(vec![append("a", b"1"), append("b", b"x"), append("a", b"23")]).unwrap();
-    let heads = Heads::new(vec![ChangeHash([1; 32])]);
-    storage.apply(vec![StoreOperation::Acknowledged { document: document("a"), heads: heads.clone() }]).unwrap();
+    storage.apply(vec![StoreOperation::Acknowledged { document: document("a"), heads: heads(1) }]).unwrap();
     let expected =
-        StoredDocument { snapshot: None, changes: vec![b"1".to_vec(), b"23".to_vec()], acknowledged: Some(heads) };
-    assert_eq!(storage.load(&document("a")).unwrap(), Some(expected.clone()));
-    assert_eq!(storage.uncompacted_bytes(&document("a")), 3);
-
-    storage.compact(&document("a"), b"123".to_vec()).unwrap();
-    storage.apply(vec![append("a", b"4")]).unwrap();
-    let expected = StoredDocument { snapshot: Some(b"123".to_vec()), changes: vec![b"4".to_vec()], ..expected };
+        StoredDocument { snapshot: None, changes: vec![b"1".to_vec(), b"23".to_vec()], acknowledged: Some(heads(1)) };
     assert_eq!(storage.load(&document("a")).unwrap(), Some(expected));
-    assert_eq!(storage.uncompacted_bytes(&document("a")), 1);
+    assert_eq!(storage.uncompacted_bytes(&document("a")), 3);
 
     storage.apply(vec![StoreOperation::Delete { document: document("a") }]).unwrap();
     assert_eq!(storage.load(&document("a")).unwrap(), None);
-    assert_eq!(storage.documents().unwrap(), [document("b")]);
+    assert_eq!(storage.uncompacted_bytes(&document("a")), 0);
+    let names: Vec<_> = storage.documents().unwrap().into_iter().map(|known| known.document).collect();
+    assert_eq!(names, [document("b")]);
+    storage.apply(vec![StoreOperation::Delete { document: document("b") }]).unwrap();
+}
+
+fn keeps_what_is_known_of_them(storage: &mut dyn Storage) {
+    let summary = Summary { heads: heads(2), nodes: 3, edges: 4, unsent: true };
+    let mark = ActorMark { actor: ActorId::from([5; 16]), sequence: 6 };
+    let id = document("known");
+    storage
+        .apply(vec![
+            append("known", b"1"),
+            StoreOperation::Describe { document: id.clone(), summary: Summary::default() },
+            StoreOperation::Describe { document: id.clone(), summary: summary.clone() },
+            StoreOperation::KeepActor { document: id.clone(), mark: mark.clone() },
+        ])
+        .unwrap();
+    let known = KnownDocument { document: id.clone(), summary, actor: Some(mark) };
+    assert_eq!(storage.documents().unwrap(), std::slice::from_ref(&known));
+    storage.apply(vec![StoreOperation::ForgetActors]).unwrap();
+    assert_eq!(storage.documents().unwrap(), [KnownDocument { actor: None, ..known }]);
+    storage.apply(vec![StoreOperation::Delete { document: id }]).unwrap();
+    assert_eq!(storage.documents().unwrap(), []);
+}
+
+fn compacts(storage: &mut dyn Storage) {
+    let id = document("compacted");
+    let mut canvas = CanvasDocument::new();
+    canvas.set_actor(ActorId::from([7; 16]));
+    let mut raw = Vec::new();
+    for x in 0..50 {
+        let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#)).unwrap();
+        raw.extend(canvas.patch(&patch, "me").unwrap().changes.iter().map(|change| change.raw_bytes().to_vec()));
+    }
+    let last = raw.pop().unwrap();
+    storage.apply(vec![StoreOperation::Append { document: id.clone(), changes: raw }]).unwrap();
+    storage.apply(vec![StoreOperation::Acknowledged { document: id.clone(), heads: heads(8) }]).unwrap();
+    storage.compact(&id).unwrap();
+    assert_eq!(storage.uncompacted_bytes(&id), 0);
+    storage.apply(vec![StoreOperation::Append { document: id.clone(), changes: vec![last.clone()] }]).unwrap();
+    assert_eq!(storage.uncompacted_bytes(&id), last.len());
+    let stored = storage.load(&id).unwrap().unwrap();
+    assert_eq!((stored.changes.len(), stored.acknowledged), (1, Some(heads(8))));
+    let mut loaded = CanvasDocument::load(&stored.snapshot.unwrap()).unwrap();
+    loaded.apply(stored.changes.into_iter().map(|bytes| crate::canvas::decode_change(bytes).unwrap()).collect());
+    assert_eq!(loaded.version(), canvas.version());
+    storage.compact(&id).unwrap();
+    let stored = storage.load(&id).unwrap().unwrap();
+    assert_eq!(CanvasDocument::load(&stored.snapshot.unwrap()).unwrap().version(), canvas.version());
+    storage.compact(&document("absent")).unwrap();
+    storage.apply(vec![StoreOperation::Delete { document: id }]).unwrap();
+}
+
+fn accepts(storage: &mut dyn Storage) {
+    keeps_documents(storage);
+    keeps_what_is_known_of_them(storage);
+    compacts(storage);
 }
 
 #[test]

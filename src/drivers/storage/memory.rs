@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Storage, StorageError, StoredDocument};
+use super::{Storage, StorageError};
 use crate::ids::DocumentId;
-use crate::sync::StoreOperation;
+use crate::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 
 /// Keeps documents in memory.
 #[derive(Debug, Default)]
@@ -13,13 +13,39 @@ pub struct MemoryStorage(BTreeMap<DocumentId, Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     document: StoredDocument,
+    summary: Summary,
+    actor: Option<ActorMark>,
     /// Sum of the lengths of its changes.
     change_bytes: usize,
 }
 
+impl MemoryStorage {
+    fn carry_out(&mut self, operation: StoreOperation) {
+        match operation {
+            StoreOperation::Append { document, changes } => {
+                let kept = self.0.entry(document).or_default();
+                kept.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
+                kept.document.changes.extend(changes);
+            }
+            StoreOperation::Describe { document, summary } => self.0.entry(document).or_default().summary = summary,
+            StoreOperation::Acknowledged { document, heads } => {
+                self.0.entry(document).or_default().document.acknowledged = Some(heads);
+            }
+            StoreOperation::KeepActor { document, mark } => self.0.entry(document).or_default().actor = Some(mark),
+            StoreOperation::ForgetActors => self.0.values_mut().for_each(|kept| kept.actor = None),
+            StoreOperation::Delete { document } => drop(self.0.remove(&document)),
+        }
+    }
+}
+
 impl Storage for MemoryStorage {
-    fn documents(&self) -> Result<Vec<DocumentId>, StorageError> {
-        Ok(self.0.keys().cloned().collect())
+    fn documents(&self) -> Result<Vec<KnownDocument>, StorageError> {
+        let known = |(document, kept): (&DocumentId, &Kept)| KnownDocument {
+            document: document.clone(),
+            summary: kept.summary.clone(),
+            actor: kept.actor.clone(),
+        };
+        Ok(self.0.iter().map(known).collect())
     }
 
     fn load(&self, document: &DocumentId) -> Result<Option<StoredDocument>, StorageError> {
@@ -28,25 +54,16 @@ impl Storage for MemoryStorage {
 
     fn apply(&mut self, operations: Vec<StoreOperation>) -> Result<(), StorageError> {
         for operation in operations {
-            match operation {
-                StoreOperation::Append { document, changes } => {
-                    let kept = self.0.entry(document).or_default();
-                    kept.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
-                    kept.document.changes.extend(changes);
-                }
-                StoreOperation::Acknowledged { document, heads } => {
-                    self.0.entry(document).or_default().document.acknowledged = Some(heads);
-                }
-                StoreOperation::Delete { document } => {
-                    self.0.remove(&document);
-                }
-            }
+            self.carry_out(operation);
         }
         Ok(())
     }
 
-    fn compact(&mut self, document: &DocumentId, snapshot: Vec<u8>) -> Result<(), StorageError> {
+    fn compact(&mut self, document: &DocumentId) -> Result<(), StorageError> {
         if let Some(kept) = self.0.get_mut(document) {
+            let stored = StoredDocument { acknowledged: None, ..kept.document.clone() };
+            let snapshot = compact(document, stored)
+                .map_err(|error| StorageError::Corrupt { document: document.clone(), reason: error.to_string() })?;
             kept.document.snapshot = Some(snapshot);
             kept.document.changes = Vec::new();
             kept.change_bytes = 0;

@@ -4,8 +4,8 @@ mod memory;
 
 use thiserror::Error;
 
-use crate::ids::{DocumentId, Heads};
-use crate::sync::StoreOperation;
+use crate::ids::DocumentId;
+use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
 pub use memory::MemoryStorage;
 
@@ -25,34 +25,36 @@ pub enum StorageError {
     Io(#[from] std::io::Error),
 }
 
-/// What is kept of one document.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoredDocument {
-    /// The compacted document, if it was compacted: what Automerge's `save` gave.
-    pub snapshot: Option<Vec<u8>>,
-    /// Raw change chunks appended since, in causal order.
-    pub changes: Vec<Vec<u8>>,
-    /// The newest own changes that the broker has acknowledged.
-    pub acknowledged: Option<Heads>,
-}
-
-/// Keeps documents. Used by one task at a time; may block.
+/// Keeps the documents of one repository. Used by one task at a time; may block.
 ///
 /// * [`apply`](Self::apply) is atomic and durable: when it returns `Ok`, all operations are kept, also after a crash; when
 ///   it returns an error, none is.
 /// * A document that was deleted, or never written, is absent.
 pub trait Storage: Send {
     /// The documents that are kept.
-    fn documents(&self) -> Result<Vec<DocumentId>, StorageError>;
+    ///
+    /// # Errors
+    /// The medium failed, or what it holds cannot be read.
+    fn documents(&self) -> Result<Vec<KnownDocument>, StorageError>;
 
     /// Reads a document.
+    ///
+    /// # Errors
+    /// The medium failed, or what it holds cannot be read.
     fn load(&self, document: &DocumentId) -> Result<Option<StoredDocument>, StorageError>;
 
     /// Carries out a batch.
+    ///
+    /// # Errors
+    /// Nothing was kept.
     fn apply(&mut self, operations: Vec<StoreOperation>) -> Result<(), StorageError>;
 
-    /// Replaces a document's snapshot and changes by a new snapshot that covers them; what was acknowledged stays.
-    fn compact(&mut self, document: &DocumentId, snapshot: Vec<u8>) -> Result<(), StorageError>;
+    /// Makes one snapshot of a document's snapshot and changes, and puts it in their place once it has been loaded again
+    /// and has the same heads.
+    ///
+    /// # Errors
+    /// Everything is as before.
+    fn compact(&mut self, document: &DocumentId) -> Result<(), StorageError>;
 
     /// How many bytes of changes a document has gathered since it was last compacted.
     fn uncompacted_bytes(&self, document: &DocumentId) -> usize;
