@@ -120,6 +120,18 @@ pub const ECHO_TIMEOUT_MS: u64 = 10_000;
 pub const ECHO_ATTEMPTS: u32 = 3;
 /// Documents of deleted canvases that are kept, should someone bring them back. One more: the oldest is forgotten.
 pub const MAX_CLOSED_DOCUMENTS: usize = 64;
+/// Bytes of changes that storage lacks, kept beside their document. Beyond: they are read from the document when storage
+/// can take them.
+pub const MAX_UNSAVED_CACHE_BYTES: usize = 1 << 20;
+/// How long storage that failed is left alone before it is tried again.
+pub const SAVE_RETRY_MS: u64 = 500;
+/// How long storage may be behind on what the broker has acknowledged; a crash meanwhile makes us send some edits twice.
+pub const SAVE_LAZILY_MS: u64 = 1_000;
+/// Default of `performance.maxOpenCanvases`: documents of one repository in memory. More: those longest untouched are let
+/// go of, and loaded again when touched.
+pub const DEFAULT_MAX_OPEN_CANVASES: usize = 256;
+/// Messages that wait for one document to be loaded. One more: dropped, and caught up with once it is.
+pub const MAX_PARKED_MESSAGES: usize = 1_024;
 /// How long a publish that the driver could not take waits before it is tried again.
 pub const PUBLISH_RETRY_MS: u64 = 200;
 /// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.

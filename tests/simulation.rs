@@ -28,7 +28,7 @@ fn run(seed: u64) -> Tally {
     let mut world = World::new(seed, repositories);
     world.run_busy(EVENTS_PER_SEED);
     world.run_quiet(HEALING_MS);
-    if let Err(violation) = checker::check(&world.nodes) {
+    if let Err(violation) = checker::check(&world.nodes, &world.ever) {
         panic!("{violation}");
     }
     world.tally
@@ -54,6 +54,10 @@ fn peers_converge_and_no_edit_is_lost() {
         total.edits += tally.edits;
         total.disconnects += tally.disconnects;
         total.broker_restarts += tally.broker_restarts;
+        total.acknowledged += tally.acknowledged;
+        total.crashes += tally.crashes;
+        total.orderly_ends += tally.orderly_ends;
+        total.failed_writes += tally.failed_writes;
     }
     println!("{seeds} seeds: {total:?}");
     assert!(total.events >= seeds * EVENTS_PER_SEED && total.edits > 0);

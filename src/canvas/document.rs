@@ -99,7 +99,28 @@ pub struct CanvasDocument {
     unread: Vec<Change>,
 }
 
+/// What a canvas document keeps that is not in its changes: what the application has of it, and which edits were ours.
+#[derive(Debug, Default)]
+pub struct Memory {
+    held: Option<Held>,
+    own_texts: OwnTextEdits,
+    actors: Vec<ActorId>,
+}
+
 impl CanvasDocument {
+    /// Lets go of the document; what is not in its changes is kept.
+    #[must_use]
+    pub fn into_memory(self) -> Memory {
+        Memory { held: Some(self.held), own_texts: self.own_texts, actors: self.replica.into_actors() }
+    }
+
+    /// The counterpart of [`into_memory`](Self::into_memory), for the same document loaded again.
+    pub fn recall(&mut self, memory: Memory) {
+        self.held = memory.held.unwrap_or_else(|| Held::nothing(self.replica.root_heads()));
+        self.own_texts = memory.own_texts;
+        self.replica.remember_actors(memory.actors);
+    }
+
     /// An empty canvas, which holds only the root change.
     #[must_use]
     pub fn new() -> Self {

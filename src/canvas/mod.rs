@@ -43,7 +43,7 @@ mod tests;
 
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
 pub use derived::{ChangeError, decode_change};
-pub use document::{Applied, Base, CanvasDocument, LocalEdit, ReadBack, Written};
+pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, ReadBack, Written};
 pub use error::CanvasError;
 pub use index::{AppliedIndex, IndexDocument, IndexEntry, LocalIndexEdit};
 pub use model::{Canvas, Element, ElementKind, Properties};

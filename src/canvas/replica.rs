@@ -85,6 +85,30 @@ impl Replica {
         self.actors.push(actor);
     }
 
+    /// The actors under which this process has edited the document.
+    pub(super) fn into_actors(self) -> Vec<ActorId> {
+        self.actors
+    }
+
+    /// This process has edited the document under these actors before it was loaded again.
+    pub(super) fn remember_actors(&mut self, actors: Vec<ActorId>) {
+        self.actors.splice(..0, actors);
+    }
+
+    /// The sequence number of an actor's last change; 0 if it made none.
+    #[must_use]
+    pub fn last_sequence(&self, actor: &ActorId) -> u64 {
+        self.sequences.get(actor).copied().unwrap_or_default()
+    }
+
+    /// The raw bytes of the newest `count` changes, in the order in which they came.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Vec<Vec<u8>> {
+        let from = self.log.len().saturating_sub(count);
+        let raw = |hash| Some(self.doc.get_change_by_hash(hash)?.raw_bytes().to_vec());
+        self.log.get(from..).unwrap_or_default().iter().filter_map(raw).collect()
+    }
+
     /// Whether this process edited under the actor, or under one that Automerge derived from it for edits of older
     /// versions.
     pub(super) fn is_own(&self, actor: &ActorId) -> bool {
@@ -112,6 +136,12 @@ impl Replica {
     #[must_use]
     pub fn is_pristine(&self) -> bool {
         self.log.len() == 1
+    }
+
+    /// The hashes of all changes in the order in which they came, which is a causal one; the root is the first.
+    #[must_use]
+    pub fn history(&self) -> &[ChangeHash] {
+        &self.log
     }
 
     /// How many changes the document holds, its root among them.

@@ -23,7 +23,7 @@ use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
 use crate::drivers::storage::MemoryStorage;
 use crate::ids::{RepositoryName, Session};
-use crate::limits::LEAVE_TIMEOUT_MS;
+use crate::limits::{DEFAULT_MAX_OPEN_CANVASES, LEAVE_TIMEOUT_MS};
 use crate::sync::{CanvasP2PSynchronizer, Command, Config, Reply, RepositoryStatus, SyncError};
 use crate::wire::TopicSpace;
 
@@ -360,6 +360,7 @@ fn synchronizer_config(
         max_message_bytes: config.performance.max_message_size,
         heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
         max_peers: config.performance.max_connections,
+        max_open_canvases: DEFAULT_MAX_OPEN_CANVASES,
     }
 }
 

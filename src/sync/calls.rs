@@ -1,10 +1,11 @@
 //! Calls of the application that wait for something.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::asleep::Parked;
 use super::error::SyncError;
 use super::integrate::Source;
-use super::io::{CanvasEventKind, Event, Notice, Origin, Reply, SyncReport};
+use super::io::{CanvasEventKind, Command, Event, Notice, Origin, Reply, SyncReport};
 use super::link::Link;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
@@ -23,6 +24,8 @@ pub(super) enum Waiting {
     Peers,
     /// Another repository's index, in which a canvas is to be listed; the timer is its patience.
     ShareOut { entry: IndexEntry, index: DocumentId },
+    /// The broker to have of each of these documents so many own changes.
+    Flush(BTreeMap<DocumentId, u64>),
     /// The broker to acknowledge everything.
     Leave,
 }
@@ -118,6 +121,7 @@ impl CanvasP2PSynchronizer {
             let author = entry.created_by.clone();
             let source = Source { peer: self.peer, sent_unix_ms: step.now.unix_ms };
             self.report_edit(step, id, author, source, Origin::Remote, CanvasChanges::default());
+            self.saver.add(id);
         }
     }
 
@@ -145,7 +149,10 @@ impl CanvasP2PSynchronizer {
             let next: Vec<DocumentId> = if expands { sync.remaining.iter().cloned().collect() } else { Vec::new() };
             self.calls.insert(call, Waiting::Sync(sync));
             for id in next {
-                if self.link.is_up() {
+                if self.asleep.contains_key(&id) {
+                    // It is asleep, so nothing comes back.
+                    let _ = self.park(step, &id, Parked::Ask);
+                } else if self.link.is_up() {
                     self.flush_all(step, &id);
                     self.ask(step, &id);
                 } else {
@@ -156,7 +163,17 @@ impl CanvasP2PSynchronizer {
     }
 
     fn canvas_documents(&self) -> BTreeSet<DocumentId> {
-        self.documents.keys().filter(|id| self.canvas_of(id).is_some()).cloned().collect()
+        self.document_ids().into_iter().filter(|id| self.canvas_of(id).is_some()).cloned().collect()
+    }
+
+    /// Whether a call, or another peer's request, waits for a document.
+    pub(super) fn is_awaited(&self, id: &DocumentId) -> bool {
+        let by_call = |waiting: &Waiting| match waiting {
+            Waiting::Sync(sync) => sync.remaining.contains(id),
+            Waiting::Flush(remaining) => remaining.contains_key(id),
+            Waiting::Canvas(_) | Waiting::Peers | Waiting::ShareOut { .. } | Waiting::Leave => false,
+        };
+        self.calls.values().any(by_call) || self.answers.values().any(|answer| answer.document == *id)
     }
 
     fn sync_finished(&mut self, step: &mut Step, call: u64, sync: &SyncCall) {
@@ -223,7 +240,7 @@ impl CanvasP2PSynchronizer {
                 sync.answered = false;
                 self.sync_finished(step, call, &sync);
             }
-            Some(Waiting::Leave) => drop(self.calls.insert(call, Waiting::Leave)),
+            Some(waiting @ (Waiting::Leave | Waiting::Flush(_))) => drop(self.calls.insert(call, waiting)),
             None => {}
         }
     }
@@ -261,6 +278,47 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    /// Waits until the broker has everything edited so far.
+    pub(super) fn flush_call(&mut self, step: &mut Step, call: u64) {
+        if let Some(id) = self.asleep.iter().find_map(|(id, asleep)| asleep.summary.unsent.then(|| id.clone())) {
+            // It is asleep, so nothing comes back.
+            let _ = self.park(step, &id, Parked::Command { call, command: Command::Flush });
+            return;
+        }
+        let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
+        let mut remaining = BTreeMap::new();
+        for id in ids {
+            self.flush_all(step, &id);
+            if let Some((put, gone)) = self.documents.get(&id).map(|document| document.outbox.progress())
+                && gone < put
+            {
+                remaining.insert(id, put);
+            }
+        }
+        if self.wait(step, call, Waiting::Flush(remaining)) {
+            self.check_flushed(step);
+        }
+    }
+
+    /// Whether a call that waits for the broker can return now. What was deleted meanwhile is not waited for.
+    pub(super) fn check_flushed(&mut self, step: &mut Step) {
+        let documents = &self.documents;
+        let lacks = |id: &DocumentId, put: u64| documents.get(id).is_some_and(|held| held.outbox.progress().1 < put);
+        let mut flushed = Vec::new();
+        for (call, waiting) in &mut self.calls {
+            if let Waiting::Flush(remaining) = waiting {
+                remaining.retain(|id, put| lacks(id, *put));
+                if remaining.is_empty() {
+                    flushed.push(*call);
+                }
+            }
+        }
+        for call in flushed {
+            self.calls.remove(&call);
+            Self::resolve(step, call, Ok(Reply::Done));
+        }
+    }
+
     /// Whether a call that waits for the outbox can return now.
     pub(super) fn check_left(&mut self, step: &mut Step) {
         if !self.calls.values().any(|waiting| matches!(waiting, Waiting::Leave)) {
@@ -274,9 +332,19 @@ impl CanvasP2PSynchronizer {
         for call in leaving {
             self.calls.remove(&call);
             self.say_goodbye(step);
-            // Whatever comes due from now on is not sent any more.
-            self.link = Link::Down;
-            Self::resolve(step, call, Ok(Reply::Done));
+            self.end(step, call);
         }
+    }
+
+    /// The application has taken its leave: nothing is edited, sent or taken in any more, and what the next process may
+    /// go on with is kept.
+    pub(super) fn end(&mut self, step: &mut Step, call: u64) {
+        self.link = Link::Down;
+        self.left = true;
+        self.keep_actors(step);
+        for call in std::mem::take(&mut self.calls).into_keys() {
+            Self::resolve(step, call, Err(SyncError::Closed));
+        }
+        Self::resolve(step, call, Ok(Reply::Done));
     }
 }

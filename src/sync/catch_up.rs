@@ -62,6 +62,11 @@ impl CatchUp {
         !self.wanted.is_empty()
     }
 
+    /// Whether nothing is asked, and nothing is known to be lacking.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle) && !self.lacks()
+    }
+
     /// Starts a round at once. While one is running, another follows it.
     pub(crate) fn ask(&mut self, now: Now, rng: &mut dyn Rng) -> Step {
         if matches!(self.state, State::Asking { .. }) {

@@ -1,5 +1,6 @@
 //! What applications ask for.
 
+use super::asleep::{Asleep, Parked};
 use super::calls::Waiting;
 use super::document::{Content, Document};
 use super::error::SyncError;
@@ -16,6 +17,9 @@ use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
 
 impl CanvasP2PSynchronizer {
     pub(super) fn on_command(&mut self, step: &mut Step, call: u64, command: Command) {
+        let Some(command) = self.when_awake(step, call, command) else { return };
+        // The version that an edit brings must be durable, also when the edit itself changes nothing.
+        step.own |= matches!(command, Command::Create { .. } | Command::Update { .. } | Command::Patch { .. });
         let result = match command {
             Command::Create { canvas, content, author } => self.create(step, &canvas, &content, &author),
             Command::Update { canvas, content, base, remembered, author } => {
@@ -41,10 +45,33 @@ impl CanvasP2PSynchronizer {
             Command::Sync { canvas } => return self.sync(step, call, canvas),
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
-            Command::Flush => Ok(Reply::Done),
+            Command::Flush => return self.flush_call(step, call),
             Command::Leave => return self.leave(step, call),
         };
         Self::resolve(step, call, result);
+    }
+
+    /// A command for a canvas that is asleep waits until it has been loaded, and gives nothing back.
+    fn when_awake(&mut self, step: &mut Step, call: u64, command: Command) -> Option<Command> {
+        let id = match &command {
+            Command::Update { canvas, .. }
+            | Command::Patch { canvas, .. }
+            | Command::Get { canvas, .. }
+            | Command::Delete { canvas, .. }
+            | Command::Announce { canvas }
+            | Command::Sync { canvas: Some(canvas) }
+            | Command::SetLive { canvas, .. } => self.document_of(canvas),
+            Command::ShareOut { target, .. } => Some(DocumentId::Index { repository: target.clone() }),
+            _ => None,
+        };
+        let Some(id) = id else { return Some(command) };
+        if let Some(document) = self.documents.get_mut(&id) {
+            document.used_ms = step.now.elapsed_ms;
+        }
+        match self.park(step, &id, Parked::Command { call, command })? {
+            Parked::Command { command, .. } => Some(command),
+            Parked::Message { .. } | Parked::Ask => None,
+        }
     }
 
     // ---- edits ----------------------------------------------------------------------------------------------------
@@ -70,6 +97,9 @@ impl CanvasP2PSynchronizer {
         let mut document = Document::new(id.clone(), self.config.live);
         let edit = document.edit_canvas(step.rng).ok_or(SyncError::Closed)?.create(content, author)?;
         self.documents.insert(id.clone(), document);
+        // Also when nothing is in it: the next process must know that it is there.
+        self.saver.add(&id);
+        self.crowded = true;
         // The index goes first, so that others know what the changes that follow belong to.
         self.put_entry(step, &entry, author);
         let version = edit.version.clone();
@@ -164,7 +194,12 @@ impl CanvasP2PSynchronizer {
     fn list(&self) -> Vec<CanvasInfo> {
         let entries = self.index().map(|index| index.entries().values().cloned().collect()).unwrap_or_default();
         let info = |entry: IndexEntry| {
-            let document = self.documents.get(&super::repository::document_id(&entry))?;
+            let id = super::repository::document_id(&entry);
+            if let Some(Asleep { summary, live, reported: true, .. }) = self.asleep.get(&id) {
+                let (nodes, edges, version) = (summary.nodes, summary.edges, Version(summary.heads.clone()));
+                return Some(CanvasInfo { entry, nodes, edges, version, live: *live });
+            }
+            let document = self.documents.get(&id)?;
             if !document.reported {
                 // Listed by others, but nothing of it has arrived yet.
                 return None;
@@ -182,7 +217,8 @@ impl CanvasP2PSynchronizer {
         let documents = self.documents.values();
         RepositoryStatus {
             canvases: self.index().map_or(0, |index| index.entries().len()),
-            live: documents.clone().filter(|document| document.live && document.canvas().is_some()).count(),
+            live: documents.clone().filter(|document| document.live && document.canvas().is_some()).count()
+                + self.asleep.values().filter(|asleep| asleep.live).count(),
             peers: self.peers.confirmed().count(),
             pending_edits: documents.clone().map(|document| document.outbox.len()).sum(),
             buffered_changes: documents.clone().map(|document| document.causal.len()).sum(),
@@ -321,7 +357,7 @@ impl CanvasP2PSynchronizer {
     /// Without a connection there is nobody to wait for.
     fn leave(&mut self, step: &mut Step, call: u64) {
         if !self.link.is_up() {
-            return Self::resolve(step, call, Ok(Reply::Done));
+            return self.end(step, call);
         }
         if self.wait(step, call, Waiting::Leave) {
             let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();

@@ -9,7 +9,8 @@ use super::announce::AnnounceTimer;
 use super::catch_up::CatchUp;
 use super::causal::CausalBuffer;
 use super::outbox::Outbox;
-use super::stored::StoredDocument;
+use super::stored::{ActorMark, StoredDocument, Summary};
+use super::unsaved::Unsaved;
 use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
 use crate::ids::DocumentId;
 use crate::limits::MAX_QUARANTINED_HASHES;
@@ -49,11 +50,16 @@ impl Content {
         };
         let decoded = stored.changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
         let changes: Vec<_> = decoded.filter(|change| !skip(&change.hash())).collect();
-        match &mut content {
-            Self::Canvas(canvas) => drop(canvas.apply(changes)),
-            Self::Index(index) => drop(index.apply(changes)),
-        }
+        content.apply(changes);
         Ok(content)
+    }
+
+    /// Takes in changes about which nobody need be told; returns those that were new.
+    fn apply(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
+        match self {
+            Self::Canvas(canvas) => canvas.apply(changes).hashes,
+            Self::Index(index) => index.apply(changes).hashes,
+        }
     }
 
     pub(crate) fn replica(&self) -> &Replica {
@@ -67,6 +73,29 @@ impl Content {
         match self {
             Self::Index(index) => index.set_actor(actor),
             Self::Canvas(canvas) => canvas.set_actor(actor),
+        }
+    }
+}
+
+/// Under which actor a document is edited here.
+#[derive(Debug, Default)]
+pub(crate) enum Actor {
+    /// It was not edited yet: a random one will do.
+    #[default]
+    None,
+    /// An orderly end has left this one, and storage says so still: after a crash it would be used twice.
+    Left(ActorMark),
+    /// An orderly end, or falling asleep, has left this one, and storage has forgotten it.
+    Free(ActorMark),
+    /// This one, from now on.
+    Taken(ActorId),
+}
+
+impl Actor {
+    /// Storage has forgotten it.
+    pub(crate) fn free(&mut self) {
+        if let Self::Left(mark) = self {
+            *self = Self::Free(mark.clone());
         }
     }
 }
@@ -85,7 +114,11 @@ pub(crate) struct Document {
     pub(crate) reported: bool,
     /// How many changes the present round of catching up brought.
     pub(crate) received_in_round: u64,
-    has_actor: bool,
+    /// What storage lacks of it.
+    pub(crate) unsaved: Unsaved,
+    /// When it was last needed.
+    pub(crate) used_ms: u64,
+    pub(crate) actor: Actor,
     /// Changes that Automerge refused. Bounded by [`MAX_QUARANTINED_HASHES`]; beyond, the smallest hashes are forgotten,
     /// and would be fetched and refused again.
     quarantined: BTreeSet<ChangeHash>,
@@ -103,7 +136,9 @@ impl Document {
             live,
             reported: false,
             received_in_round: 0,
-            has_actor: false,
+            unsaved: Unsaved::default(),
+            used_ms: 0,
+            actor: Actor::None,
             quarantined: BTreeSet::new(),
         }
     }
@@ -137,15 +172,44 @@ impl Document {
         }
     }
 
-    /// Two changes with the same actor and sequence number keep peers apart for ever, so a session never takes over
-    /// another's actor.
+    /// Two changes with the same actor and sequence number keep peers apart for ever, so an actor is used again only where
+    /// an orderly end has left it, and the document has just what it had then.
     fn take_actor(&mut self, rng: &mut dyn Rng) {
-        if !self.has_actor {
-            let mut actor = [0; 16];
-            rng.fill_bytes(&mut actor);
-            self.content.set_actor(ActorId::from(actor));
-            self.has_actor = true;
+        let left = match &self.actor {
+            Actor::Taken(_) => return,
+            Actor::Free(mark) if self.replica().last_sequence(&mark.actor) == mark.sequence => Some(mark.actor.clone()),
+            Actor::None | Actor::Left(_) | Actor::Free(_) => None,
+        };
+        let actor = left.unwrap_or_else(|| {
+            let mut bytes = [0; 16];
+            rng.fill_bytes(&mut bytes);
+            ActorId::from(bytes)
+        });
+        self.content.set_actor(actor.clone());
+        self.actor = Actor::Taken(actor);
+    }
+
+    /// The actor that may go on where the document stands now, if it was edited.
+    pub(crate) fn mark(&self) -> Option<ActorMark> {
+        match &self.actor {
+            Actor::None => None,
+            Actor::Left(mark) | Actor::Free(mark) => Some(mark.clone()),
+            Actor::Taken(actor) => {
+                Some(ActorMark { actor: actor.clone(), sequence: self.replica().last_sequence(actor) })
+            }
         }
+    }
+
+    /// What is to be known of it while it is asleep.
+    pub(crate) fn summary(&self) -> Summary {
+        let (nodes, edges) = self.canvas().map(CanvasDocument::counts).unwrap_or_default();
+        Summary { heads: self.replica().heads(), nodes, edges, unsent: self.outbox.len() > 0 }
+    }
+
+    /// Whether storage and the broker have all of it, and nothing of it is awaited; what was not reported yet is.
+    pub(crate) fn may_sleep(&self) -> bool {
+        let settled = self.reported && self.unsaved.is_empty() && self.outbox.len() == 0;
+        self.canvas().is_some() && settled && self.causal.len() == 0 && self.catch_up.is_idle()
     }
 
     /// The connection is gone: what was in flight leaves again on the next, what was asked is asked again there.
@@ -168,7 +232,27 @@ impl Document {
         self.content = Content::new(&self.id);
         self.outbox = Outbox::default();
         self.causal = CausalBuffer::default();
-        self.has_actor = false;
+        self.actor = Actor::None;
+    }
+
+    /// The damaged document was loaded again. What storage did not have yet is still known by its bytes.
+    pub(crate) fn replace(&mut self, content: Content) {
+        self.content = content;
+        let decoded = self.unsaved.take().into_iter().filter_map(|bytes| decode_change(bytes).ok());
+        let changes: Vec<_> = decoded.filter(|change| !self.is_quarantined(&change.hash())).collect();
+        let raw = |change: &Change| (change.hash(), change.raw_bytes().to_vec());
+        let raw: Vec<_> = changes.iter().map(raw).collect();
+        let applied: BTreeSet<_> = self.content.apply(changes).into_iter().collect();
+        self.unsaved.add(raw.into_iter().filter(|(hash, _)| applied.contains(hash)).map(|(_, bytes)| bytes).collect());
+    }
+
+    /// What was refused before the document was unloaded stays refused.
+    pub(crate) fn set_quarantined(&mut self, quarantined: BTreeSet<ChangeHash>) {
+        self.quarantined = quarantined;
+    }
+
+    pub(crate) fn take_quarantined(&mut self) -> BTreeSet<ChangeHash> {
+        std::mem::take(&mut self.quarantined)
     }
 
     /// Of these hashes, those that the document lacks and could have.

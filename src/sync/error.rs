@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::canvas::CanvasError;
-use crate::ids::{CanvasId, RepositoryName};
+use crate::ids::{CanvasId, DocumentId, RepositoryName};
 
 /// Why a call failed, or what an `error` event reports.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -63,6 +63,14 @@ pub enum SyncError {
         /// What storage said.
         reason: String,
     },
+    /// Storage no longer gives back all of a document.
+    #[error("storage has lost part of {document} ({reason}); check the disk, and see 'mqtt-p2p recover'")]
+    NotRead {
+        /// Which document.
+        document: DocumentId,
+        /// What was seen, and what happens now.
+        reason: &'static str,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -86,6 +94,7 @@ impl SyncError {
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
             Self::Offline => "ERR_BROKER_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
+            Self::NotRead { .. } => "ERR_STORAGE_CORRUPT",
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }

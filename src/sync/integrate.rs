@@ -1,14 +1,15 @@
 //! Changes going into documents, and what follows: storage, events, the outbox.
 
+use std::collections::BTreeSet;
+
 use automerge::{Change, ChangeHash};
 
 use super::document::{Content, Document};
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
-use super::stored::StoreOperation;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
-use crate::ids::{CanvasId, DocumentId, Heads, PeerId};
+use crate::ids::{CanvasId, DocumentId, PeerId};
 use crate::limits::PUBLISH_RETRY_MS;
 use crate::wire::{Body, Changes, Priority, Topic};
 
@@ -21,7 +22,7 @@ pub(super) struct Source {
 
 /// What taking in changes brought, for a canvas and an index alike.
 struct Taken {
-    count: usize,
+    hashes: Vec<ChangeHash>,
     rejected: Vec<(ChangeHash, String)>,
     /// Own edits made in answer, to be published.
     repair: Vec<Change>,
@@ -40,14 +41,15 @@ impl CanvasP2PSynchronizer {
         source: Source,
     ) -> usize {
         let Some(document) = self.documents.get_mut(id) else { return 0 };
+        document.used_ms = step.now.elapsed_ms;
         let (ready, dropped) = document.sort(changes);
         let mut count = 0;
         if !ready.is_empty() {
-            let raw = ready.iter().map(|change| change.raw_bytes().to_vec()).collect();
+            let raw = ready.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
             let taken = self.take_in(step, id, ready, source);
-            count = taken.count;
+            count = taken.hashes.len();
             self.statistics.remote_changes += count as u64;
-            step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
+            self.keep(id, only(raw, &taken.hashes));
             self.after_taking(step, id, taken);
         }
         let Some(document) = self.documents.get_mut(id) else {
@@ -62,13 +64,13 @@ impl CanvasP2PSynchronizer {
 
     fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {
         let Some(document) = self.documents.get_mut(id) else {
-            return Taken { count: 0, rejected: Vec::new(), repair: Vec::new(), damaged: false };
+            return Taken { hashes: Vec::new(), rejected: Vec::new(), repair: Vec::new(), damaged: false };
         };
         match &mut document.content {
             Content::Canvas(canvas) => {
                 let applied = canvas.apply(ready);
                 let taken = Taken {
-                    count: applied.hashes.len(),
+                    hashes: applied.hashes,
                     rejected: applied.rejected,
                     repair: applied.repair,
                     damaged: applied.damaged,
@@ -80,7 +82,7 @@ impl CanvasP2PSynchronizer {
             Content::Index(index) => {
                 let applied = index.apply(ready);
                 let taken = Taken {
-                    count: applied.hashes.len(),
+                    hashes: applied.hashes,
                     rejected: applied.rejected,
                     repair: Vec::new(),
                     damaged: applied.damaged,
@@ -123,7 +125,8 @@ impl CanvasP2PSynchronizer {
             return;
         }
         let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
-        step.store.push(StoreOperation::Append { document: id.clone(), changes: raw });
+        self.keep(id, raw);
+        step.own = true;
         if let Some(document) = self.documents.get_mut(id) {
             document.outbox.push(changes, content);
         }
@@ -174,13 +177,20 @@ impl CanvasP2PSynchronizer {
     pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
         let Some(id) = self.in_flight.remove(&token) else { return };
         let Some(document) = self.documents.get_mut(&id) else { return };
-        if let Some(hashes) = document.outbox.acknowledged(token) {
-            let heads = Heads::new(hashes.last().copied().into_iter().collect());
-            step.store.push(StoreOperation::Acknowledged { document: id.clone(), heads });
+        if document.outbox.acknowledged(token) {
             self.await_echo(step, &id);
             self.flush(step, &id);
-            self.check_left(step);
+            self.on_less_unsent(step, &id);
         }
+    }
+
+    /// The broker has more of our changes than before.
+    pub(super) fn on_less_unsent(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.documents.get(id).is_some_and(|document| document.outbox.len() == 0) {
+            self.keep_lazily(step, id);
+        }
+        self.check_flushed(step);
+        self.check_left(step);
     }
 
     /// The driver's queue is full: try again a little later.
@@ -266,4 +276,13 @@ impl CanvasP2PSynchronizer {
         let DocumentId::Canvas { canvas, .. } = id else { return None };
         (self.document_of(canvas).as_ref() == Some(id)).then(|| canvas.clone())
     }
+}
+
+/// Of raw changes those that were applied.
+fn only(raw: Vec<(ChangeHash, Vec<u8>)>, applied: &[ChangeHash]) -> Vec<Vec<u8>> {
+    if raw.len() == applied.len() {
+        return raw.into_iter().map(|(_, bytes)| bytes).collect();
+    }
+    let applied: BTreeSet<_> = applied.iter().collect();
+    raw.into_iter().filter(|(hash, _)| applied.contains(hash)).map(|(_, bytes)| bytes).collect()
 }

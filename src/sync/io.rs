@@ -88,7 +88,7 @@ pub struct Message {
 pub struct PublishToken(pub u64);
 
 /// Names a batch of writes to storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreToken(pub u64);
 
 /// What an application can ask of one repository.

@@ -70,7 +70,7 @@ impl CanvasP2PSynchronizer {
             filters.push((topics.all_cursors(repository), QualityOfService::AtMostOnce));
         }
         let mut foreign = BTreeSet::new();
-        for id in self.documents.keys().filter(|id| id.repository() != repository) {
+        for id in self.document_ids().into_iter().filter(|id| id.repository() != repository) {
             filters.extend(self.document_filters(id));
             if foreign.insert(id.repository().clone()) {
                 filters.extend(self.exchange_filters(id.repository()));
@@ -144,6 +144,7 @@ impl CanvasP2PSynchronizer {
             self.ask_if_auto(step, id);
             self.schedule_announcement(step, id);
         }
+        self.schedule_asleep(step);
         step.event(Event::Ready { connection: self.link.connection() });
     }
 
@@ -167,6 +168,7 @@ impl CanvasP2PSynchronizer {
             self.round_finished(step, id, false);
         }
         self.timers.clear(&Timer::Heartbeat);
+        self.timers.clear(&Timer::AnnounceAsleep);
     }
 
     // ---- presence -------------------------------------------------------------------------------------------------
@@ -258,12 +260,15 @@ impl CanvasP2PSynchronizer {
     // ---- does the broker deliver? ---------------------------------------------------------------------------------
 
     /// Our own message came back on a topic.
-    pub(super) fn on_echo(&mut self, topic: &Topic) {
+    pub(super) fn on_echo(&mut self, step: &mut Step, topic: &Topic) {
         if let Topic::Changes(id) = topic
             && let Some(document) = self.documents.get_mut(id)
         {
-            document.outbox.confirm_echo();
+            let confirmed = document.outbox.confirm_echo();
             self.timers.clear(&Timer::Echo(id.clone()));
+            if confirmed {
+                self.on_less_unsent(step, id);
+            }
         }
     }
 

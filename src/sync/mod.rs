@@ -10,14 +10,16 @@
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
-//! | `stored.rs` | what storage is asked, and gives back |
+//! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
+//! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
 //! | `document.rs` | one document with what belongs to it: |
-//! | `outbox.rs`, `causal.rs`, `catch_up.rs`, `announce.rs` | small state machines, each with its table |
+//! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
 //!
 //! `docs/protocol.md` says what travels between peers.
 
 mod announce;
+mod asleep;
 mod calls;
 mod catch_up;
 mod causal;
@@ -33,10 +35,13 @@ mod peers;
 mod receive;
 mod repository;
 mod requests;
+mod saver;
 mod status;
 mod stored;
+mod storing;
 mod synchronizer;
 mod timers;
+mod unsaved;
 
 pub use error::SyncError;
 pub use io::{

@@ -21,6 +21,8 @@ use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_CACHED_OUTBOX_CHANGE
 pub(crate) struct Outbox {
     waiting: VecDeque<Pending>,
     in_flight: Option<Flight>,
+    /// How many changes were ever put in.
+    put: u64,
     /// Acknowledged on a topic whose echo has not come yet on this connection (see [`Outbox::confirm_echo`]).
     unconfirmed: Vec<Pending>,
     echo: Echo,
@@ -66,6 +68,11 @@ impl Outbox {
         self.waiting.len() + self.unconfirmed.len() + self.in_flight.as_ref().map_or(0, |flight| flight.batch.len())
     }
 
+    /// How many changes were ever put in, and how many of these, from the first, the broker has.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.put, self.put - self.len() as u64)
+    }
+
     /// Everything that waits now may leave, live or not.
     pub(crate) fn release(&mut self) {
         self.released = !self.waiting.is_empty();
@@ -89,6 +96,7 @@ impl Outbox {
 
     /// Adds own changes, in causal order.
     pub(crate) fn push(&mut self, changes: &[Change], content: bool) {
+        self.put += changes.len() as u64;
         for change in changes {
             let cached = self.waiting.len() < MAX_CACHED_OUTBOX_CHANGES;
             self.waiting.push_back(Pending { hash: change.hash(), content, change: cached.then(|| change.clone()) });
@@ -128,26 +136,25 @@ impl Outbox {
         }
     }
 
-    /// The broker acknowledged a packet. Returns the hashes of the batch when it was the batch's last.
-    pub(crate) fn acknowledged(&mut self, token: PublishToken) -> Option<Vec<ChangeHash>> {
-        let flight = self.in_flight.as_mut()?;
+    /// The broker acknowledged a packet. Returns whether it was the last of its batch.
+    pub(crate) fn acknowledged(&mut self, token: PublishToken) -> bool {
+        let Some(flight) = self.in_flight.as_mut() else { return false };
         flight.tokens.retain(|waiting| *waiting != token);
         if !flight.tokens.is_empty() {
-            return None;
+            return false;
         }
-        let batch = self.in_flight.take()?.batch;
-        let hashes = batch.iter().map(|pending| pending.hash).collect();
+        let batch = self.in_flight.take().map(|flight| flight.batch).unwrap_or_default();
         if self.echo != Echo::Confirmed {
             self.echo = Echo::Due;
             self.unconfirmed.extend(batch);
         }
-        Some(hashes)
+        true
     }
 
-    /// Our own message came back: what was acknowledged did arrive.
-    pub(crate) fn confirm_echo(&mut self) {
+    /// Our own message came back: what was acknowledged did arrive. Returns whether that settles anything.
+    pub(crate) fn confirm_echo(&mut self) -> bool {
         self.echo = Echo::Confirmed;
-        self.unconfirmed.clear();
+        !std::mem::take(&mut self.unconfirmed).is_empty()
     }
 
     /// The echo did not come: all that it would have confirmed waits again. Returns how often that has happened.
@@ -204,8 +211,8 @@ mod tests {
         outbox.push(&all[1..2], true);
         outbox.push(&all[2..], true);
         assert!(outbox.next_batch(|_| None).is_none());
-        assert_eq!(outbox.acknowledged(PublishToken(1)), None);
-        assert_eq!(outbox.acknowledged(PublishToken(2)), Some(hashes(&all[..1])));
+        assert!(!outbox.acknowledged(PublishToken(1)));
+        assert!(outbox.acknowledged(PublishToken(2)));
         assert_eq!(hashes(&outbox.next_batch(|_| None).unwrap()), hashes(&all[1..]));
     }
 

@@ -2,7 +2,7 @@
 
 use automerge::Change;
 
-use super::document::Document;
+use super::asleep::Parked;
 use super::integrate::Source;
 use super::io::{Event, Message};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
@@ -28,16 +28,39 @@ impl CanvasP2PSynchronizer {
                 continue;
             };
             let Some((header, body)) = self.open_message(step, &topic, &message) else { continue };
-            if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body) {
+            if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body)
+                && !self.asleep.contains_key(id)
+            {
                 let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
                 self.collect(step, &mut arrived, id, source, changes);
                 continue;
             }
             // Anything else may depend on the changes that came before it.
             self.integrate_arrived(step, arrived.take());
-            self.dispatch(step, &topic, &header, body, message.retained);
+            self.take_message(step, &topic, &header, body, message.retained);
         }
         self.integrate_arrived(step, arrived);
+    }
+
+    /// Acts on a message, or has it wait for the document that it is about.
+    pub(super) fn take_message(&mut self, step: &mut Step, topic: &Topic, header: &Header, body: Body, retained: bool) {
+        let about = match (topic, &body) {
+            (Topic::Changes(id), _) => Some(id),
+            (_, Body::SyncRequest(request)) => Some(&request.document),
+            (_, Body::SyncReply(reply)) => Some(&reply.document),
+            _ => None,
+        };
+        if let Some(id) = about.filter(|id| self.asleep.contains_key(id)).cloned() {
+            let message = Parked::Message { topic: topic.clone(), header: header.clone(), body, retained };
+            // It is asleep, so nothing comes back.
+            let _ = self.park(step, &id, message);
+        } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
+            let changes = if self.follows(id) { self.decode_changes(changes) } else { Vec::new() };
+            let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+            self.integrate(step, id, changes, source);
+        } else {
+            self.dispatch(step, topic, header, body, retained);
+        }
     }
 
     /// The driver dropped messages, nobody knows of which documents.
@@ -58,7 +81,7 @@ impl CanvasP2PSynchronizer {
         }
         let result = peek(&message.payload).and_then(|header| {
             if header.sender == self.peer && header.session == self.config.session {
-                self.on_echo(topic);
+                self.on_echo(step, topic);
                 return Ok(None);
             }
             open(topic, &message.payload).map(Some)
@@ -159,7 +182,7 @@ impl CanvasP2PSynchronizer {
             Body::SyncRequest(request) => self.on_request(step, header.sender, &request),
             Body::SyncAnnouncement(announcement) => self.on_answer_announced(step, &announcement),
             Body::SyncReply(reply) => self.on_reply(step, header, reply),
-            Body::HeadsAnnouncement(announcement) => self.on_heads(step, &announcement),
+            Body::HeadsAnnouncement(announcement) => self.on_heads(step, header, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
             Body::Application(message) => on_application_message(step, header, message),
             // Changes are collected before; manifests and snapshots are written by other versions.
@@ -170,7 +193,7 @@ impl CanvasP2PSynchronizer {
     fn on_cursor(&mut self, step: &mut Step, topic: &Topic, peer: PeerId, cursor: Cursor) {
         let Topic::Cursor(id) = topic else { return };
         let Some(canvas) = self.canvas_of(id) else { return };
-        if !self.documents.get(id).is_some_and(|document: &Document| document.live) {
+        if !self.follows(id) {
             return;
         }
         let key = (peer, canvas.clone());

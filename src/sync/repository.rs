@@ -1,14 +1,14 @@
 //! The repository's index and what it brings about: canvases that appear, disappear, and are shared.
 
+use super::asleep::Closed;
 use super::document::{Content, Document};
 use super::error::SyncError;
 use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Origin};
-use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value};
-use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, Version};
+use crate::ids::{CanvasId, DocumentId, Generation, RepositoryName};
 use crate::limits::MAX_CLOSED_DOCUMENTS;
 
 /// The document that an index entry names.
@@ -45,11 +45,13 @@ impl CanvasP2PSynchronizer {
 
     /// The same; a canvas of which nothing has arrived yet counts as not found.
     pub(super) fn require(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
-        let arrived = |id: &DocumentId| self.documents.get(id).is_some_and(|document| document.reported);
+        let awake = |id: &DocumentId| self.documents.get(id).map(|document| document.reported);
+        let arrived =
+            |id: &DocumentId| awake(id).or(self.asleep.get(id).map(|asleep| asleep.reported)).unwrap_or_default();
         self.listed(canvas).and_then(|id| if arrived(&id) { Ok(id) } else { Err(self.not_found(canvas)) })
     }
 
-    fn not_found(&self, canvas: &CanvasId) -> SyncError {
+    pub(super) fn not_found(&self, canvas: &CanvasId) -> SyncError {
         SyncError::CanvasNotFound { repository: self.config.repository.clone(), canvas: canvas.clone() }
     }
 
@@ -116,24 +118,42 @@ impl CanvasP2PSynchronizer {
     /// Starts to replicate a document; what is open already stays as it is, and what was closed comes back as it was, with
     /// edits that perhaps nobody else has.
     pub(super) fn open(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, source: Source) {
-        if self.documents.contains_key(id) {
+        if self.documents.contains_key(id) || self.asleep.contains_key(id) {
             return;
         }
-        let closed = self.closed.iter().position(|document| document.id == *id);
-        let document = closed.and_then(|position| self.closed.remove(position));
-        let document = document.unwrap_or_else(|| Document::new(id.clone(), self.config.live));
-        let content = document.canvas().filter(|canvas| !canvas.replica().is_pristine()).map(CanvasDocument::canvas);
-        self.documents.insert(id.clone(), document);
-        if let Some(content) = content {
-            let changes = CanvasChanges::whole(content);
-            self.report_edit(step, id, author.map(str::to_owned), source, Origin::Remote, changes);
-            self.flush(step, id);
+        let closed = self.closed.iter().position(|closed| closed.id() == id);
+        match closed.and_then(|position| self.closed.remove(position)) {
+            Some(Closed::Awake(document)) => {
+                self.documents.insert(id.clone(), *document);
+                self.reappear(step, id, author, source);
+            }
+            Some(Closed::Asleep(_, asleep)) => {
+                self.asleep.insert(id.clone(), *asleep);
+                self.wake(step, id);
+            }
+            None => {
+                let mut document = Document::new(id.clone(), self.config.live);
+                document.used_ms = step.now.elapsed_ms;
+                self.documents.insert(id.clone(), document);
+                self.crowded = true;
+            }
         }
         if self.is_subscribed_apart(id) {
             let filters = self.document_filters(id);
             step.out.subscribe.extend(filters);
             let exchange = self.exchange_filters(id.repository());
             step.out.subscribe.extend(exchange);
+        }
+    }
+
+    /// Tells the application of a canvas that is there again with all that is in it.
+    pub(super) fn reappear(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, source: Source) {
+        let canvas = self.documents.get(id).and_then(Document::canvas);
+        let content = canvas.filter(|canvas| !canvas.replica().is_pristine()).map(CanvasDocument::canvas);
+        if let Some(content) = content {
+            let changes = CanvasChanges::whole(content);
+            self.report_edit(step, id, author.map(str::to_owned), source, Origin::Remote, changes);
+            self.flush(step, id);
         }
     }
 
@@ -149,13 +169,13 @@ impl CanvasP2PSynchronizer {
     ) {
         let id = document_id(entry);
         self.report_deletion(step, &id, entry, author, source, origin);
-        let Some(mut document) = self.documents.remove(&id) else { return };
-        document.close();
-        self.closed.push_back(document);
-        if self.closed.len() > MAX_CLOSED_DOCUMENTS
-            && let Some(oldest) = self.closed.pop_front()
-        {
-            step.store.push(StoreOperation::Delete { document: oldest.id });
+        if let Some(mut document) = self.documents.remove(&id) {
+            document.close();
+            self.keep_closed(Closed::Awake(Box::new(document)));
+        } else if let Some(asleep) = self.asleep.remove(&id) {
+            self.close_asleep(step, id.clone(), asleep);
+        } else {
+            return;
         }
         self.in_flight.retain(|_, document| *document != id);
         self.asking.remove(&id);
@@ -172,6 +192,16 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    /// Keeps a document that is no longer listed; the one that has been kept longest is forgotten.
+    pub(super) fn keep_closed(&mut self, closed: Closed) {
+        self.closed.push_back(closed);
+        if self.closed.len() > MAX_CLOSED_DOCUMENTS
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.saver.forget(oldest.id());
+        }
+    }
+
     fn report_deletion(
         &self,
         step: &mut Step,
@@ -181,7 +211,9 @@ impl CanvasP2PSynchronizer {
         source: Source,
         origin: Origin,
     ) {
-        let Some(canvas) = self.documents.get(id).and_then(Document::canvas) else { return };
+        let awake = self.documents.get(id).and_then(Document::canvas).map(CanvasDocument::version);
+        let asleep = || self.asleep.get(id).map(|asleep| Version(asleep.summary.heads.clone()));
+        let Some(version) = awake.or_else(asleep) else { return };
         step.event(Event::Canvas(Box::new(super::io::CanvasEvent {
             kind: CanvasEventKind::Deleted,
             canvas: entry.canvas.clone(),
@@ -190,7 +222,7 @@ impl CanvasP2PSynchronizer {
             peer: source.peer,
             origin,
             timestamp_unix_ms: source.sent_unix_ms,
-            version: canvas.version(),
+            version,
             changes: CanvasChanges::default(),
             shared_with: None,
         })));
@@ -239,20 +271,5 @@ impl CanvasP2PSynchronizer {
             document.live = true;
         }
         id
-    }
-
-    /// Storage has brought a document back. What the broker is not known to have leaves again.
-    pub(super) fn on_loaded(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
-        let Some(document) = self.documents.get_mut(id) else { return };
-        let acknowledged = stored.acknowledged.clone();
-        match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
-            Ok(content) => document.content = content,
-            Err(error) => step.event(Event::Error(error.into())),
-        }
-        let sent = acknowledged.as_ref().map(Heads::as_slice).unwrap_or_default();
-        let unsent = document.replica().changes_since(sent);
-        document.outbox.push(&unsent, true);
-        self.flush(step, id);
-        self.ask_if_auto(step, id);
     }
 }

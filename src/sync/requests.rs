@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use automerge::ChangeHash;
 
+use super::asleep::Closed;
 use super::catch_up::Step as Next;
 use super::document::{Content, Document};
 use super::integrate::Source;
@@ -23,7 +24,7 @@ use crate::wire::{
 #[derive(Debug)]
 pub(super) struct PendingAnswer {
     requester: PeerId,
-    document: DocumentId,
+    pub(super) document: DocumentId,
     /// What the requester has, as far as it said.
     known: Vec<ChangeHash>,
     /// What others announced that they are sending.
@@ -56,7 +57,9 @@ impl CanvasP2PSynchronizer {
 
     /// A canvas that the application has stopped following stays as it is until it asks.
     pub(super) fn follows(&self, id: &DocumentId) -> bool {
-        !self.config.live || self.documents.get(id).is_some_and(|document| document.live)
+        let live =
+            || self.documents.get(id).map(|document| document.live).or(self.asleep.get(id).map(|asleep| asleep.live));
+        !self.config.live || live().unwrap_or_default()
     }
 
     /// Somebody has these changes, we have not.
@@ -153,7 +156,12 @@ impl CanvasP2PSynchronizer {
     /// A document from which answers can be given, also when its canvas was deleted here: another repository into which
     /// it was shared may go on with it.
     fn held(&self, id: &DocumentId) -> Option<&Document> {
-        self.documents.get(id).or_else(|| self.closed.iter().find(|document| document.id == *id))
+        self.documents.get(id).or_else(|| {
+            self.closed.iter().find_map(|closed| match closed {
+                Closed::Awake(document) if document.id == *id => Some(document.as_ref()),
+                _ => None,
+            })
+        })
     }
 
     // ---- the answerers --------------------------------------------------------------------------------------------
@@ -261,8 +269,9 @@ impl CanvasP2PSynchronizer {
     pub(super) fn publish_announcements(&mut self, step: &mut Step) {
         let mut by_repository: BTreeMap<RepositoryName, Vec<(DocumentId, Heads)>> = BTreeMap::new();
         for id in std::mem::take(&mut self.announcing) {
-            if let Some(document) = self.documents.get(&id) {
-                let heads = document.replica().heads();
+            let awake = self.documents.get(&id).map(|document| document.replica().heads());
+            let heads = awake.or_else(|| self.asleep.get(&id).map(|asleep| asleep.summary.heads.clone()));
+            if let Some(heads) = heads {
                 by_repository.entry(id.repository().clone()).or_default().push((id, heads));
             }
         }
@@ -275,9 +284,12 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
-    pub(super) fn on_heads(&mut self, step: &mut Step, announcement: &HeadsAnnouncement) {
+    pub(super) fn on_heads(&mut self, step: &mut Step, header: &Header, announcement: &HeadsAnnouncement) {
         for (id, heads) in &announcement.documents {
-            let Some(document) = self.documents.get_mut(id) else { continue };
+            let Some(document) = self.documents.get_mut(id) else {
+                self.on_heads_of_asleep(step, header, id, heads);
+                continue;
+            };
             let own = document.replica().heads();
             if own == *heads {
                 document.announce.heard_same();

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use automerge::ChangeHash;
 use rand_core::Rng;
 
+use super::asleep::{Asleep, Closed};
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
+use super::error::SyncError;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::link::Link;
 use super::peers::PeerTable;
 use super::requests::PendingAnswer;
+use super::saver::Saver;
 use super::status::Statistics;
-use super::stored::StoreOperation;
+use super::storing::HeldNotice;
 use super::timers::{Timer, Timers};
 use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
@@ -51,6 +55,8 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// `performance.maxConnections`.
     pub max_peers: usize,
+    /// `performance.maxOpenCanvases`: how many canvases are held in memory, unless something of more is awaited.
+    pub max_open_canvases: usize,
 }
 
 /// One repository: its index, its canvases, its peers.
@@ -69,7 +75,11 @@ pub struct CanvasP2PSynchronizer {
     pub(super) link: Link,
     pub(super) documents: BTreeMap<DocumentId, Document>,
     /// Documents of canvases that were deleted lately, the oldest first; see [`CanvasP2PSynchronizer::close`].
-    pub(super) closed: VecDeque<Document>,
+    pub(super) closed: VecDeque<Closed>,
+    /// Documents that only storage has.
+    pub(super) asleep: BTreeMap<DocumentId, Asleep>,
+    /// Whether there may be more documents in memory than there should.
+    pub(super) crowded: bool,
     pub(super) peers: PeerTable,
     pub(super) outgoing: OutgoingCounters,
     pub(super) incoming: IncomingCounters,
@@ -91,11 +101,18 @@ pub struct CanvasP2PSynchronizer {
     pub(super) statistics: Statistics,
     /// The canvas whose last patch is still to be read back, and who made it.
     pub(super) unread: Option<(DocumentId, String)>,
+    pub(super) saver: Saver,
+    /// Whether storage has failed and not worked since.
+    pub(super) saver_failing: bool,
+    /// All batches up to this one are stored, or have failed and were told of.
+    pub(super) settled: StoreToken,
+    /// Notices that wait for storage, in document order.
+    pub(super) held: VecDeque<HeldNotice>,
+    /// The batch that makes storage forget the actors that an earlier process left; then they may be used.
+    pub(super) actors_free_at: Option<StoreToken>,
+    /// Whether the application has taken its leave.
+    pub(super) left: bool,
     next_token: u64,
-    stored: StoreToken,
-    last_store: StoreToken,
-    /// Notices that wait until what they speak of is stored.
-    held: VecDeque<(StoreToken, Notice)>,
 }
 
 /// What one step works with.
@@ -103,7 +120,8 @@ pub(super) struct Step<'a> {
     pub(super) now: Now,
     pub(super) rng: &'a mut dyn Rng,
     pub(super) out: Output,
-    pub(super) store: Vec<StoreOperation>,
+    /// Whether this peer itself changed a document: what is told of it waits for storage.
+    pub(super) own: bool,
 }
 
 impl Step<'_> {
@@ -140,6 +158,8 @@ impl CanvasP2PSynchronizer {
             link: Link::Down,
             documents: BTreeMap::from([(index.clone(), Document::new(index, live))]),
             closed: VecDeque::new(),
+            asleep: BTreeMap::new(),
+            crowded: false,
             peers: PeerTable::new(config.max_peers),
             outgoing: OutgoingCounters::default(),
             incoming: IncomingCounters::default(),
@@ -154,20 +174,25 @@ impl CanvasP2PSynchronizer {
             cursors: BTreeSet::new(),
             statistics: Statistics::default(),
             unread: None,
-            next_token: 0,
-            stored: StoreToken(0),
-            last_store: StoreToken(0),
+            saver: Saver::default(),
+            saver_failing: false,
+            settled: StoreToken(0),
             held: VecDeque::new(),
+            actors_free_at: None,
+            left: false,
+            next_token: 0,
             config,
         }
     }
 
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
     pub fn handle(&mut self, now: Now, rng: &mut dyn Rng, input: Input) -> Output {
-        let mut step = Step { now, rng, out: Output::default(), store: Vec::new() };
+        let mut step = Step { now, rng, out: Output::default(), own: false };
         self.read_back(&mut step);
         self.run_timers(&mut step);
         match input {
+            Input::Command { call, .. } if self.left => Self::resolve(&mut step, call, Err(SyncError::Closed)),
+            Input::Connected { .. } | Input::Messages(_) | Input::MessagesLost if self.left => {}
             Input::Connected { connection } => self.on_connected(&mut step, connection),
             Input::Disconnected => self.on_disconnected(&mut step),
             Input::Subscribed { filter } => self.on_subscribed(&mut step, &filter),
@@ -176,21 +201,29 @@ impl CanvasP2PSynchronizer {
             Input::MessagesLost => self.on_messages_lost(&mut step),
             Input::Acknowledged(token) => self.on_acknowledged(&mut step, token),
             Input::PublishRefused(token) => self.on_publish_refused(&mut step, token),
-            Input::Stored(token) => self.stored = self.stored.max(token),
-            Input::Loaded { document, stored } => self.on_loaded(&mut step, &document, stored.unwrap_or_default()),
-            Input::Restored { .. } | Input::StoreFailed { .. } => {}
+            Input::Restored { documents, index } => self.on_restored(&mut step, documents, index),
+            Input::Stored(token) => self.on_stored(token),
+            Input::StoreFailed { token, reason } => self.on_store_failed(&mut step, token, &reason),
+            Input::Loaded { document, stored } => self.on_loaded(&mut step, &document, stored),
             Input::Command { call, command } => self.on_command(&mut step, call, command),
             Input::Timer => {}
         }
         self.finish(step)
     }
 
-    /// The documents that this synchroniser holds.
-    pub fn document_ids(&self) -> impl Iterator<Item = &DocumentId> {
-        self.documents.keys()
+    /// The documents that this synchroniser holds, in memory or in storage.
+    #[must_use]
+    pub fn document_ids(&self) -> BTreeSet<&DocumentId> {
+        self.documents.keys().chain(self.asleep.keys()).collect()
     }
 
-    /// A document as bytes, for storage and for comparisons in tests; `None` when it is not held.
+    /// The hashes of all changes of a document, in the order in which it took them in; `None` when it is not in memory.
+    #[must_use]
+    pub fn history(&self, id: &DocumentId) -> Option<&[ChangeHash]> {
+        self.documents.get(id).map(|document| document.replica().history())
+    }
+
+    /// A document as bytes, for comparisons in tests; `None` when it is not in memory.
     #[must_use]
     pub fn save_document(&self, id: &DocumentId) -> Option<Vec<u8>> {
         self.documents.get(id).map(|document| document.replica().save())
@@ -207,6 +240,8 @@ impl CanvasP2PSynchronizer {
                 Timer::Announce(id) => self.on_announce_due(step, &id),
                 Timer::Echo(id) => self.on_echo_overdue(step, &id),
                 Timer::Retry(id) => self.flush(step, &id),
+                Timer::Save => self.on_save_due(),
+                Timer::AnnounceAsleep => self.on_announce_asleep(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }
@@ -217,23 +252,16 @@ impl CanvasP2PSynchronizer {
         for info in self.peers.expire(step.now) {
             self.on_peer_left(step, info);
         }
+        self.crowded = true;
         self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
     }
 
     /// What is due at the end of every step: announcements that come together, storage, and the order of notices.
     fn finish(&mut self, mut step: Step) -> Output {
         self.publish_announcements(&mut step);
-        if !step.store.is_empty() {
-            self.last_store = StoreToken(self.last_store.0 + 1);
-            step.out.store = Some((self.last_store, std::mem::take(&mut step.store)));
-        }
-        // An outcome waits for the storage of what it speaks of, and what comes after it waits too: results and events
-        // are told in document order.
-        for notice in std::mem::take(&mut step.out.notices) {
-            self.held.push_back((self.last_store, notice));
-        }
-        while self.held.front().is_some_and(|(token, _)| *token <= self.stored) {
-            step.out.notices.extend(self.held.pop_front().map(|(_, notice)| notice));
+        self.save(&mut step);
+        if self.crowded {
+            self.make_room();
         }
         let at_once = self.unread.as_ref().map(|_| step.now.elapsed_ms);
         step.out.wake_at_ms = at_once.or_else(|| self.timers.next_ms());

@@ -23,6 +23,10 @@ pub(crate) enum Timer {
     Echo(DocumentId),
     /// A publish that the driver could not take is to be tried again.
     Retry(DocumentId),
+    /// Storage may be tried again, or is to learn of what the broker has.
+    Save,
+    /// The heads of documents that are asleep are due for announcement.
+    AnnounceAsleep,
     /// An application's call has waited long enough.
     Call(u64),
 }

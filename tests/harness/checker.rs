@@ -1,23 +1,32 @@
 //! What must hold once everything has healed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use automerge::Automerge;
+use automerge::{Automerge, Change};
 use mqtt_p2p::canvas::CanvasDocument;
 use mqtt_p2p::ids::DocumentId;
+use mqtt_p2p::sync::compact;
 
-use super::node::Node;
+use super::node::{Edit, Node};
 
-/// Checks that all peers of each repository hold equal documents, that every edit ever made is in them (unless its canvas
-/// was deleted where it was made), and that events alone told every application the truth.
+/// Checks that all peers of each repository hold equal documents, in memory and on disk; that every edit that was ever
+/// durable is in them (unless its canvas was deleted where it was made), and none that nobody made; and that events alone
+/// told every application the truth.
 ///
 /// # Errors
 /// What does not hold.
-pub fn check(nodes: &[Node]) -> Result<(), String> {
+pub fn check(nodes: &[Node], ever: &BTreeSet<Edit>) -> Result<(), String> {
     let mut first: BTreeMap<DocumentId, (usize, Automerge)> = BTreeMap::new();
     for (number, node) in nodes.iter().enumerate() {
         for id in node.synchronizer.document_ids() {
-            let document = Automerge::load(&node.synchronizer.save_document(id).unwrap()).unwrap();
+            let document = Automerge::load(&node.document(id)).unwrap();
+            let on_disk = Automerge::load(&compact(id, node.disk.load(id).unwrap_or_default()).unwrap()).unwrap();
+            if on_disk.get_heads() != document.get_heads() {
+                return Err(format!("node {number} has not stored all of {id}"));
+            }
+            if let Some(change) = document.get_changes(&[]).iter().find(|change| !is_known(id, change, ever)) {
+                return Err(format!("node {number} has {} in {id}, which nobody made", change.hash()));
+            }
             check_mirror(number, node, id)?;
             match first.get(id) {
                 None => drop(first.insert(id.clone(), (number, document))),
@@ -36,22 +45,22 @@ pub fn check(nodes: &[Node]) -> Result<(), String> {
     }
     check_same_documents(nodes)?;
     for (number, node) in nodes.iter().enumerate() {
-        for (id, hash) in &node.made {
+        for (id, hash) in &node.durable {
             // Where the maker's repository has deleted the canvas, another may go on with it, without this edit.
-            if node.synchronizer.document_ids().any(|held| held == id)
+            if node.synchronizer.document_ids().contains(id)
                 && let Some((holder, document)) = first.get(id)
                 && document.get_change_by_hash_or_none(hash).is_none()
             {
                 return Err(format!("{hash}, made by node {number} in {id}, is missing at node {holder}"));
             }
         }
-        let mut answered: Vec<u64> = node.outcomes.iter().map(|(call, _)| *call).collect();
+        let mut answered: Vec<u64> = node.application.outcomes.iter().map(|(call, _)| *call).collect();
         answered.sort_unstable();
-        if !answered.iter().copied().eq(0..node.next_call) {
+        if !answered.iter().copied().eq(0..node.application.next_call) {
             return Err(format!(
                 "not every call of node {number} had one outcome: {} of {}",
                 answered.len(),
-                node.next_call
+                node.application.next_call
             ));
         }
         let status = node.synchronizer.status();
@@ -67,7 +76,7 @@ fn check_same_documents(nodes: &[Node]) -> Result<(), String> {
     for (number, node) in nodes.iter().enumerate() {
         // Who shared into another repository holds that one's index too.
         let guest = |id: &&DocumentId| matches!(id, DocumentId::Index { repository } if *repository != node.repository);
-        let ids: Vec<_> = node.synchronizer.document_ids().filter(|id| !guest(id)).cloned().collect();
+        let ids: Vec<_> = node.synchronizer.document_ids().into_iter().filter(|id| !guest(id)).cloned().collect();
         match by_repository.get(&node.repository) {
             None => drop(by_repository.insert(node.repository.clone(), (number, ids))),
             Some((other, reference)) if *reference != ids => {
@@ -83,8 +92,8 @@ fn check_mirror(number: usize, node: &Node, id: &DocumentId) -> Result<(), Strin
     let DocumentId::Canvas { canvas, generation, .. } = id else {
         return Ok(());
     };
-    let document = CanvasDocument::load(&node.synchronizer.save_document(id).unwrap()).map_err(|e| e.to_string())?;
-    let Some(mirror) = node.mirrors.get(&(canvas.clone(), *generation)) else {
+    let document = CanvasDocument::load(&node.document(id)).map_err(|e| e.to_string())?;
+    let Some(mirror) = node.application.mirrors.get(&(canvas.clone(), *generation)) else {
         return Err(format!("node {number} was never told of {id}"));
     };
     if *mirror != document.canvas() {
@@ -95,6 +104,11 @@ fn check_mirror(number: usize, node: &Node, id: &DocumentId) -> Result<(), Strin
         ));
     }
     Ok(())
+}
+
+/// Every peer makes the root, and a first import, by itself.
+fn is_known(id: &DocumentId, change: &Change, ever: &BTreeSet<Edit>) -> bool {
+    change.actor_id().to_bytes().len() == 32 || ever.contains(&(id.clone(), change.hash()))
 }
 
 trait GetChange {

@@ -7,12 +7,16 @@
 //! | --- | --- |
 //! | `world.rs` | the queue, the clock, and who is connected to what |
 //! | `broker.rs` | an MQTT broker: subscriptions, retained messages, and how it loses, duplicates, delays, reorders |
-//! | `node.rs` | one synchroniser with what its driver and application would keep |
+//! | `node.rs` | one synchroniser with its disk and its application, through crashes and orderly ends |
+//! | `disk.rs` | what survives a crash |
+//! | `application.rs` | what an application learned, and whether that was right |
 //! | `workload.rs` | what applications do, at random |
 //! | `checker.rs` | what must hold at the end |
 
+pub mod application;
 pub mod broker;
 pub mod checker;
+pub mod disk;
 pub mod node;
 pub mod workload;
 pub mod world;

@@ -1,156 +1,179 @@
-//! One synchroniser, with what its driver keeps for it and what its application has learned from it.
+//! One synchroniser with what surrounds it: its disk, its application, and what is known of it from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use automerge::{Change, ChangeHash};
-use mqtt_p2p::canvas::{Canvas, Version};
+use automerge::ChangeHash;
 use mqtt_p2p::crypto::Identity;
-use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, RepositoryName, Session};
+use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasEvent, CanvasEventKind, CanvasP2PSynchronizer, Config, Event, Input, Notice, Output, StoreOperation,
-    StoreToken, SyncError,
+    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Output, Reply, StoreOperation, StoreToken,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
 use rand_chacha::ChaCha8Rng;
 
-/// What a whole canvas looked like when the application last got it.
-#[derive(Clone)]
-pub struct Held {
-    pub version: Version,
-    pub canvas: Canvas,
+use super::application::Application;
+use super::disk::Disk;
+
+/// Which change of which document.
+pub type Edit = (DocumentId, ChangeHash);
+
+/// Where the process of a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    Running,
+    /// The application called `disconnect()`, and this is the call.
+    Leaving(u64),
+    Down,
 }
 
 pub struct Node {
     pub repository: RepositoryName,
     /// Another repository, into which this one's canvases are shared now and then.
     pub shares_with: Option<RepositoryName>,
+    key: u8,
+    max_open_canvases: usize,
     pub synchronizer: CanvasP2PSynchronizer,
+    pub application: Application,
+    pub process: Process,
+    /// Grows with each start of the process: what was meant for an earlier one does not reach a later one.
+    pub incarnation: u64,
     pub connection: Option<u64>,
     pub connects: u64,
-    pub next_call: u64,
     pub wake_at_ms: Option<u64>,
-    /// Own changes: these must be everywhere in the end.
-    pub made: BTreeSet<(DocumentId, ChangeHash)>,
-    /// What the application knows from events alone.
-    pub mirrors: BTreeMap<(CanvasId, Generation), Canvas>,
-    /// Canvases as the application read them some time ago.
-    pub held: BTreeMap<CanvasId, Held>,
-    /// Outcomes of all calls.
-    pub outcomes: Vec<(u64, Result<mqtt_p2p::sync::Reply, SyncError>)>,
-    /// The call that reads, and what it reads.
-    pub reading: BTreeMap<u64, CanvasId>,
+    pub disk: Disk,
+    /// Until then nothing can be written.
+    pub full_until_ms: u64,
+    /// The batch under way to the disk.
+    pub storing: Option<(StoreToken, Vec<StoreOperation>)>,
+    pub loading: VecDeque<DocumentId>,
+    /// Own changes, durable or not.
+    pub made: BTreeSet<Edit>,
+    /// Own changes that were on disk when the application could know it: these must be everywhere in the end.
+    pub durable: BTreeSet<Edit>,
+    /// Outcomes that said that an edit is durable.
+    pub acknowledged: u64,
+    seen: BTreeMap<DocumentId, usize>,
 }
 
 impl Node {
-    pub fn new(repository: &str, key: u8, session: u64) -> Self {
+    pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
         let name = RepositoryName::new(repository).unwrap();
-        let synchronizer = CanvasP2PSynchronizer::new(Config {
-            repository: name.clone(),
-            repositories: vec![name.clone()],
-            topics: TopicSpace::new("mind-git").unwrap(),
-            identity: Arc::new(Identity::from_seed([key; 32])),
-            session: Session(session),
-            instance: session,
-            capabilities: Vec::new(),
-            live: true,
-            auto_sync: true,
-            discovery: true,
-            max_message_bytes: 16 << 10,
-            heartbeat_ms: 10_000,
-            max_peers: 100,
-        });
         Self {
+            synchronizer: synchronizer(&name, key, session, max_open_canvases),
             repository: name,
             shares_with: None,
-            synchronizer,
+            key,
+            max_open_canvases,
+            application: Application { listed: true, ..Application::default() },
+            process: Process::Running,
+            incarnation: 0,
             connection: None,
             connects: 0,
-            next_call: 0,
             wake_at_ms: None,
+            disk: Disk::default(),
+            full_until_ms: 0,
+            storing: None,
+            loading: VecDeque::new(),
             made: BTreeSet::new(),
-            mirrors: BTreeMap::new(),
-            held: BTreeMap::new(),
-            outcomes: Vec::new(),
-            reading: BTreeMap::new(),
+            durable: BTreeSet::new(),
+            acknowledged: 0,
+            seen: BTreeMap::new(),
         }
     }
 
-    /// One step, with storage that never fails; returns what goes to the network. The caller says whether changes that
-    /// are stored were made here.
-    pub fn handle(&mut self, now: Now, rng: &mut ChaCha8Rng, input: Input) -> Output {
-        let local = matches!(input, Input::Command { .. });
-        let mut output = self.synchronizer.handle(now, rng, input);
-        if let Some((token, operations)) = output.store.take() {
-            if local {
-                self.note_made(&operations);
+    /// The process is gone, and with it all that was not on disk.
+    pub fn die(&mut self) {
+        self.process = Process::Down;
+        self.incarnation += 1;
+        self.connection = None;
+        self.wake_at_ms = None;
+        self.storing = None;
+        self.loading.clear();
+    }
+
+    /// A new process on the same disk; what it learns first.
+    pub fn start(&mut self, session: u64) -> Input {
+        self.process = Process::Running;
+        self.connects = 0;
+        self.synchronizer = synchronizer(&self.repository, self.key, session, self.max_open_canvases);
+        self.application = Application::default();
+        self.seen.clear();
+        let documents: Vec<KnownDocument> = self.disk.known();
+        let index = self.disk.load(&DocumentId::Index { repository: self.repository.clone() });
+        Input::Restored { documents, index }
+    }
+
+    /// One step; `ever` are all changes that anyone ever made, to which this step's are added.
+    pub fn handle(&mut self, now: Now, rng: &mut ChaCha8Rng, input: Input, ever: &mut BTreeSet<Edit>) -> Output {
+        let output = self.synchronizer.handle(now, rng, input);
+        let mut seen = BTreeMap::new();
+        for id in self.synchronizer.document_ids() {
+            let Some(history) = self.synchronizer.history(id) else { continue };
+            // A document that was loaded again is looked at from its beginning.
+            let from = self.seen.get(id).copied().filter(|count| *count <= history.len()).unwrap_or_default();
+            // The root, which every peer makes by itself, is the first.
+            for hash in &history[from.max(1)..] {
+                if ever.insert((id.clone(), *hash)) {
+                    self.made.insert((id.clone(), *hash));
+                }
             }
-            let mut stored = self.stored(now, rng, token);
-            output.notices.append(&mut stored.notices);
-            output.wake_at_ms = stored.wake_at_ms;
+            seen.insert(id.clone(), history.len());
         }
-        assert!(output.load.is_empty(), "a document was damaged");
-        for notice in std::mem::take(&mut output.notices) {
-            self.learn(notice);
-        }
+        self.seen = seen;
         self.wake_at_ms = output.wake_at_ms;
         output
     }
 
-    fn stored(&mut self, now: Now, rng: &mut ChaCha8Rng, token: StoreToken) -> Output {
-        self.synchronizer.handle(now, rng, Input::Stored(token))
-    }
-
-    fn note_made(&mut self, operations: &[StoreOperation]) {
-        for operation in operations {
-            if let StoreOperation::Append { document, changes } = operation {
-                for bytes in changes {
-                    let change = Change::from_bytes(bytes.clone()).unwrap();
-                    self.made.insert((document.clone(), change.hash()));
-                }
+    /// The disk has carried out the batch under way.
+    pub fn synced(&mut self) -> Option<StoreToken> {
+        let (token, operations) = self.storing.take()?;
+        for edit in self.disk.apply(&operations) {
+            if self.made.contains(&edit) {
+                self.durable.insert(edit);
             }
         }
+        Some(token)
     }
 
-    fn learn(&mut self, notice: Notice) {
-        match notice {
-            Notice::Outcome { call, result } => {
-                if let Some(canvas) = self.reading.remove(&call)
-                    && let Ok(mqtt_p2p::sync::Reply::Canvas { version, json }) = &result
-                {
-                    let read = Canvas::from_json(json).unwrap();
-                    self.held.insert(canvas, Held { version: version.clone(), canvas: read });
-                }
-                self.outcomes.push((call, result));
-            }
-            Notice::Event(Event::Canvas(event)) => self.mirror(&event),
-            // A broker that loses messages also loses echoes.
-            Notice::Event(Event::Error(SyncError::BrokerRejected { .. })) => {}
-            Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),
-            Notice::Event(Event::Quarantined { hash, reason, .. }) => panic!("{hash} was refused: {reason}"),
-            Notice::Event(_) => {}
+    /// The application is told something; what it is told of its edits must be true.
+    pub fn tell(&mut self, notice: Notice) {
+        if std::env::var("DBG").is_ok() {
+            print!("node {} inc {}", self.key - 1, self.incarnation);
         }
+        if let Notice::Outcome { result: Ok(Reply::Version(version)), .. } = &notice {
+            self.acknowledged += 1;
+            for (id, hash) in &self.made {
+                let claimed = version.0.as_slice().contains(hash);
+                assert!(!claimed || self.disk.contains(id, hash), "{hash} was acknowledged and is not on disk");
+            }
+        }
+        self.application.learn(notice);
     }
 
-    fn mirror(&mut self, event: &CanvasEvent) {
-        let key = (event.canvas.clone(), event.generation);
-        match event.kind {
-            CanvasEventKind::Created => {
-                let mut canvas = Canvas::default();
-                event.changes.apply_to(&mut canvas);
-                let before = self.mirrors.insert(key, canvas);
-                assert!(before.is_none(), "{} was reported as new twice", event.canvas);
-            }
-            CanvasEventKind::Updated => {
-                let mirror = self.mirrors.get_mut(&key).expect("an update of a canvas that was never reported");
-                event.changes.apply_to(mirror);
-            }
-            CanvasEventKind::Deleted => {
-                self.mirrors.remove(&key);
-                self.held.remove(&event.canvas);
-            }
-            CanvasEventKind::Shared => {}
-        }
+    /// A document as bytes, from memory or from disk.
+    pub fn document(&self, id: &DocumentId) -> Vec<u8> {
+        let stored = || mqtt_p2p::sync::compact(id, self.disk.load(id).unwrap()).unwrap();
+        self.synchronizer.save_document(id).unwrap_or_else(stored)
     }
+}
+
+fn synchronizer(repository: &RepositoryName, key: u8, session: u64, max_open_canvases: usize) -> CanvasP2PSynchronizer {
+    CanvasP2PSynchronizer::new(Config {
+        repository: repository.clone(),
+        repositories: vec![repository.clone()],
+        topics: TopicSpace::new("mind-git").unwrap(),
+        identity: Arc::new(Identity::from_seed([key; 32])),
+        session: Session(session),
+        instance: session,
+        capabilities: Vec::new(),
+        live: true,
+        auto_sync: true,
+        discovery: true,
+        max_message_bytes: 16 << 10,
+        heartbeat_ms: 10_000,
+        max_peers: 100,
+        max_open_canvases,
+    })
 }

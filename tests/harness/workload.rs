@@ -6,22 +6,24 @@ use mqtt_p2p::sync::Command;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
+use super::application::Held;
 use super::broker::chance;
-use super::node::{Held, Node};
+use super::node::Node;
 
 const CANVASES: u64 = 3;
 const NODES: u64 = 6;
 
 /// A command of the application; `None` when it does nothing this time.
 pub fn command(node: &mut Node, rng: &mut ChaCha8Rng) -> Option<Command> {
-    let known: Vec<CanvasId> = node.mirrors.keys().map(|(canvas, _)| canvas.clone()).collect();
+    let application = &mut node.application;
+    let known: Vec<CanvasId> = application.mirrors.keys().map(|(canvas, _)| canvas.clone()).collect();
     let author = "somebody".to_owned();
     if known.is_empty() || chance(rng, 60) {
         let canvas = CanvasId::new(&format!("canvas-{}", rng.next_u64() % CANVASES)).unwrap();
         return Some(Command::Create { canvas, content: some_canvas(rng), author });
     }
     let canvas = pick(&known, rng);
-    let held = node.held.get(&canvas).cloned();
+    let held = application.held.get(&canvas).cloned();
     Some(match rng.next_u64() % 100 {
         0..45 => Command::Patch { canvas, patch: some_patch(rng), author },
         45..75 => {
@@ -30,7 +32,7 @@ pub fn command(node: &mut Node, rng: &mut ChaCha8Rng) -> Option<Command> {
             Command::Update { canvas, content, base: None, remembered: Some(version), author }
         }
         75..95 => {
-            node.reading.insert(node.next_call, canvas.clone());
+            application.reading.insert(application.next_call, canvas.clone());
             Command::Get { canvas, at: None }
         }
         95..97 => Command::Delete { canvas, author },

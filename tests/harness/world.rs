@@ -1,36 +1,51 @@
-//! The queue of everything that will happen, the clock, and the connections.
+//! The queue of everything that will happen, the clock, the connections, and the processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mqtt_p2p::ids::RepositoryName;
-use mqtt_p2p::sync::{Command, Input, Message, Output, PublishToken, QualityOfService};
+use mqtt_p2p::ids::{DocumentId, RepositoryName};
+use mqtt_p2p::sync::{
+    Command, Input, Message, Notice, Output, PublishToken, QualityOfService, Reply, StoreOperation, StoreToken,
+};
 use mqtt_p2p::time::Now;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::broker::{Broker, Delivery, Faults, chance};
-use super::node::Node;
+use super::node::{Edit, Node, Process};
 use super::workload;
 
 /// 2026-01-01, so that times look real.
 const EPOCH_MS: u64 = 1_767_225_600_000;
+/// How long a process waits for its `disconnect()` before it is ended all the same.
+const LEAVE_MS: u64 = 5_000;
 
 enum Happening {
     /// A packet reaches the broker, if its connection still stands.
-    AtBroker { node: usize, connection: u64, packet: Packet },
+    AtBroker { node: usize, connection: Link, packet: Packet },
     /// Something reaches a node, if its connection still stands.
-    AtNode { node: usize, connection: u64, input: Arriving },
+    AtNode { node: usize, connection: Link, input: Arriving },
     /// A node's timer may be due.
-    Timer { node: usize },
+    Timer { node: usize, incarnation: u64 },
     /// A node's application does something.
-    Act { node: usize },
+    Act { node: usize, incarnation: u64 },
     /// A node connects.
-    Connect { node: usize },
+    Connect { node: usize, incarnation: u64 },
     /// A node loses its connection.
     Disconnect { node: usize },
+    /// A node's disk has finished.
+    DiskDone { node: usize, incarnation: u64, token: StoreToken },
+    /// A node's disk has read the documents that it was asked for.
+    DiskRead { node: usize, incarnation: u64 },
+    /// A node's process ends without warning.
+    Crash { node: usize, incarnation: u64 },
+    /// A node's process begins again.
+    Start { node: usize, incarnation: u64 },
     /// The broker restarts without memory.
     BrokerRestart,
 }
+
+/// A connection of one process.
+type Link = (u64, u64);
 
 enum Packet {
     Publish { topic: String, payload: Vec<u8>, retain: bool, token: Option<PublishToken> },
@@ -44,25 +59,39 @@ enum Arriving {
     Subscribed(String),
 }
 
+/// One of the things that a step wants done.
+enum Effect {
+    Send(Packet),
+    Store(StoreToken, Vec<StoreOperation>),
+    Load(DocumentId),
+    Tell(Notice),
+}
+
 /// What a run was made of.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     pub events: u64,
     pub edits: u64,
+    pub acknowledged: u64,
     pub disconnects: u64,
     pub broker_restarts: u64,
+    pub crashes: u64,
+    pub orderly_ends: u64,
+    pub failed_writes: u64,
 }
 
 pub struct World {
     pub nodes: Vec<Node>,
     pub tally: Tally,
+    /// All changes that anyone ever made.
+    pub ever: BTreeSet<Edit>,
     queue: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     now_ms: u64,
     broker: Broker,
     faults: Faults,
     rng: ChaCha8Rng,
-    /// Whether applications act and connections break.
+    /// Whether applications act and things break.
     busy: bool,
 }
 
@@ -71,8 +100,11 @@ impl World {
     pub fn new(seed: u64, repositories: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
-        let mut nodes: Vec<Node> =
-            (1_u8..).zip(repositories).map(|(key, repository)| Node::new(repository, key, rng.next_u64())).collect();
+        let max_open = if seed % 3 == 1 { 1 } else { 256 };
+        let mut nodes: Vec<Node> = (1_u8..)
+            .zip(repositories)
+            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open))
+            .collect();
         let names: Vec<RepositoryName> = nodes.iter().map(|node| node.repository.clone()).collect();
         for node in &mut nodes {
             node.shares_with = names.iter().find(|name| **name != node.repository).cloned();
@@ -80,6 +112,7 @@ impl World {
         let mut world = Self {
             nodes,
             tally: Tally::default(),
+            ever: BTreeSet::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             now_ms: 0,
@@ -90,8 +123,8 @@ impl World {
         };
         for node in 0..world.nodes.len() {
             let at = world.rng.next_u64() % 2_000;
-            world.schedule(at, Happening::Connect { node });
-            world.schedule(at / 2, Happening::Act { node });
+            world.schedule(at, Happening::Connect { node, incarnation: 0 });
+            world.schedule(at / 2, Happening::Act { node, incarnation: 0 });
         }
         world
     }
@@ -109,8 +142,15 @@ impl World {
         self.busy = false;
         self.faults = Faults::NONE;
         for node in 0..self.nodes.len() {
-            if self.nodes[node].connection.is_none() {
-                self.schedule(1, Happening::Connect { node });
+            self.nodes[node].full_until_ms = 0;
+            let incarnation = self.nodes[node].incarnation;
+            if let Process::Leaving(_) = self.nodes[node].process {
+                self.die(node);
+            }
+            if self.nodes[node].process == Process::Down {
+                self.start(node);
+            } else if self.nodes[node].connection.is_none() {
+                self.schedule(1, Happening::Connect { node, incarnation });
             }
         }
         let until_ms = self.now_ms + duration_ms;
@@ -118,12 +158,14 @@ impl World {
             self.advance();
         }
         self.now_ms = until_ms;
+        self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
     }
 
     /// Gives a node a command now.
     pub fn command(&mut self, node: usize, command: Command) -> u64 {
-        let call = self.nodes[node].next_call;
-        self.nodes[node].next_call += 1;
+        let application = &mut self.nodes[node].application;
+        let call = application.next_call;
+        application.next_call += 1;
         self.tally.edits += u64::from(matches!(
             command,
             Command::Create { .. } | Command::Update { .. } | Command::Patch { .. } | Command::Delete { .. }
@@ -137,6 +179,10 @@ impl World {
         self.queue.insert((self.now_ms + after_ms, self.sequence), happening);
     }
 
+    fn random(&mut self, below: u64) -> u64 {
+        self.rng.next_u64() % below
+    }
+
     fn advance(&mut self) {
         let Some(((at_ms, _), happening)) = self.queue.pop_first() else {
             return;
@@ -144,12 +190,12 @@ impl World {
         self.now_ms = self.now_ms.max(at_ms);
         match happening {
             Happening::AtBroker { node, connection, packet } => {
-                if self.nodes[node].connection == Some(connection) {
+                if self.is_connected(node, connection) {
                     self.at_broker(node, connection, packet);
                 }
             }
             Happening::AtNode { node, connection, input } => {
-                if self.nodes[node].connection == Some(connection) {
+                if self.is_connected(node, connection) {
                     self.input(
                         node,
                         match input {
@@ -160,32 +206,70 @@ impl World {
                     );
                 }
             }
-            Happening::Timer { node } => {
-                if self.nodes[node].wake_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            Happening::Timer { node, incarnation } => {
+                let due = self.nodes[node].wake_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
+                if due && self.is_running(node, incarnation) {
                     self.input(node, Input::Timer);
                 }
             }
-            Happening::Act { node } => self.act(node),
-            Happening::Connect { node } => self.connect(node),
+            Happening::Act { node, incarnation } if self.is_running(node, incarnation) => self.act(node),
+            Happening::Connect { node, incarnation } if self.is_running(node, incarnation) => self.connect(node),
+            Happening::Crash { node, incarnation } if self.is_running(node, incarnation) => self.crash(node),
+            Happening::DiskDone { node, incarnation, token } if self.is_running(node, incarnation) => {
+                if self.nodes[node].storing.as_ref().is_some_and(|(under_way, _)| *under_way == token) {
+                    self.disk_done(node);
+                }
+            }
+            Happening::DiskRead { node, incarnation } if self.is_running(node, incarnation) => self.disk_read(node),
+            Happening::Start { node, incarnation } if self.nodes[node].incarnation == incarnation => self.start(node),
             Happening::Disconnect { node } => self.disconnect(node),
             Happening::BrokerRestart => self.restart_broker(),
+            // It was meant for a process that is gone.
+            Happening::Act { .. }
+            | Happening::Connect { .. }
+            | Happening::Crash { .. }
+            | Happening::DiskDone { .. }
+            | Happening::DiskRead { .. }
+            | Happening::Start { .. } => {}
         }
     }
 
+    fn is_running(&self, node: usize, incarnation: u64) -> bool {
+        self.nodes[node].incarnation == incarnation && self.nodes[node].process != Process::Down
+    }
+
+    fn is_connected(&self, node: usize, (incarnation, connection): Link) -> bool {
+        self.is_running(node, incarnation) && self.nodes[node].connection == Some(connection)
+    }
+
+    fn link(&self, node: usize) -> Option<Link> {
+        self.nodes[node].connection.map(|connection| (self.nodes[node].incarnation, connection))
+    }
+
+    // ---- what applications do, and what breaks --------------------------------------------------------------------
+
     fn act(&mut self, node: usize) {
-        if !self.busy {
+        if !self.busy || self.nodes[node].process != Process::Running {
             return;
         }
+        let incarnation = self.nodes[node].incarnation;
         if let Some(command) = workload::command(&mut self.nodes[node], &mut self.rng) {
             self.command(node, command);
         }
-        let pause_ms = self.rng.next_u64() % 300;
-        self.schedule(pause_ms, Happening::Act { node });
+        let pause_ms = self.random(300);
+        self.schedule(pause_ms, Happening::Act { node, incarnation });
         if chance(&mut self.rng, 10) {
             self.schedule(1, Happening::Disconnect { node });
         }
         if chance(&mut self.rng, 1) {
             self.schedule(1, Happening::BrokerRestart);
+        }
+        if chance(&mut self.rng, 5) {
+            let length_ms = self.random(3_000);
+            self.nodes[node].full_until_ms = self.now_ms + length_ms;
+        }
+        if chance(&mut self.rng, 5) && self.is_running(node, incarnation) {
+            self.leave(node);
         }
     }
 
@@ -207,8 +291,9 @@ impl World {
         self.tally.disconnects += 1;
         self.broker.disconnect(node);
         self.input(node, Input::Disconnected);
-        let away_ms = self.rng.next_u64() % 20_000;
-        self.schedule(away_ms, Happening::Connect { node });
+        let away_ms = self.random(20_000);
+        let incarnation = self.nodes[node].incarnation;
+        self.schedule(away_ms, Happening::Connect { node, incarnation });
     }
 
     fn restart_broker(&mut self) {
@@ -219,7 +304,86 @@ impl World {
         self.broker.forget_everything();
     }
 
-    fn at_broker(&mut self, node: usize, connection: u64, packet: Packet) {
+    // ---- processes ------------------------------------------------------------------------------------------------
+
+    fn leave(&mut self, node: usize) {
+        let incarnation = self.nodes[node].incarnation;
+        let call = self.nodes[node].application.next_call;
+        self.nodes[node].process = Process::Leaving(call);
+        self.schedule(LEAVE_MS, Happening::Crash { node, incarnation });
+        self.command(node, Command::Leave);
+    }
+
+    fn crash(&mut self, node: usize) {
+        self.tally.crashes += 1;
+        // What was under way to the disk may be there or not; half of it cannot be.
+        if chance(&mut self.rng, 500) && self.nodes[node].full_until_ms <= self.now_ms {
+            self.nodes[node].synced();
+        }
+        self.die(node);
+        let away_ms = self.random(20_000);
+        let incarnation = self.nodes[node].incarnation;
+        self.schedule(away_ms, Happening::Start { node, incarnation });
+    }
+
+    fn die(&mut self, node: usize) {
+        self.nodes[node].die();
+        self.broker.disconnect(node);
+    }
+
+    fn start(&mut self, node: usize) {
+        let session = self.rng.next_u64();
+        let restored = self.nodes[node].start(session);
+        let incarnation = self.nodes[node].incarnation;
+        self.input(node, restored);
+        let at = self.random(2_000);
+        self.schedule(at, Happening::Connect { node, incarnation });
+        self.schedule(at / 2, Happening::Act { node, incarnation });
+        self.command(node, Command::List);
+    }
+
+    /// The application reads what was there when its process began.
+    fn read_first(&mut self, node: usize) {
+        for (canvas, generation) in self.nodes[node].application.unread.clone() {
+            let application = &mut self.nodes[node].application;
+            application.first_reading.insert(application.next_call, (canvas.clone(), generation));
+            self.command(node, Command::Get { canvas, at: None });
+        }
+    }
+
+    // ---- the disk -------------------------------------------------------------------------------------------------
+
+    fn disk_done(&mut self, node: usize) {
+        if self.nodes[node].full_until_ms > self.now_ms {
+            let Some((token, _)) = self.nodes[node].storing.take() else { return };
+            self.tally.failed_writes += 1;
+            return self.input(node, Input::StoreFailed { token, reason: "the disk is full".to_owned() });
+        }
+        if let Some(token) = self.nodes[node].synced() {
+            if chance(&mut self.rng, 20) {
+                let ids: Vec<DocumentId> =
+                    self.nodes[node].disk.known().into_iter().map(|known| known.document).collect();
+                let index = usize::try_from(self.rng.next_u64()).unwrap_or(0) % ids.len().max(1);
+                ids.get(index).into_iter().for_each(|id| self.nodes[node].disk.compact(id));
+            }
+            self.input(node, Input::Stored(token));
+        }
+    }
+
+    /// Reads come after the writes before them.
+    fn disk_read(&mut self, node: usize) {
+        if self.nodes[node].storing.is_some() {
+            self.disk_done(node);
+        }
+        if let Some(document) = self.nodes[node].loading.pop_front() {
+            let stored = self.nodes[node].disk.load(&document);
+            self.input(node, Input::Loaded { document, stored });
+        }
+    }
+
+    // ---- the network ----------------------------------------------------------------------------------------------
+
+    fn at_broker(&mut self, node: usize, connection: Link, packet: Packet) {
         let deliveries = match packet {
             Packet::Publish { topic, payload, retain, token } => {
                 if let Some(token) = token {
@@ -237,43 +401,102 @@ impl World {
             }
         };
         for Delivery { node, after_ms, message } in deliveries {
-            if let Some(connection) = self.nodes[node].connection {
+            if let Some(connection) = self.link(node) {
                 self.schedule(after_ms, Happening::AtNode { node, connection, input: Arriving::Message(message) });
             }
         }
     }
 
-    fn reply(&mut self, node: usize, connection: u64, input: Arriving) {
-        let after_ms = 1 + self.rng.next_u64() % 3;
+    fn reply(&mut self, node: usize, connection: Link, input: Arriving) {
+        let after_ms = 1 + self.random(3);
         self.schedule(after_ms, Happening::AtNode { node, connection, input });
     }
+
+    // ---- one step -------------------------------------------------------------------------------------------------
 
     fn input(&mut self, node: usize, input: Input) {
         self.tally.events += 1;
         let now = Now { elapsed_ms: self.now_ms, unix_ms: EPOCH_MS + self.now_ms };
-        let output = self.nodes[node].handle(now, &mut self.rng, input);
-        self.carry_out(node, output);
+        let output = self.nodes[node].handle(now, &mut self.rng, input, &mut self.ever);
+        if let Some(at_ms) = output.wake_at_ms {
+            let incarnation = self.nodes[node].incarnation;
+            self.schedule(at_ms.saturating_sub(self.now_ms), Happening::Timer { node, incarnation });
+        }
+        let effects = effects(output);
+        // A process may end before, between and after the parts of what a step wants done.
+        let crashes = self.busy && chance(&mut self.rng, 1);
+        let done =
+            if crashes { usize::try_from(self.random(effects.len() as u64 + 1)).unwrap() } else { effects.len() };
+        let incarnation = self.nodes[node].incarnation;
+        for effect in effects.into_iter().take(done) {
+            self.carry_out(node, effect);
+            if !self.is_running(node, incarnation) {
+                return;
+            }
+        }
+        if crashes {
+            self.crash(node);
+        } else if !self.nodes[node].application.unread.is_empty()
+            && self.nodes[node].application.first_reading.is_empty()
+        {
+            self.read_first(node);
+        }
     }
 
-    fn carry_out(&mut self, node: usize, output: Output) {
-        if let Some(at_ms) = output.wake_at_ms {
-            self.schedule(at_ms.saturating_sub(self.now_ms), Happening::Timer { node });
+    fn carry_out(&mut self, node: usize, effect: Effect) {
+        let incarnation = self.nodes[node].incarnation;
+        match effect {
+            Effect::Send(packet) => {
+                // One connection keeps its order.
+                if let Some(connection) = self.link(node) {
+                    self.schedule(1, Happening::AtBroker { node, connection, packet });
+                }
+            }
+            Effect::Store(token, operations) => {
+                let before = self.nodes[node].storing.replace((token, operations));
+                assert!(before.is_none(), "two batches under way");
+                let after_ms = self.random(20);
+                self.schedule(after_ms, Happening::DiskDone { node, incarnation, token });
+            }
+            Effect::Load(document) => {
+                self.nodes[node].loading.push_back(document);
+                let after_ms = self.random(20);
+                self.schedule(after_ms, Happening::DiskRead { node, incarnation });
+            }
+            Effect::Tell(notice) => {
+                let left = matches!(
+                    (&notice, self.nodes[node].process),
+                    (Notice::Outcome { call, .. }, Process::Leaving(leaving)) if *call == leaving
+                );
+                let orderly = matches!(&notice, Notice::Outcome { result: Ok(Reply::Done), .. });
+                self.nodes[node].tell(notice);
+                if left {
+                    self.tally.orderly_ends += u64::from(orderly);
+                    self.die(node);
+                    let away_ms = self.random(10_000);
+                    let incarnation = self.nodes[node].incarnation;
+                    self.schedule(away_ms, Happening::Start { node, incarnation });
+                }
+            }
         }
-        let Some(connection) = self.nodes[node].connection else {
-            return;
-        };
-        let mut packets = Vec::new();
-        packets.extend(output.subscribe.into_iter().map(|(filter, quality)| Packet::Subscribe { filter, quality }));
-        packets.extend(output.unsubscribe.into_iter().map(|filter| Packet::Unsubscribe { filter }));
-        packets.extend(output.publish.into_iter().map(|publish| Packet::Publish {
+    }
+}
+
+fn effects(output: Output) -> Vec<Effect> {
+    let subscribe = |(filter, quality)| Effect::Send(Packet::Subscribe { filter, quality });
+    let publish = |publish: mqtt_p2p::sync::Publish| {
+        Effect::Send(Packet::Publish {
             topic: publish.topic,
             payload: publish.payload,
             retain: publish.retain,
             token: publish.token,
-        }));
-        // One connection keeps its order.
-        for packet in packets {
-            self.schedule(1, Happening::AtBroker { node, connection, packet });
-        }
-    }
+        })
+    };
+    let mut effects: Vec<Effect> = output.subscribe.into_iter().map(subscribe).collect();
+    effects.extend(output.unsubscribe.into_iter().map(|filter| Effect::Send(Packet::Unsubscribe { filter })));
+    effects.extend(output.publish.into_iter().map(publish));
+    effects.extend(output.store.map(|(token, operations)| Effect::Store(token, operations)));
+    effects.extend(output.load.into_iter().map(Effect::Load));
+    effects.extend(output.notices.into_iter().map(Effect::Tell));
+    effects
 }

@@ -1,0 +1,319 @@
+//! Documents that only storage has: unloaded for want of use, or not needed since the process began.
+
+use std::collections::BTreeSet;
+
+use automerge::ChangeHash;
+
+use super::document::{Actor, Content, Document};
+use super::error::SyncError;
+use super::io::{Command, Event};
+use super::stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
+use crate::canvas::Memory;
+use crate::ids::{DocumentId, Heads};
+use crate::limits::{ANNOUNCE_MAX_MS, ANNOUNCE_MIN_MS, MAX_PARKED_MESSAGES};
+use crate::wire::{Body, Header, HeadsAnnouncement, Topic};
+
+/// A document that is not in memory.
+///
+/// | state | touched | loaded | unneeded for long |
+/// | --- | --- | --- | --- |
+/// | asleep | loading | – | – |
+/// | loading | loading (what touched it is parked) | awake: a [`Document`] | – |
+/// | awake | awake | – | asleep, if storage and broker have all of it |
+#[derive(Debug)]
+pub(super) struct Asleep {
+    pub(super) summary: Summary,
+    pub(super) live: bool,
+    pub(super) reported: bool,
+    actor: Actor,
+    quarantined: BTreeSet<ChangeHash>,
+    memory: Option<Memory>,
+    /// What waits for it, in the order in which it came; nothing but while it is loading.
+    parked: Vec<Parked>,
+    messages: usize,
+    loading: bool,
+    /// Whether messages were dropped while it was loading.
+    behind: bool,
+}
+
+/// What waits for a document to be loaded.
+#[derive(Debug)]
+pub(super) enum Parked {
+    /// A call of the application. Bounded by the calls that the driver takes.
+    Command { call: u64, command: Command },
+    /// A verified message; at most [`MAX_PARKED_MESSAGES`].
+    Message { topic: Topic, header: Header, body: Body, retained: bool },
+    /// It is to be caught up with, for a call that waits.
+    Ask,
+}
+
+impl Asleep {
+    fn new(summary: Summary, live: bool, actor: Actor) -> Self {
+        Self {
+            reported: summary.heads != Heads::default(),
+            summary,
+            live,
+            actor,
+            quarantined: BTreeSet::new(),
+            memory: None,
+            parked: Vec::new(),
+            messages: 0,
+            loading: false,
+            behind: false,
+        }
+    }
+
+    /// The actor that may go on where the document stands.
+    pub(super) fn mark(&self) -> Option<ActorMark> {
+        match &self.actor {
+            Actor::Left(mark) | Actor::Free(mark) => Some(mark.clone()),
+            Actor::None | Actor::Taken(_) => None,
+        }
+    }
+
+    /// Storage has forgotten the actor, so it may be used.
+    pub(super) fn free_actor(&mut self) {
+        self.actor.free();
+    }
+}
+
+impl CanvasP2PSynchronizer {
+    /// An earlier process has left these documents. The index is needed at once; canvases wait until they are touched, but
+    /// those with edits that the broker may lack.
+    pub(super) fn on_restored(
+        &mut self,
+        step: &mut Step,
+        documents: Vec<KnownDocument>,
+        index: Option<StoredDocument>,
+    ) {
+        let index_id = self.index_id();
+        if documents.iter().any(|known| known.actor.is_some()) {
+            self.saver.operation(StoreOperation::ForgetActors);
+            self.actors_free_at = Some(self.saver.covering());
+        }
+        let own = documents.iter().find(|known| known.document == index_id).cloned();
+        if let (Some(stored), Some(known)) = (index, own) {
+            let asleep = Asleep::new(known.summary, self.config.live, known.actor.map_or(Actor::None, Actor::Left));
+            self.wake_up(step, &index_id, asleep, Some(stored));
+        }
+        for known in documents {
+            if known.document == index_id {
+                continue;
+            }
+            let id = known.document;
+            let unsent = known.summary.unsent;
+            let asleep = Asleep::new(known.summary, self.config.live, known.actor.map_or(Actor::None, Actor::Left));
+            if self.canvas_of(&id).is_none() && matches!(id, DocumentId::Canvas { .. }) {
+                let asleep = Asleep { reported: false, ..asleep };
+                self.keep_closed(Closed::Asleep(id, Box::new(asleep)));
+                continue;
+            }
+            self.asleep.insert(id.clone(), asleep);
+            if unsent || matches!(id, DocumentId::Index { .. }) {
+                self.wake(step, &id);
+            }
+        }
+        self.open_listed(step);
+    }
+
+    /// What the index lists and storage does not have yet is opened, and caught up with.
+    fn open_listed(&mut self, step: &mut Step) {
+        let entries: Vec<_> = self.index().map(|index| index.entries().values().cloned().collect()).unwrap_or_default();
+        let source = self.here(step);
+        for entry in entries {
+            self.open(step, &super::repository::document_id(&entry), None, source);
+        }
+    }
+
+    /// Keeps what needs a document that is asleep until it has been loaded. Gives it back when the document is awake, or
+    /// not ours.
+    pub(super) fn park(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) -> Option<Parked> {
+        let Some(asleep) = self.asleep.get_mut(id) else { return Some(parked) };
+        if matches!(parked, Parked::Message { .. }) {
+            asleep.messages += 1;
+            if asleep.messages > MAX_PARKED_MESSAGES {
+                asleep.behind = true;
+                self.statistics.reject("document is loading");
+                return None;
+            }
+        }
+        asleep.parked.push(parked);
+        self.wake(step, id);
+        None
+    }
+
+    /// Begins to load a document.
+    pub(super) fn wake(&mut self, step: &mut Step, id: &DocumentId) {
+        if let Some(asleep) = self.asleep.get_mut(id)
+            && !std::mem::replace(&mut asleep.loading, true)
+        {
+            step.out.load.push(id.clone());
+        }
+    }
+
+    /// Storage has brought a document back, also one that was damaged in memory.
+    pub(super) fn on_loaded(&mut self, step: &mut Step, id: &DocumentId, stored: Option<StoredDocument>) {
+        match self.asleep.remove(id) {
+            Some(asleep) => self.wake_up(step, id, asleep, stored),
+            None => self.restore_damaged(step, id, stored.unwrap_or_default()),
+        }
+    }
+
+    fn wake_up(&mut self, step: &mut Step, id: &DocumentId, asleep: Asleep, stored: Option<StoredDocument>) {
+        let mut document = Document::new(id.clone(), asleep.live);
+        document.set_quarantined(asleep.quarantined);
+        document.actor = asleep.actor;
+        let acknowledged = stored.as_ref().and_then(|stored| stored.acknowledged.clone());
+        match Content::restore(id, stored.unwrap_or_default(), |hash| document.is_quarantined(hash)) {
+            Ok(content) => document.content = content,
+            Err(error) => step.event(Event::Error(error.into())),
+        }
+        if let (Content::Canvas(canvas), Some(memory)) = (&mut document.content, asleep.memory) {
+            canvas.recall(memory);
+        }
+        let complete = asleep.summary.heads.as_slice().iter().all(|hash| document.replica().contains(hash));
+        if !complete {
+            let reason = "some of its changes cannot be read from storage; they are fetched from other peers";
+            step.event(Event::Error(SyncError::NotRead { document: id.clone(), reason }));
+        }
+        document.reported = asleep.reported;
+        document.used_ms = step.now.elapsed_ms;
+        if asleep.summary.unsent {
+            let sent = acknowledged.unwrap_or_default();
+            document.outbox.push(&document.replica().changes_since(sent.as_slice()), true);
+        }
+        tracing::debug!(target: "mqtt:sync", document = %id, complete, "loaded");
+        self.documents.insert(id.clone(), document);
+        self.crowded = true;
+        if !asleep.reported {
+            let source = self.here(step);
+            self.reappear(step, id, None, source);
+        }
+        self.flush(step, id);
+        if asleep.behind || !complete {
+            self.ask_if_auto(step, id);
+        }
+        for parked in asleep.parked {
+            self.unpark(step, id, parked);
+        }
+    }
+
+    fn unpark(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
+        match parked {
+            Parked::Command { call, command } => self.on_command(step, call, command),
+            Parked::Message { topic, header, body, retained } => {
+                self.take_message(step, &topic, &header, body, retained)
+            }
+            Parked::Ask if self.link.is_up() => {
+                self.flush_all(step, id);
+                self.ask(step, id);
+            }
+            Parked::Ask => self.round_finished(step, id, false),
+        }
+    }
+
+    /// A document that is asleep is no longer listed: calls that wait for it will not find it.
+    pub(super) fn close_asleep(&mut self, step: &mut Step, id: DocumentId, mut asleep: Asleep) {
+        let DocumentId::Canvas { canvas, .. } = &id else { return };
+        for parked in std::mem::take(&mut asleep.parked) {
+            if let Parked::Command { call, .. } = parked {
+                Self::resolve(step, call, Err(self.not_found(canvas)));
+            }
+        }
+        (asleep.loading, asleep.messages, asleep.reported) = (false, 0, false);
+        self.keep_closed(Closed::Asleep(id, Box::new(asleep)));
+    }
+
+    // ---- falling asleep -------------------------------------------------------------------------------------------
+
+    /// Lets go of the documents longest untouched, while there are too many; a document that anything waits for stays.
+    pub(super) fn make_room(&mut self) {
+        self.crowded = false;
+        let mut excess = self.documents.len().saturating_sub(self.config.max_open_canvases.saturating_add(1));
+        if excess == 0 {
+            return;
+        }
+        let mut by_use: Vec<_> =
+            self.documents.values().map(|document| (document.used_ms, document.id.clone())).collect();
+        by_use.sort_unstable();
+        for (_, id) in by_use {
+            if excess == 0 {
+                return;
+            }
+            excess -= usize::from(self.put_to_sleep(&id));
+        }
+    }
+
+    fn put_to_sleep(&mut self, id: &DocumentId) -> bool {
+        let may = self.documents.get(id).is_some_and(Document::may_sleep)
+            && !self.asking.contains(id)
+            && !self.ask_queue.contains(id)
+            && !self.saver.concerns(id)
+            && !self.is_awaited(id)
+            && self.unread.as_ref().is_none_or(|(unread, _)| unread != id);
+        let Some(mut document) = may.then(|| self.documents.remove(id)).flatten() else { return false };
+        for timer in Timer::of_document(id) {
+            self.timers.clear(&timer);
+        }
+        let actor = match &document.actor {
+            Actor::Left(mark) => Actor::Left(mark.clone()),
+            _ => document.mark().map_or(Actor::None, Actor::Free),
+        };
+        let mut asleep = Asleep::new(document.summary(), document.live, actor);
+        asleep.reported = document.reported;
+        asleep.quarantined = document.take_quarantined();
+        asleep.memory = match document.content {
+            Content::Canvas(canvas) => Some(canvas.into_memory()),
+            Content::Index(_) => None,
+        };
+        self.asleep.insert(id.clone(), asleep);
+        true
+    }
+
+    // ---- heads ----------------------------------------------------------------------------------------------------
+
+    /// Announces the heads of all documents that are asleep: after connecting instead of asking for each, and from time to
+    /// time as a safety net. Who differs wakes them.
+    pub(super) fn on_announce_asleep(&mut self, step: &mut Step) {
+        self.announcing.extend(self.asleep.keys().cloned());
+        let jitter_ms = step.rng.next_u64() % ANNOUNCE_MAX_MS;
+        self.timers.set(Timer::AnnounceAsleep, step.now.after(ANNOUNCE_MAX_MS + jitter_ms));
+    }
+
+    /// We have just connected.
+    pub(super) fn schedule_asleep(&mut self, step: &mut Step) {
+        let jitter_ms = step.rng.next_u64() % ANNOUNCE_MIN_MS;
+        self.timers.set(Timer::AnnounceAsleep, step.now.after(jitter_ms));
+    }
+
+    /// Another peer's heads of a document that is asleep; only others than ours are worth waking it.
+    pub(super) fn on_heads_of_asleep(&mut self, step: &mut Step, header: &Header, id: &DocumentId, heads: &Heads) {
+        let differs = self.asleep.get(id).is_some_and(|asleep| asleep.loading || asleep.summary.heads != *heads);
+        if differs {
+            let topic = Topic::Sync(id.repository().clone());
+            let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(id.clone(), heads.clone())] });
+            let message = Parked::Message { topic, header: header.clone(), body, retained: false };
+            // It is asleep, so nothing comes back.
+            let _ = self.park(step, id, message);
+        }
+    }
+}
+
+/// A document that no index lists any more.
+pub(super) enum Closed {
+    /// Still in memory.
+    Awake(Box<Document>),
+    /// Only in storage.
+    Asleep(DocumentId, Box<Asleep>),
+}
+
+impl Closed {
+    pub(super) fn id(&self) -> &DocumentId {
+        match self {
+            Self::Awake(document) => &document.id,
+            Self::Asleep(id, _) => id,
+        }
+    }
+}

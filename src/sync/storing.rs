@@ -1,0 +1,166 @@
+//! Documents going to storage, and what waits for it: outcomes of edits, and everything that must not overtake them.
+
+use super::asleep::{Asleep, Closed};
+use super::document::{Content, Document};
+use super::error::SyncError;
+use super::io::{Event, Notice, StoreToken};
+use super::stored::{StoreOperation, StoredDocument};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
+use crate::ids::DocumentId;
+
+/// Something for the application that is held back.
+pub(super) struct HeldNotice {
+    /// It is told when this batch is stored, or has failed.
+    token: StoreToken,
+    notice: Notice,
+    /// Whether it says that an edit is durable.
+    durable: bool,
+}
+
+impl CanvasP2PSynchronizer {
+    /// A document has taken in changes that must be saved; their raw bytes.
+    pub(super) fn keep(&mut self, id: &DocumentId, changes: Vec<Vec<u8>>) {
+        if let Some(document) = self.documents.get_mut(id)
+            && !changes.is_empty()
+        {
+            document.unsaved.add(changes);
+            self.saver.add(id);
+        }
+    }
+
+    /// What the broker has of a document changed: storage may learn of it a little later.
+    pub(super) fn keep_lazily(&mut self, step: &Step, id: &DocumentId) {
+        let by_ms = self.saver.add_lazily(id, step.now);
+        self.timers.set_no_later(Timer::Save, by_ms);
+    }
+
+    /// At the end of a step: puts a batch out if one is due, then sorts what the application is told now from what waits.
+    pub(super) fn save(&mut self, step: &mut Step) {
+        if let Some((token, documents, operations)) = self.saver.begin(step.now) {
+            let mut batch = Vec::with_capacity(2 * documents.len() + operations.len());
+            for id in documents {
+                self.write_document(&id, &mut batch);
+            }
+            batch.extend(operations);
+            step.out.store = Some((token, batch));
+        }
+        // An outcome waits for the storage of what it speaks of, and what comes after it waits too: results and events
+        // are told in document order. What others did is told at once: they have it.
+        let token = match self.held.back() {
+            _ if step.own => self.saver.covering(),
+            Some(last) => last.token,
+            None => self.settled,
+        };
+        let durable = step.own;
+        let notices = std::mem::take(&mut step.out.notices);
+        self.held.extend(notices.into_iter().map(|notice| HeldNotice { token, notice, durable }));
+        self.tell_settled(step);
+    }
+
+    fn write_document(&mut self, id: &DocumentId, batch: &mut Vec<StoreOperation>) {
+        let closed = self.closed.iter_mut().find_map(|closed| match closed {
+            Closed::Awake(document) if document.id == *id => Some(document.as_mut()),
+            _ => None,
+        });
+        let Some(document) = self.documents.get_mut(id).or(closed) else { return };
+        let replica = document.content.replica();
+        let changes = document.unsaved.begin(|count| replica.newest(count));
+        if !changes.is_empty() {
+            batch.push(StoreOperation::Append { document: id.clone(), changes });
+        }
+        let summary = document.summary();
+        if !summary.unsent {
+            // Whatever is here came from the network, or went there.
+            batch.push(StoreOperation::Acknowledged { document: id.clone(), heads: summary.heads.clone() });
+        }
+        batch.push(StoreOperation::Describe { document: id.clone(), summary });
+    }
+
+    fn tell_settled(&mut self, step: &mut Step) {
+        while self.held.front().is_some_and(|held| held.token <= self.settled) {
+            step.out.notices.extend(self.held.pop_front().map(|held| held.notice));
+        }
+    }
+
+    pub(super) fn on_stored(&mut self, token: StoreToken) {
+        for id in self.saver.stored(token) {
+            if let Some(document) = self.in_memory(&id) {
+                document.unsaved.saved();
+            }
+        }
+        self.saver_failing = false;
+        self.settled = self.settled.max(token);
+        if self.actors_free_at.take_if(|at| *at <= token).is_some() {
+            self.documents.values_mut().for_each(|document| document.actor.free());
+            self.asleep.values_mut().for_each(Asleep::free_actor);
+        }
+    }
+
+    /// Storage is full, or broken. Edits that waited for it are made, but not durable; all of it is tried again.
+    pub(super) fn on_store_failed(&mut self, step: &mut Step, token: StoreToken, reason: &str) {
+        let first = !std::mem::replace(&mut self.saver_failing, true);
+        let Some((documents, retry_ms)) = self.saver.failed(token, step.now) else { return };
+        for id in documents {
+            if let Some(document) = self.in_memory(&id) {
+                document.unsaved.failed();
+            }
+        }
+        self.timers.set(Timer::Save, retry_ms);
+        // What must be durable first of all is that the actors are forgotten: until then none of them is used.
+        if let Some(at) = &mut self.actors_free_at {
+            *at = self.saver.covering();
+        }
+        let error = || SyncError::NotDurable { reason: reason.to_owned() };
+        let mut told = false;
+        for held in self.held.iter_mut().filter(|held| held.token <= token && held.durable) {
+            if let Notice::Outcome { result: result @ Ok(_), .. } = &mut held.notice {
+                *result = Err(error());
+                told = true;
+            }
+        }
+        self.settled = self.settled.max(token);
+        if first && !told {
+            step.event(Event::Error(error()));
+        }
+    }
+
+    /// What may be saved lazily is due, or storage that failed may be tried again.
+    pub(super) fn on_save_due(&mut self) {
+        self.saver.hurry();
+    }
+
+    fn in_memory(&mut self, id: &DocumentId) -> Option<&mut Document> {
+        let closed = self.closed.iter_mut().find_map(|closed| match closed {
+            Closed::Awake(document) if document.id == *id => Some(document.as_mut()),
+            _ => None,
+        });
+        self.documents.get_mut(id).or(closed)
+    }
+
+    /// A document that was damaged in memory comes back from storage. What the broker is not known to have leaves again.
+    pub(super) fn restore_damaged(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
+        let Some(document) = self.documents.get_mut(id) else { return };
+        let acknowledged = stored.acknowledged.clone().unwrap_or_default();
+        match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
+            Ok(content) => document.replace(content),
+            Err(error) => step.event(Event::Error(error.into())),
+        }
+        let unsent = document.replica().changes_since(acknowledged.as_slice());
+        document.outbox.push(&unsent, true);
+        self.saver.add(id);
+        self.flush(step, id);
+        self.ask_if_auto(step, id);
+    }
+
+    /// The end is an orderly one: the actors may be used again by the next process.
+    pub(super) fn keep_actors(&mut self, step: &mut Step) {
+        let awake = self.documents.values().filter_map(|document| Some((document.id.clone(), document.mark()?)));
+        let asleep = self.asleep.iter().filter_map(|(id, asleep)| Some((id.clone(), asleep.mark()?)));
+        for (document, mark) in awake.chain(asleep).collect::<Vec<_>>() {
+            self.saver.operation(StoreOperation::KeepActor { document, mark });
+        }
+        self.saver.hurry();
+        step.own = true;
+    }
+}

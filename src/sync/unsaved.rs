@@ -1,0 +1,105 @@
+//! What one document has and storage does not.
+
+use std::collections::VecDeque;
+
+use crate::limits::MAX_UNSAVED_CACHE_BYTES;
+
+/// The changes of one document that are not on disk yet: as with the outbox a difference, not a list, for storage may fail
+/// for hours. They are the last `count` of the document, in the order in which it took them in.
+#[derive(Debug, Default)]
+pub(crate) struct Unsaved {
+    count: usize,
+    /// Their bytes, to save asking the document, while there are few; empty beyond [`MAX_UNSAVED_CACHE_BYTES`] until all is
+    /// saved.
+    cache: VecDeque<Vec<u8>>,
+    cache_bytes: usize,
+    /// How many of them, from the oldest, are in the batch under way.
+    under_way: usize,
+}
+
+impl Unsaved {
+    /// The document has taken in changes; their raw bytes, in any order.
+    pub(crate) fn add(&mut self, changes: Vec<Vec<u8>>) {
+        let complete = self.cache.len() == self.count;
+        self.count += changes.len();
+        self.cache_bytes += changes.iter().map(Vec::len).sum::<usize>();
+        if complete && self.cache_bytes <= MAX_UNSAVED_CACHE_BYTES {
+            self.cache.extend(changes);
+        } else {
+            self.cache.clear();
+        }
+    }
+
+    /// Whether storage has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Everything, for one batch; `newest` reads so many of the document's last changes.
+    pub(crate) fn begin(&mut self, newest: impl Fn(usize) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        self.under_way = self.count;
+        if self.cache.len() == self.count { self.cache.iter().cloned().collect() } else { newest(self.count) }
+    }
+
+    /// The batch is on disk.
+    pub(crate) fn saved(&mut self) {
+        if self.cache.len() == self.count {
+            self.cache_bytes -= self.cache.drain(..self.under_way).map(|change| change.len()).sum::<usize>();
+        }
+        self.count -= self.under_way;
+        self.under_way = 0;
+        if self.count == 0 {
+            self.cache.clear();
+            self.cache_bytes = 0;
+        }
+    }
+
+    /// The document begins anew: what can be known of it without asking it.
+    pub(crate) fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(self).cache.into()
+    }
+
+    /// The batch is not.
+    pub(crate) fn failed(&mut self) {
+        self.under_way = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn everything_is_saved_once_whatever_fails(
+            steps in prop::collection::vec((0_usize..4, any::<bool>(), prop::sample::select(vec![1, MAX_UNSAVED_CACHE_BYTES / 2])), 1..30),
+        ) {
+            let mut document: Vec<Vec<u8>> = Vec::new();
+            let mut disk: Vec<Vec<u8>> = Vec::new();
+            let mut unsaved = Unsaved::default();
+            for (added, works, size) in steps {
+                let begun = (!unsaved.is_empty()).then(|| {
+                    unsaved.begin(|count| document[document.len() - count..].to_vec())
+                });
+                for _ in 0..added {
+                    let number = u8::try_from(document.len() % 256).unwrap();
+                    document.push(vec![number; size]);
+                    unsaved.add(vec![vec![number; size]]);
+                }
+                match begun {
+                    Some(batch) if works => {
+                        disk.extend(batch);
+                        unsaved.saved();
+                    }
+                    _ => unsaved.failed(),
+                }
+            }
+            disk.extend(unsaved.begin(|count| document[document.len() - count..].to_vec()));
+            unsaved.saved();
+            prop_assert!(unsaved.is_empty() && unsaved.cache_bytes == 0);
+            prop_assert_eq!(disk, document);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A disk that keeps what was synced, and may be full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::{Change, ChangeHash};
+use mqtt_p2p::ids::DocumentId;
+use mqtt_p2p::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
+
+#[derive(Default)]
+struct Kept {
+    stored: StoredDocument,
+    summary: Summary,
+    actor: Option<ActorMark>,
+    hashes: BTreeSet<ChangeHash>,
+}
+
+/// What survives a crash of one node.
+#[derive(Default)]
+pub struct Disk(BTreeMap<DocumentId, Kept>);
+
+impl Disk {
+    /// Carries out a batch; returns the changes that it added.
+    pub fn apply(&mut self, operations: &[StoreOperation]) -> Vec<(DocumentId, ChangeHash)> {
+        let mut added = Vec::new();
+        for operation in operations {
+            match operation {
+                StoreOperation::Append { document, changes } => {
+                    let kept = self.0.entry(document.clone()).or_default();
+                    for bytes in changes {
+                        let hash = Change::from_bytes(bytes.clone()).unwrap().hash();
+                        assert!(kept.hashes.insert(hash), "{hash} was stored twice");
+                        added.push((document.clone(), hash));
+                    }
+                    kept.stored.changes.extend(changes.iter().cloned());
+                }
+                StoreOperation::Describe { document, summary } => self.of(document).summary = summary.clone(),
+                StoreOperation::Acknowledged { document, heads } => {
+                    self.of(document).stored.acknowledged = Some(heads.clone());
+                }
+                StoreOperation::KeepActor { document, mark } => self.of(document).actor = Some(mark.clone()),
+                StoreOperation::ForgetActors => self.0.values_mut().for_each(|kept| kept.actor = None),
+                StoreOperation::Delete { document } => drop(self.0.remove(document)),
+            }
+        }
+        added
+    }
+
+    fn of(&mut self, document: &DocumentId) -> &mut Kept {
+        self.0.entry(document.clone()).or_default()
+    }
+
+    /// Puts a snapshot in the place of what a document has gathered.
+    pub fn compact(&mut self, document: &DocumentId) {
+        if let Some(kept) = self.0.get_mut(document) {
+            kept.stored.snapshot = Some(compact(document, kept.stored.clone()).unwrap());
+            kept.stored.changes.clear();
+        }
+    }
+
+    /// What a new process learns first.
+    pub fn known(&self) -> Vec<KnownDocument> {
+        let known = |(document, kept): (&DocumentId, &Kept)| KnownDocument {
+            document: document.clone(),
+            summary: kept.summary.clone(),
+            actor: kept.actor.clone(),
+        };
+        self.0.iter().map(known).collect()
+    }
+
+    pub fn load(&self, document: &DocumentId) -> Option<StoredDocument> {
+        self.0.get(document).map(|kept| kept.stored.clone())
+    }
+
+    pub fn contains(&self, document: &DocumentId, hash: &ChangeHash) -> bool {
+        self.0.get(document).is_some_and(|kept| kept.hashes.contains(hash))
+    }
+}
