@@ -94,6 +94,9 @@ pub const CATCH_UP_GRACE_MS: u64 = 100;
 pub const CATCH_UP_RETRY_MS: u64 = 1_000;
 /// The longest that a request waits before it is repeated.
 pub const CATCH_UP_MAX_RETRY_MS: u64 = 60_000;
+/// How often in a row something known to be lacking is asked for without anything new coming, some minutes in all. Then
+/// it is given up until somebody announces it again: the process that made it may have ended before it was stored.
+pub const CATCH_UP_FRUITLESS_ATTEMPTS: u32 = 10;
 /// How often a request is made that nobody answers, when nothing is known to be lacking.
 pub const CATCH_UP_UNANSWERED_ATTEMPTS: u32 = 2;
 /// How long a request waits when, as far as is known, nobody else is there.

@@ -7,7 +7,8 @@ use rand_core::Rng;
 
 use crate::ids::Nonce;
 use crate::limits::{
-    CATCH_UP_GRACE_MS, CATCH_UP_MAX_RETRY_MS, CATCH_UP_RETRY_MS, CATCH_UP_UNANSWERED_ATTEMPTS, MAX_WANTED_HEADS,
+    CATCH_UP_FRUITLESS_ATTEMPTS, CATCH_UP_GRACE_MS, CATCH_UP_MAX_RETRY_MS, CATCH_UP_RETRY_MS,
+    CATCH_UP_UNANSWERED_ATTEMPTS, MAX_WANTED_HEADS,
 };
 use crate::time::Now;
 
@@ -20,8 +21,10 @@ use crate::time::Now;
 /// | noticed | asking now | noticed | idle if nothing is lacking | asking, or idle if nothing is lacking |
 /// | asking | asking (again afterwards) | asking | idle, or asking at once if something is still lacking | asking, or idle |
 ///
-/// A request is repeated, with backoff, for as long as something is known to be lacking. When nothing is, an unanswered
-/// request is repeated [`CATCH_UP_UNANSWERED_ATTEMPTS`] times: perhaps nobody is there.
+/// A request is repeated, with backoff, while something is known to be lacking, at most [`CATCH_UP_FRUITLESS_ATTEMPTS`] times
+/// in a row without anything new: whoever made it may have crashed before it was stored, and then nobody has it. Who comes
+/// with it later says so. When nothing is lacking, an unanswered request is repeated [`CATCH_UP_UNANSWERED_ATTEMPTS`]
+/// times: perhaps nobody is there.
 #[derive(Debug, Default)]
 pub(crate) struct CatchUp {
     state: State,
@@ -54,6 +57,8 @@ pub(crate) enum Step {
     Ask(Nonce, u64),
     /// The round is over; whether it was answered.
     Finished(bool),
+    /// The round is over, and what is lacking is not to be had at present.
+    GaveUp,
 }
 
 impl CatchUp {
@@ -130,6 +135,10 @@ impl CatchUp {
             }
             State::Asking { attempt, .. } => {
                 let next = attempt.saturating_add(1);
+                if self.lacks() && next >= CATCH_UP_FRUITLESS_ATTEMPTS {
+                    *self = Self::default();
+                    return Step::GaveUp;
+                }
                 if self.lacks() || (!alone && next < CATCH_UP_UNANSWERED_ATTEMPTS) {
                     return self.attempt(next, now, rng);
                 }
@@ -209,7 +218,7 @@ mod tests {
         let (mut catch_up, mut rng) = setup();
         let Step::Wait(mut due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         let mut gaps = Vec::new();
-        for _ in 0..20 {
+        for _ in 1..CATCH_UP_FRUITLESS_ATTEMPTS {
             let Step::Ask(_, next) = catch_up.due(false, at(due), &mut rng) else { panic!() };
             gaps.push(next - due);
             due = next;
@@ -220,6 +229,20 @@ mod tests {
         let Step::Ask(request, _) = catch_up.due(false, at(due), &mut rng) else { panic!() };
         catch_up.settle(|hash| *hash == LACKING);
         assert_eq!(catch_up.answered(request, true, at(due), &mut rng), Step::Finished(true));
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_asked_for_for_ever() {
+        let (mut catch_up, mut rng) = setup();
+        let Step::Wait(mut due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
+        let mut asked = 0;
+        let end = loop {
+            match catch_up.due(false, at(due), &mut rng) {
+                Step::Ask(_, next) => (asked, due) = (asked + 1, next),
+                end => break end,
+            }
+        };
+        assert_eq!((asked, end, catch_up.is_idle()), (CATCH_UP_FRUITLESS_ATTEMPTS, Step::GaveUp, true));
     }
 
     #[test]

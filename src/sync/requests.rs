@@ -6,6 +6,7 @@ use automerge::ChangeHash;
 
 use super::asleep::Closed;
 use super::catch_up::Step as Next;
+use super::causal::CausalBuffer;
 use super::document::{Content, Document};
 use super::integrate::Source;
 use super::peers::SERVER_CAPABILITY;
@@ -91,6 +92,14 @@ impl CanvasP2PSynchronizer {
                 let patience_ms = if self.is_alone(id) && !lacks { step.now.after(ALONE_WAIT_MS) } else { u64::MAX };
                 self.timers.set(Timer::CatchUp(id.clone()), at_ms.min(patience_ms));
                 self.send_request(step, id, request);
+            }
+            Next::GaveUp => {
+                if let Some(document) = self.documents.get_mut(id) {
+                    // It depends on what is not to be had; should that come, so will it.
+                    document.causal = CausalBuffer::default();
+                }
+                tracing::debug!(target: "mqtt:sync", document = %id, "nobody has what is lacking");
+                self.carry_out(step, id, &Next::Finished(false));
             }
             Next::Finished(answered) => {
                 self.timers.clear(&Timer::CatchUp(id.clone()));

@@ -35,17 +35,6 @@ pub struct Application {
 
 impl Application {
     pub fn learn(&mut self, notice: Notice) {
-        if std::env::var("DBG").is_ok() {
-            match &notice {
-                Notice::Event(Event::Canvas(e)) => {
-                    println!("   event {:?} {} #{} {:?}", e.kind, e.canvas, e.generation.0, e.origin)
-                }
-                Notice::Outcome { call, result } => {
-                    println!("   outcome {call} {}", format!("{result:?}").chars().take(100).collect::<String>())
-                }
-                Notice::Event(e) => println!("   {}", format!("{e:?}").chars().take(120).collect::<String>()),
-            }
-        }
         match notice {
             Notice::Outcome { call, result } => self.outcome(call, result),
             Notice::Event(Event::Canvas(event)) => self.event(&event),

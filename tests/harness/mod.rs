@@ -11,12 +11,16 @@
 //! | `disk.rs` | what survives a crash |
 //! | `application.rs` | what an application learned, and whether that was right |
 //! | `workload.rs` | what applications do, at random |
+//! | `effects.rs` | what a step wants done, part by part |
+//! | `tally.rs` | what a run was made of |
 //! | `checker.rs` | what must hold at the end |
 
 pub mod application;
 pub mod broker;
 pub mod checker;
 pub mod disk;
+pub mod effects;
 pub mod node;
+pub mod tally;
 pub mod workload;
 pub mod world;

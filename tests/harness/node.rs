@@ -139,9 +139,6 @@ impl Node {
 
     /// The application is told something; what it is told of its edits must be true.
     pub fn tell(&mut self, notice: Notice) {
-        if std::env::var("DBG").is_ok() {
-            print!("node {} inc {}", self.key - 1, self.incarnation);
-        }
         if let Notice::Outcome { result: Ok(Reply::Version(version)), .. } = &notice {
             self.acknowledged += 1;
             for (id, hash) in &self.made {

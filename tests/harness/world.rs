@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt_p2p::ids::{DocumentId, RepositoryName};
-use mqtt_p2p::sync::{
-    Command, Input, Message, Notice, Output, PublishToken, QualityOfService, Reply, StoreOperation, StoreToken,
-};
+use mqtt_p2p::sync::{Command, Input, Message, Notice, PublishToken, Reply, StoreToken};
 use mqtt_p2p::time::Now;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::broker::{Broker, Delivery, Faults, chance};
+use super::effects::{Effect, Packet, effects};
 use super::node::{Edit, Node, Process};
+use super::tally::Tally;
 use super::workload;
 
 /// 2026-01-01, so that times look real.
@@ -47,37 +47,10 @@ enum Happening {
 /// A connection of one process.
 type Link = (u64, u64);
 
-enum Packet {
-    Publish { topic: String, payload: Vec<u8>, retain: bool, token: Option<PublishToken> },
-    Subscribe { filter: String, quality: QualityOfService },
-    Unsubscribe { filter: String },
-}
-
 enum Arriving {
     Message(Message),
     Acknowledged(PublishToken),
     Subscribed(String),
-}
-
-/// One of the things that a step wants done.
-enum Effect {
-    Send(Packet),
-    Store(StoreToken, Vec<StoreOperation>),
-    Load(DocumentId),
-    Tell(Notice),
-}
-
-/// What a run was made of.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tally {
-    pub events: u64,
-    pub edits: u64,
-    pub acknowledged: u64,
-    pub disconnects: u64,
-    pub broker_restarts: u64,
-    pub crashes: u64,
-    pub orderly_ends: u64,
-    pub failed_writes: u64,
 }
 
 pub struct World {
@@ -332,6 +305,9 @@ impl World {
     }
 
     fn start(&mut self, node: usize) {
+        if self.nodes[node].process != Process::Down {
+            return;
+        }
         let session = self.rng.next_u64();
         let restored = self.nodes[node].start(session);
         let incarnation = self.nodes[node].incarnation;
@@ -415,6 +391,9 @@ impl World {
     // ---- one step -------------------------------------------------------------------------------------------------
 
     fn input(&mut self, node: usize, input: Input) {
+        if self.nodes[node].process == Process::Down {
+            return;
+        }
         self.tally.events += 1;
         let now = Now { elapsed_ms: self.now_ms, unix_ms: EPOCH_MS + self.now_ms };
         let output = self.nodes[node].handle(now, &mut self.rng, input, &mut self.ever);
@@ -480,23 +459,4 @@ impl World {
             }
         }
     }
-}
-
-fn effects(output: Output) -> Vec<Effect> {
-    let subscribe = |(filter, quality)| Effect::Send(Packet::Subscribe { filter, quality });
-    let publish = |publish: mqtt_p2p::sync::Publish| {
-        Effect::Send(Packet::Publish {
-            topic: publish.topic,
-            payload: publish.payload,
-            retain: publish.retain,
-            token: publish.token,
-        })
-    };
-    let mut effects: Vec<Effect> = output.subscribe.into_iter().map(subscribe).collect();
-    effects.extend(output.unsubscribe.into_iter().map(|filter| Effect::Send(Packet::Unsubscribe { filter })));
-    effects.extend(output.publish.into_iter().map(publish));
-    effects.extend(output.store.map(|(token, operations)| Effect::Store(token, operations)));
-    effects.extend(output.load.into_iter().map(Effect::Load));
-    effects.extend(output.notices.into_iter().map(Effect::Tell));
-    effects
 }
