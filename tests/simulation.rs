@@ -108,7 +108,7 @@ fn peers_converge_and_no_acknowledged_edit_is_lost() {
         let until = started + Duration::from_secs(seconds);
         let total = run_all(|| {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed % 100 == 0 {
+            if seed.is_multiple_of(100) {
                 println!("seed {seed}, {} s", started.elapsed().as_secs());
             }
             (Instant::now() < until).then_some(seed)

@@ -118,6 +118,11 @@ impl Replica {
         }
         let known = |actor| batch.sequences.get(actor).or_else(|| self.sequences.get(actor));
         let last = known(change.actor_id()).copied().unwrap_or_default();
+        if change.seq() <= last {
+            // The other one is in the document, or in this batch: what is the same would not have come so far.
+            let (number, actor) = (change.seq(), change.actor_id());
+            return Err(format!("equivocation: there is another change number {number} of actor {actor}"));
+        }
         if change.seq() != last + 1 {
             return Err(format!("it is number {} of its actor, where {} is next", change.seq(), last + 1));
         }

@@ -30,11 +30,16 @@ pub(super) struct Asleep {
     actor: Actor,
     quarantined: BTreeSet<ChangeHash>,
     memory: Option<Memory>,
-    /// What waits for it, in the order in which it came; nothing but while it is loading.
+    loading: Option<Loading>,
+}
+
+/// What gathers while storage reads a document.
+#[derive(Debug, Default)]
+struct Loading {
+    /// What waits for it, in the order in which it came.
     parked: Vec<Parked>,
     messages: usize,
-    loading: bool,
-    /// Whether messages were dropped while it was loading.
+    /// Whether messages were dropped meanwhile.
     behind: bool,
 }
 
@@ -58,10 +63,7 @@ impl Asleep {
             actor,
             quarantined: BTreeSet::new(),
             memory: None,
-            parked: Vec::new(),
-            messages: 0,
-            loading: false,
-            behind: false,
+            loading: None,
         }
     }
 
@@ -130,25 +132,29 @@ impl CanvasP2PSynchronizer {
     /// Keeps what needs a document that is asleep until it has been loaded. Gives it back when the document is awake, or
     /// not ours.
     pub(super) fn park(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) -> Option<Parked> {
-        let Some(asleep) = self.asleep.get_mut(id) else { return Some(parked) };
+        if !self.asleep.contains_key(id) {
+            return Some(parked);
+        }
+        self.wake(step, id);
+        let loading = self.asleep.get_mut(id)?.loading.as_mut()?;
         if matches!(parked, Parked::Message { .. }) {
-            asleep.messages += 1;
-            if asleep.messages > MAX_PARKED_MESSAGES {
-                asleep.behind = true;
+            loading.messages += 1;
+            if loading.messages > MAX_PARKED_MESSAGES {
+                loading.behind = true;
                 self.statistics.reject("document is loading");
                 return None;
             }
         }
-        asleep.parked.push(parked);
-        self.wake(step, id);
+        loading.parked.push(parked);
         None
     }
 
     /// Begins to load a document.
     pub(super) fn wake(&mut self, step: &mut Step, id: &DocumentId) {
         if let Some(asleep) = self.asleep.get_mut(id)
-            && !std::mem::replace(&mut asleep.loading, true)
+            && asleep.loading.is_none()
         {
+            asleep.loading = Some(Loading::default());
             step.out.load.push(id.clone());
         }
     }
@@ -192,10 +198,11 @@ impl CanvasP2PSynchronizer {
             self.reappear(step, id, None, source);
         }
         self.flush(step, id);
-        if asleep.behind || !complete {
+        let Loading { parked, behind, .. } = asleep.loading.unwrap_or_default();
+        if behind || !complete {
             self.ask_if_auto(step, id);
         }
-        for parked in asleep.parked {
+        for parked in parked {
             self.unpark(step, id, parked);
         }
     }
@@ -204,7 +211,7 @@ impl CanvasP2PSynchronizer {
         match parked {
             Parked::Command { call, command } => self.on_command(step, call, command),
             Parked::Message { topic, header, body, retained } => {
-                self.take_message(step, &topic, &header, body, retained)
+                self.take_message(step, &topic, &header, body, retained);
             }
             Parked::Ask if self.link.is_up() => {
                 self.flush_all(step, id);
@@ -217,12 +224,12 @@ impl CanvasP2PSynchronizer {
     /// A document that is asleep is no longer listed: calls that wait for it will not find it.
     pub(super) fn close_asleep(&mut self, step: &mut Step, id: DocumentId, mut asleep: Asleep) {
         let DocumentId::Canvas { canvas, .. } = &id else { return };
-        for parked in std::mem::take(&mut asleep.parked) {
+        for parked in asleep.loading.take().unwrap_or_default().parked {
             if let Parked::Command { call, .. } = parked {
                 Self::resolve(step, call, Err(self.not_found(canvas)));
             }
         }
-        (asleep.loading, asleep.messages, asleep.reported) = (false, 0, false);
+        asleep.reported = false;
         self.keep_closed(Closed::Asleep(id, Box::new(asleep)));
     }
 
@@ -290,7 +297,8 @@ impl CanvasP2PSynchronizer {
 
     /// Another peer's heads of a document that is asleep; only others than ours are worth waking it.
     pub(super) fn on_heads_of_asleep(&mut self, step: &mut Step, header: &Header, id: &DocumentId, heads: &Heads) {
-        let differs = self.asleep.get(id).is_some_and(|asleep| asleep.loading || asleep.summary.heads != *heads);
+        let differs =
+            self.asleep.get(id).is_some_and(|asleep| asleep.loading.is_some() || asleep.summary.heads != *heads);
         if differs {
             let topic = Topic::Sync(id.repository().clone());
             let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(id.clone(), heads.clone())] });

@@ -164,3 +164,15 @@ fn compressed_changes_are_refused() {
     assert!(decode_change(change.raw_bytes().to_vec()).is_ok());
     assert!(matches!(decode_change(change.bytes().to_vec()), Err(ChangeError::Malformed(_))));
 }
+
+#[test]
+fn two_changes_with_one_number_are_told_as_equivocation() {
+    let (mut first, mut second) = (rogue(&[9; 16]), rogue(&[9; 16]));
+    let (one, other) = (put(&mut first, "a/x", 1_i64), put(&mut second, "a/x", 2_i64));
+    let mut replica = replica();
+    assert_eq!(replica.take(vec![one.clone()]).applied.len(), 1);
+    let taken = replica.take(vec![one, other.clone()]);
+    let [(hash, reason)] = taken.rejected.as_slice() else { panic!("{:?}", taken.rejected) };
+    assert_eq!(*hash, other.hash());
+    assert!(reason.starts_with("equivocation"), "{reason}");
+}
