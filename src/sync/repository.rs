@@ -185,6 +185,8 @@ impl CanvasP2PSynchronizer {
             self.timers.clear(&timer);
         }
         self.round_finished(step, &id, false);
+        self.check_flushed(step);
+        self.check_left(step);
         self.cursors.retain(|(_, canvas)| *canvas != entry.canvas);
         if self.is_subscribed_apart(&id) {
             let filters = self.document_filters(&id);

@@ -35,7 +35,8 @@ pub fn command(node: &mut Node, rng: &mut ChaCha8Rng) -> Option<Command> {
             application.reading.insert(application.next_call, canvas.clone());
             Command::Get { canvas, at: None }
         }
-        95..97 => Command::Delete { canvas, author },
+        95 => Command::Delete { canvas, author },
+        96 => Command::Flush,
         97 => Command::Sync { canvas: None },
         98 => Command::Announce { canvas },
         _ => Command::ShareOut { canvas, target: node.shares_with.clone()? },

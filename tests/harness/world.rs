@@ -50,6 +50,7 @@ type Link = (u64, u64);
 enum Arriving {
     Message(Message),
     Acknowledged(PublishToken),
+    Refused(PublishToken),
     Subscribed(String),
 }
 
@@ -169,14 +170,8 @@ impl World {
             }
             Happening::AtNode { node, connection, input } => {
                 if self.is_connected(node, connection) {
-                    self.input(
-                        node,
-                        match input {
-                            Arriving::Message(message) => Input::Messages(vec![message]),
-                            Arriving::Acknowledged(token) => Input::Acknowledged(token),
-                            Arriving::Subscribed(filter) => Input::Subscribed { filter },
-                        },
-                    );
+                    let input = self.arriving(input);
+                    self.input(node, input);
                 }
             }
             Happening::Timer { node, incarnation } => {
@@ -383,6 +378,17 @@ impl World {
         }
     }
 
+    fn arriving(&mut self, arriving: Arriving) -> Input {
+        match arriving {
+            // The repository's own queue is full now and then.
+            Arriving::Message(_) if self.busy && chance(&mut self.rng, 2) => Input::MessagesLost,
+            Arriving::Message(message) => Input::Messages(vec![message]),
+            Arriving::Acknowledged(token) => Input::Acknowledged(token),
+            Arriving::Refused(token) => Input::PublishRefused(token),
+            Arriving::Subscribed(filter) => Input::Subscribed { filter },
+        }
+    }
+
     fn reply(&mut self, node: usize, connection: Link, input: Arriving) {
         let after_ms = 1 + self.random(3);
         self.schedule(after_ms, Happening::AtNode { node, connection, input });
@@ -403,7 +409,7 @@ impl World {
         }
         let effects = effects(output);
         // A process may end before, between and after the parts of what a step wants done.
-        let crashes = self.busy && chance(&mut self.rng, 1);
+        let crashes = self.busy && chance(&mut self.rng, 2);
         let done =
             if crashes { usize::try_from(self.random(effects.len() as u64 + 1)).unwrap() } else { effects.len() };
         let incarnation = self.nodes[node].incarnation;
@@ -426,9 +432,14 @@ impl World {
         let incarnation = self.nodes[node].incarnation;
         match effect {
             Effect::Send(packet) => {
-                // One connection keeps its order.
-                if let Some(connection) = self.link(node) {
-                    self.schedule(1, Happening::AtBroker { node, connection, packet });
+                let Some(connection) = self.link(node) else { return };
+                match packet {
+                    // The connection's queue is full now and then.
+                    Packet::Publish { token: Some(token), .. } if self.busy && chance(&mut self.rng, 5) => {
+                        self.reply(node, connection, Arriving::Refused(token));
+                    }
+                    // One connection keeps its order.
+                    packet => self.schedule(1, Happening::AtBroker { node, connection, packet }),
                 }
             }
             Effect::Store(token, operations) => {
