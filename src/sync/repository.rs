@@ -184,6 +184,7 @@ impl CanvasP2PSynchronizer {
         for timer in Timer::of_document(&id) {
             self.timers.clear(&timer);
         }
+        self.forget_snapshots(step, &id, origin == Origin::Local);
         self.round_finished(step, &id, false);
         self.cursors.retain(|(_, canvas)| *canvas != entry.canvas);
         if self.is_subscribed_apart(&id) {
