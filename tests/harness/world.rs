@@ -61,7 +61,7 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     now_ms: u64,
-    broker: Broker,
+    pub broker: Broker,
     faults: Faults,
     rng: ChaCha8Rng,
     /// Whether applications act and things break.
@@ -102,6 +102,48 @@ impl World {
         world
     }
 
+    /// Nobody is there yet, and nothing breaks.
+    pub fn calm(seed: u64) -> Self {
+        let mut world = Self::new(seed, &[]);
+        (world.faults, world.busy) = (Faults::NONE, false);
+        world
+    }
+
+    /// Somebody comes; the number names the node.
+    pub fn join(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        let node = self.nodes.len() - 1;
+        self.connect(node);
+        node
+    }
+
+    /// Somebody's connection is gone, until [`World::connect`] brings it back.
+    pub fn cut(&mut self, node: usize) {
+        self.nodes[node].connection = None;
+        self.broker.disconnect(node);
+        self.input(node, Input::Disconnected);
+    }
+
+    /// Somebody's process is gone, for good unless [`World::start`] begins another.
+    pub fn end(&mut self, node: usize) {
+        self.die(node);
+    }
+
+    /// Somebody who is no node publishes something.
+    pub fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
+        let deliveries = self.broker.publish(topic, payload, retain, self.faults, &mut self.rng);
+        self.deliver(deliveries);
+    }
+
+    /// Lets so much virtual time pass.
+    pub fn run_for(&mut self, duration_ms: u64) {
+        let until_ms = self.now_ms + duration_ms;
+        while self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= until_ms) {
+            self.advance();
+        }
+        self.now_ms = until_ms;
+    }
+
     /// Applications act and everything breaks, for so many events.
     pub fn run_busy(&mut self, events: u64) {
         let until = self.tally.events + events;
@@ -126,11 +168,7 @@ impl World {
                 self.schedule(1, Happening::Connect { node, incarnation });
             }
         }
-        let until_ms = self.now_ms + duration_ms;
-        while self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= until_ms) {
-            self.advance();
-        }
-        self.now_ms = until_ms;
+        self.run_for(duration_ms);
         self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
     }
 
@@ -246,7 +284,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, node: usize) {
+    pub fn connect(&mut self, node: usize) {
         if self.nodes[node].connection.is_some() {
             return;
         }
@@ -304,7 +342,7 @@ impl World {
         self.broker.disconnect(node);
     }
 
-    fn start(&mut self, node: usize) {
+    pub fn start(&mut self, node: usize) {
         if self.nodes[node].process != Process::Down {
             return;
         }
@@ -376,6 +414,10 @@ impl World {
                 Vec::new()
             }
         };
+        self.deliver(deliveries);
+    }
+
+    fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for Delivery { node, after_ms, message } in deliveries {
             if let Some(connection) = self.link(node) {
                 self.schedule(after_ms, Happening::AtNode { node, connection, input: Arriving::Message(message) });

@@ -216,6 +216,7 @@ impl CanvasP2PSynchronizer {
             };
             let tokens = self.publish(step, &topic, &body, KEPT);
             let ([token], Some(write)) = (tokens.as_slice(), self.snapshots.writes.get_mut(id)) else {
+                self.snapshots.to_write.remove(id);
                 return self.abandon_write(id);
             };
             write.sent(*token);
