@@ -5,15 +5,14 @@
 
 mod harness;
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use harness::kept::kept;
 use harness::node::Node;
 use harness::world::World;
 use mqtt_p2p::canvas::{Canvas, CanvasPatch, Element, Value};
 use mqtt_p2p::crypto::Identity;
-use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
+use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Reply, SyncReport};
-use mqtt_p2p::wire::{Body, Content, Manifest, Priority, Stamp, Topic, TopicSpace, open, seal};
+use mqtt_p2p::wire::{Body, Manifest, Priority, Stamp, Topic, TopicSpace, seal};
 use sha2::{Digest, Sha256};
 
 /// Longer than `disconnect()` waits.
@@ -95,50 +94,6 @@ fn read(world: &mut World, node: usize, canvas: &CanvasId) -> String {
     }
 }
 
-/// What the broker keeps: manifests by document and writer, and the parts of each document.
-#[derive(Debug, Default)]
-struct Kept {
-    manifests: BTreeMap<(DocumentId, PeerId), Manifest>,
-    parts: BTreeSet<(DocumentId, [u8; 32])>,
-}
-
-/// Reads what the broker keeps as anyone could, and checks that each message is whole.
-fn kept(world: &World, max_message_bytes: usize) -> Kept {
-    let topics = TopicSpace::new("mind-git").unwrap();
-    let mut kept = Kept::default();
-    for (name, message) in world.broker.retained() {
-        assert!(message.payload.len() <= max_message_bytes);
-        let topic = topics.parse(name).unwrap();
-        let Content::Whole(body) = open(&topic, &message.payload).unwrap().content else { panic!("{name} is cut") };
-        match (topic, body) {
-            (Topic::Manifest { document, writer }, Body::Manifest(manifest)) => {
-                kept.manifests.insert((document, writer), manifest);
-            }
-            (Topic::SnapshotPart { document, digest }, Body::SnapshotPart(_)) => {
-                kept.parts.insert((document, digest));
-            }
-            (Topic::Presence { .. }, _) => {}
-            (topic, _) => panic!("{topic:?} is kept"),
-        }
-    }
-    kept
-}
-
-impl Kept {
-    fn writers(&self, id: &DocumentId) -> Vec<PeerId> {
-        self.manifests.keys().filter(|(document, _)| document == id).map(|(_, writer)| *writer).collect()
-    }
-
-    /// Every part is named by a manifest, and every part that one names is there.
-    fn assert_tight(&self) {
-        let named = |((id, _), manifest): (&(DocumentId, PeerId), &Manifest)| {
-            manifest.parts.iter().map(|digest| (id.clone(), *digest)).collect::<Vec<_>>()
-        };
-        let named: BTreeSet<_> = self.manifests.iter().flat_map(named).collect();
-        assert_eq!(named, self.parts);
-    }
-}
-
 fn assert_nothing_unsealable(world: &World) {
     for node in &world.nodes {
         let rejected = node.synchronizer.status().statistics.rejected;
@@ -161,7 +116,7 @@ fn a_canvas_reaches_who_comes_when_its_maker_is_gone() {
     let b = &world.nodes[b];
     assert_eq!(b.application.mirrors.len(), 1, "the application was told");
     assert_eq!(b.synchronizer.status().statistics.snapshots_read, 2, "the index and the canvas");
-    let kept = kept(&world, 16 << 10);
+    let kept = kept(&mut world, 16 << 10);
     kept.assert_tight();
     assert_eq!(kept.manifests.len(), 2);
     assert!(kept.parts.len() > 5, "{}", kept.parts.len());
@@ -210,14 +165,66 @@ fn what_the_broker_forgot_is_written_again() {
     world.run_for(100);
     create(&mut world, a, &board(), 100);
     world.run_for(REST_MS);
-    assert_eq!(kept(&world, 16 << 10).manifests.len(), 2);
+    assert_eq!(kept(&mut world, 16 << 10).manifests.len(), 2);
     world.cut(a);
-    world.broker.forget_retained();
-    world.connect(a);
+    world.broker().forget_retained();
+    world.mend(a);
     world.run_for(REST_MS);
-    let kept = kept(&world, 16 << 10);
+    let kept = kept(&mut world, 16 << 10);
     kept.assert_tight();
     assert_eq!(kept.manifests.len(), 2);
+}
+
+#[test]
+fn documents_that_only_the_disk_has_are_written_too() {
+    let mut world = World::calm(11);
+    let a = world.join(Node::new("r", 1, 1, 1));
+    world.run_for(100);
+    let canvases: Vec<CanvasId> = (0..20).map(|number| CanvasId::new(&format!("canvas-{number}")).unwrap()).collect();
+    for canvas in &canvases {
+        create(&mut world, a, canvas, 3);
+        world.run_for(100);
+    }
+    world.run_for(3 * REST_MS);
+    assert_eq!(kept(&mut world, 16 << 10).manifests.len(), 21);
+    // A process that has touched none of them yet, over a broker that has forgotten them.
+    world.end(a);
+    world.broker().forget_retained();
+    world.begin_again(a);
+    world.run_for(3_000 + 3 * REST_MS);
+    assert_eq!(kept(&mut world, 16 << 10).manifests.len(), 21);
+    world.broker().forget_retained();
+    world.cut(a);
+    world.mend(a);
+    world.run_for(100);
+    leave(&mut world, a);
+    let kept = kept(&mut world, 16 << 10);
+    assert_eq!(kept.manifests.len(), 21, "also when it leaves soon");
+    kept.assert_tight();
+    let b = world.join(newcomer(2));
+    let report = sync(&mut world, b);
+    assert!(report.answered && report.documents == 21, "{report:?}");
+    for canvas in &canvases {
+        assert!(read(&mut world, b, canvas).contains("node-2"));
+    }
+}
+
+#[test]
+fn who_was_away_reads_what_the_others_left() {
+    let mut world = World::calm(12);
+    let a = world.join(newcomer(1));
+    let b = world.join(newcomer(2));
+    world.run_for(100);
+    create(&mut world, a, &board(), 30);
+    world.run_for(1_000);
+    leave(&mut world, b);
+    patch(&mut world, a, &board(), 999);
+    world.run_for(100);
+    leave(&mut world, a);
+    // The canvas is on its disk, and asleep: what the broker keeps wakes it.
+    world.begin_again(b);
+    world.run_for(10_000);
+    assert!(read(&mut world, b, &board()).contains("999"));
 }
 
 #[test]
@@ -229,13 +236,13 @@ fn a_deleted_canvas_leaves_nothing_behind() {
         world.run_for(100);
         create(&mut world, a, &board(), 100);
         world.run_for(REST_MS);
-        assert_eq!(kept(&world, 16 << 10).manifests.len(), 2);
+        assert_eq!(kept(&mut world, 16 << 10).manifests.len(), 2);
         world.command(a, Command::Delete { canvas: board(), author: "somebody".to_owned() });
         if deleter_leaves {
             leave(&mut world, a);
         }
         world.run_for(REST_MS);
-        let kept = kept(&world, 16 << 10);
+        let kept = kept(&mut world, 16 << 10);
         kept.assert_tight();
         assert!(kept.writers(&document(&board())).is_empty(), "{kept:?}");
         assert!(kept.parts.iter().all(|(id, _)| matches!(id, DocumentId::Index { .. })));
@@ -252,14 +259,14 @@ fn who_learns_of_a_deletion_clears_what_is_left() {
     world.run_for(REST_MS);
     let topics = TopicSpace::new("mind-git").unwrap();
     let left = Topic::Manifest { document: document(&board()), writer: Identity::from_seed([1; 32]).peer() };
-    let left = world.broker.retained().get(&topics.format(&left)).unwrap().clone();
+    let left = world.broker().retained().get(&topics.format(&left)).unwrap().clone();
     world.command(a, Command::Delete { canvas: board(), author: "somebody".to_owned() });
     leave(&mut world, a);
     // The clearing did not arrive, or somebody replays it.
     world.publish(left.topic, left.payload.to_vec(), true);
     world.join(newcomer(2));
     world.run_for(REST_MS);
-    assert!(kept(&world, 16 << 10).writers(&document(&board())).is_empty());
+    assert!(kept(&mut world, 16 << 10).writers(&document(&board())).is_empty());
 }
 
 #[test]
@@ -279,9 +286,9 @@ fn two_writers_leave_one_manifest() {
         world.cut(away);
         world.run_for(REST_MS);
         patch(&mut world, away, &board(), 1_000 + round);
-        world.connect(away);
+        world.mend(away);
         world.run_for(REST_MS);
-        let kept = kept(&world, 16 << 10);
+        let kept = kept(&mut world, 16 << 10);
         kept.assert_tight();
         assert_eq!(kept.writers(&document(&board())).len(), 1, "round {round}");
     }
@@ -293,7 +300,7 @@ fn two_writers_leave_one_manifest() {
     assert!(sync(&mut world, c).answered);
     assert_ne!(read(&mut world, c, &board()), expected);
     assert!(read(&mut world, c, &board()).contains("5000"), "the last edit too");
-    assert_eq!(kept(&world, 16 << 10).writers(&document(&board())).len(), 1);
+    assert_eq!(kept(&mut world, 16 << 10).writers(&document(&board())).len(), 1);
 }
 
 #[test]
@@ -314,7 +321,7 @@ fn two_who_write_at_once_leave_one_manifest() {
     assert!(sync(&mut world, c).answered);
     patch(&mut world, c, &board(), 77);
     leave(&mut world, c);
-    let kept = kept(&world, 16 << 10);
+    let kept = kept(&mut world, 16 << 10);
     kept.assert_tight();
     assert_eq!(kept.writers(&document(&board())).len(), 1, "whoever writes next clears the others'");
 }
@@ -330,7 +337,7 @@ fn a_large_canvas_travels_in_parts_that_fit_a_small_message() {
     let b = world.join(newcomer(2).with_messages_of(4 << 10));
     assert!(sync(&mut world, b).answered);
     assert_eq!(read(&mut world, b, &board()), expected);
-    let kept = kept(&world, 4 << 10);
+    let kept = kept(&mut world, 4 << 10);
     kept.assert_tight();
     assert!(kept.parts.len() > 40, "{}", kept.parts.len());
     assert_nothing_unsealable(&world);
@@ -384,7 +391,7 @@ fn what_a_hostile_publisher_leaves_does_no_harm() {
     }
     // A real part under another's name does not pass for it.
     let topics = TopicSpace::new("mind-git").unwrap();
-    let part = world.broker.retained().iter().find(|(topic, _)| topic.contains("/snapshot/")).unwrap();
+    let part = world.broker().retained().iter().find(|(topic, _)| topic.contains("/snapshot/")).unwrap();
     let (elsewhere, payload) =
         (Topic::SnapshotPart { document: document(&board()), digest: [5; 32] }, part.1.payload.to_vec());
     world.publish(topics.format(&elsewhere), payload, true);

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt_p2p::ids::{DocumentId, RepositoryName};
-use mqtt_p2p::sync::{Command, Input, Message, Notice, PublishToken, Reply, StoreToken};
+use mqtt_p2p::sync::{Command, Input, Notice, Reply};
 use mqtt_p2p::time::Now;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::broker::{Broker, Delivery, Faults, chance};
 use super::effects::{Effect, Packet, effects};
+use super::happening::{Arriving, Happening, Link};
 use super::node::{Edit, Node, Process};
 use super::tally::Tally;
 use super::workload;
@@ -19,40 +20,6 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 /// How long a process waits for its `disconnect()` before it is ended all the same.
 const LEAVE_MS: u64 = 5_000;
 
-enum Happening {
-    /// A packet reaches the broker, if its connection still stands.
-    AtBroker { node: usize, connection: Link, packet: Packet },
-    /// Something reaches a node, if its connection still stands.
-    AtNode { node: usize, connection: Link, input: Arriving },
-    /// A node's timer may be due.
-    Timer { node: usize, incarnation: u64 },
-    /// A node's application does something.
-    Act { node: usize, incarnation: u64 },
-    /// A node connects.
-    Connect { node: usize, incarnation: u64 },
-    /// A node loses its connection.
-    Disconnect { node: usize },
-    /// A node's disk has finished.
-    DiskDone { node: usize, incarnation: u64, token: StoreToken },
-    /// A node's disk has read the documents that it was asked for.
-    DiskRead { node: usize, incarnation: u64 },
-    /// A node's process ends without warning.
-    Crash { node: usize, incarnation: u64 },
-    /// A node's process begins again.
-    Start { node: usize, incarnation: u64 },
-    /// The broker restarts without memory.
-    BrokerRestart,
-}
-
-/// A connection of one process.
-type Link = (u64, u64);
-
-enum Arriving {
-    Message(Message),
-    Acknowledged(PublishToken),
-    Subscribed(String),
-}
-
 pub struct World {
     pub nodes: Vec<Node>,
     pub tally: Tally,
@@ -61,11 +28,11 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     now_ms: u64,
-    pub broker: Broker,
-    faults: Faults,
-    rng: ChaCha8Rng,
+    pub(super) broker: Broker,
+    pub(super) faults: Faults,
+    pub(super) rng: ChaCha8Rng,
     /// Whether applications act and things break.
-    busy: bool,
+    pub(super) busy: bool,
 }
 
 impl World {
@@ -102,48 +69,6 @@ impl World {
         world
     }
 
-    /// Nobody is there yet, and nothing breaks.
-    pub fn calm(seed: u64) -> Self {
-        let mut world = Self::new(seed, &[]);
-        (world.faults, world.busy) = (Faults::NONE, false);
-        world
-    }
-
-    /// Somebody comes; the number names the node.
-    pub fn join(&mut self, node: Node) -> usize {
-        self.nodes.push(node);
-        let node = self.nodes.len() - 1;
-        self.connect(node);
-        node
-    }
-
-    /// Somebody's connection is gone, until [`World::connect`] brings it back.
-    pub fn cut(&mut self, node: usize) {
-        self.nodes[node].connection = None;
-        self.broker.disconnect(node);
-        self.input(node, Input::Disconnected);
-    }
-
-    /// Somebody's process is gone, for good unless [`World::start`] begins another.
-    pub fn end(&mut self, node: usize) {
-        self.die(node);
-    }
-
-    /// Somebody who is no node publishes something.
-    pub fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
-        let deliveries = self.broker.publish(topic, payload, retain, self.faults, &mut self.rng);
-        self.deliver(deliveries);
-    }
-
-    /// Lets so much virtual time pass.
-    pub fn run_for(&mut self, duration_ms: u64) {
-        let until_ms = self.now_ms + duration_ms;
-        while self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= until_ms) {
-            self.advance();
-        }
-        self.now_ms = until_ms;
-    }
-
     /// Applications act and everything breaks, for so many events.
     pub fn run_busy(&mut self, events: u64) {
         let until = self.tally.events + events;
@@ -170,6 +95,15 @@ impl World {
         }
         self.run_for(duration_ms);
         self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
+    }
+
+    /// Lets so much virtual time pass.
+    pub fn run_for(&mut self, duration_ms: u64) {
+        let until_ms = self.now_ms + duration_ms;
+        while self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= until_ms) {
+            self.advance();
+        }
+        self.now_ms = until_ms;
     }
 
     /// Gives a node a command now.
@@ -284,7 +218,7 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self, node: usize) {
+    pub(super) fn connect(&mut self, node: usize) {
         if self.nodes[node].connection.is_some() {
             return;
         }
@@ -337,12 +271,12 @@ impl World {
         self.schedule(away_ms, Happening::Start { node, incarnation });
     }
 
-    fn die(&mut self, node: usize) {
+    pub(super) fn die(&mut self, node: usize) {
         self.nodes[node].die();
         self.broker.disconnect(node);
     }
 
-    pub fn start(&mut self, node: usize) {
+    pub(super) fn start(&mut self, node: usize) {
         if self.nodes[node].process != Process::Down {
             return;
         }
@@ -417,7 +351,7 @@ impl World {
         self.deliver(deliveries);
     }
 
-    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+    pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for Delivery { node, after_ms, message } in deliveries {
             if let Some(connection) = self.link(node) {
                 self.schedule(after_ms, Happening::AtNode { node, connection, input: Arriving::Message(message) });
@@ -432,7 +366,7 @@ impl World {
 
     // ---- one step -------------------------------------------------------------------------------------------------
 
-    fn input(&mut self, node: usize, input: Input) {
+    pub(super) fn input(&mut self, node: usize, input: Input) {
         if self.nodes[node].process == Process::Down {
             return;
         }
