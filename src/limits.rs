@@ -177,6 +177,52 @@ pub const VOUCHER_ACTOR_BYTES: std::ops::RangeInclusive<usize> = 16..=40;
 pub const MAX_REASSEMBLIES: usize = 256;
 /// What a fragment in memory counts for beside its bytes, so that many tiny ones cannot exceed the cap in bytes.
 pub const FRAGMENT_OVERHEAD_BYTES: usize = 128;
+
+// ---- snapshots ----------------------------------------------------------------------------------------------------
+
+/// Manifests that are remembered. One more: the oldest is forgotten, as if the broker did not have it.
+pub const MAX_MANIFESTS: usize = 65_536;
+/// Manifests of one document that are remembered. One more: the oldest is forgotten.
+pub const MAX_MANIFESTS_PER_DOCUMENT: usize = 16;
+/// Hashes and digests in all manifests that are remembered: 32 MiB. Beyond: the oldest manifests are forgotten.
+pub const MAX_MANIFEST_HASHES: usize = 1 << 20;
+/// How long after subscribing the broker has to deliver the manifests that it kept; before, no snapshot is written.
+pub const MANIFEST_WAIT_MS: u64 = 500;
+/// Snapshots that are read at the same time. Further ones wait.
+pub const MAX_ACTIVE_FETCHES: usize = 16;
+/// Bytes of snapshots that are read at the same time, unless a single one is larger. Further ones wait.
+pub const MAX_FETCH_BYTES: usize = 64 << 20;
+/// Parts of one snapshot that are subscribed to at the same time.
+pub const MAX_PARTS_FETCHING: usize = 4;
+/// How long the broker may take to deliver the next part of a snapshot. Beyond: it does not have it.
+pub const PART_TIMEOUT_MS: u64 = 5_000;
+/// A document of which enough has changed is written after this long without a change.
+pub const SNAPSHOT_QUIET_MS: u64 = 5_000;
+/// How many changes are enough.
+pub const SNAPSHOT_ENOUGH_CHANGES: usize = 64;
+/// A document of which anything has changed is written after this long without a change.
+pub const SNAPSHOT_LONG_QUIET_MS: u64 = 30_000;
+/// A document that does not come to rest is written this long after its first change that no snapshot covers.
+pub const SNAPSHOT_MAX_WAIT_MS: u64 = 60_000;
+/// How long each lower-ranked peer waits for the one before it to write a snapshot.
+pub const SNAPSHOT_STEP_MS: u64 = 2_000;
+/// Peers that rank lower than this wait as long as this one.
+pub const MAX_SNAPSHOT_RANK: usize = 8;
+/// Snapshots that are written at the same time. Further ones wait.
+pub const MAX_ACTIVE_WRITES: usize = 8;
+/// Parts of one snapshot that are published and not yet acknowledged.
+pub const MAX_PARTS_WRITING: usize = 4;
+/// How long a snapshot that could not be written yet waits before it is tried again.
+pub const SNAPSHOT_RETRY_MS: u64 = 200;
+/// Parts that this peer has published and is still to clear. Beyond: the oldest documents' parts stay on the broker.
+pub const MAX_LITTER_PARTS: usize = 16_384;
+/// Retained messages of a canvas that another peer deleted are cleared after a random time of at most this.
+pub const CLEAR_JITTER_MS: u64 = 10_000;
+/// How often the retained messages of one deleted canvas are cleared: another repository may go on with it.
+pub const MAX_CLEARINGS: u32 = 3;
+/// Deleted canvases whose clearings are counted. One more: the count of one begins anew.
+pub const MAX_CLEARED_DOCUMENTS: usize = 1_024;
+
 // ---- drivers/mqtt -------------------------------------------------------------------------------------------------
 
 /// Default MQTT keep-alive: a ping leaves after this long.

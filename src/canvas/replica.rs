@@ -1,7 +1,7 @@
 //! What canvases and indexes share: an Automerge document with our own edits, changes from elsewhere, and questions
 //! about who has what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
@@ -189,6 +189,18 @@ impl Replica {
         let heads = self.doc.get_heads();
         heads.iter().all(|head| announced.as_slice().contains(head))
             || self.doc.get_changes_meta(&self.known(announced.as_slice())).is_empty()
+    }
+
+    /// Whether the document knows all of `heads`, and each is among `announced` and their ancestors.
+    #[must_use]
+    pub fn is_within(&self, heads: &Heads, announced: &Heads) -> bool {
+        let (heads, announced) = (heads.as_slice(), announced.as_slice());
+        if heads.iter().all(|head| announced.contains(head)) {
+            return heads.iter().all(|head| self.contains(head));
+        }
+        let beyond: BTreeSet<ChangeHash> =
+            self.doc.get_changes_meta(&self.known(announced)).into_iter().map(|change| change.hash).collect();
+        heads.iter().all(|head| self.contains(head) && !beyond.contains(head))
     }
 
     /// Makes an edit at the present, or as if it were made at the older version `at`, and returns its change; `None`

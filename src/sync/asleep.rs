@@ -258,6 +258,7 @@ impl CanvasP2PSynchronizer {
             && !self.asking.contains(id)
             && !self.ask_queue.contains(id)
             && !self.saver.concerns(id)
+            && !self.snapshots.concerns(id)
             && !self.is_awaited(id)
             && self.unread.as_ref().is_none_or(|(unread, _)| unread != id);
         let Some(mut document) = may.then(|| self.documents.remove(id)).flatten() else { return false };

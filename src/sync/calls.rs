@@ -324,7 +324,7 @@ impl CanvasP2PSynchronizer {
         if !self.calls.values().any(|waiting| matches!(waiting, Waiting::Leave)) {
             return;
         }
-        if self.documents.values().any(|document| document.outbox.waits()) {
+        if self.documents.values().any(|document| document.outbox.waits()) || !self.has_left_snapshots(step) {
             return;
         }
         let leaving: Vec<u64> =

@@ -124,8 +124,19 @@ impl CatchUp {
         Step::Finished(true)
     }
 
-    /// The deadline came. `alone`: as far as is known nobody else is there, so there is nobody to ask twice.
-    pub(crate) fn due(&mut self, alone: bool, now: Now, rng: &mut dyn Rng) -> Step {
+    /// Something was read elsewhere while a round was running: ask for what came after it.
+    pub(crate) fn ask_again(&mut self, now: Now, rng: &mut dyn Rng) -> Step {
+        if matches!(self.state, State::Asking { .. }) { self.attempt(0, now, rng) } else { Step::Rest }
+    }
+
+    /// Whether the present request is one more because nobody answered the last.
+    pub(crate) fn was_unanswered(&self) -> bool {
+        matches!(self.state, State::Asking { attempt: 1.., .. })
+    }
+
+    /// The deadline came. `alone`: as far as is known nobody else is there, so there is nobody to ask twice. `kept`: the
+    /// broker's snapshot of the document has been taken in, which counts as an answer when nobody gives one.
+    pub(crate) fn due(&mut self, alone: bool, kept: bool, now: Now, rng: &mut dyn Rng) -> Step {
         match self.state {
             State::Idle => Step::Rest,
             State::Noticed if self.lacks() => self.attempt(0, now, rng),
@@ -144,7 +155,7 @@ impl CatchUp {
                 }
                 self.state = State::Idle;
                 self.again = false;
-                Step::Finished(false)
+                Step::Finished(kept)
             }
         }
     }
@@ -191,7 +202,7 @@ mod tests {
         let Step::Ask(request, _) = catch_up.ask(at(0), &mut rng) else { panic!() };
         assert_eq!(catch_up.answered(Nonce(request.0 ^ 1), true, at(1), &mut rng), Step::Rest);
         assert_eq!(catch_up.answered(request, true, at(1), &mut rng), Step::Finished(true));
-        assert_eq!(catch_up.due(false, at(2), &mut rng), Step::Rest);
+        assert_eq!(catch_up.due(false, false, at(2), &mut rng), Step::Rest);
     }
 
     #[test]
@@ -201,7 +212,7 @@ mod tests {
         let mut asked = 0;
         while let Step::Ask(_, due) = step {
             asked += 1;
-            step = catch_up.due(false, at(due), &mut rng);
+            step = catch_up.due(false, false, at(due), &mut rng);
         }
         assert_eq!((asked, step), (CATCH_UP_UNANSWERED_ATTEMPTS, Step::Finished(false)));
     }
@@ -210,7 +221,7 @@ mod tests {
     fn who_is_alone_asks_once() {
         let (mut catch_up, mut rng) = setup();
         let Step::Ask(..) = catch_up.ask(at(0), &mut rng) else { panic!() };
-        assert_eq!(catch_up.due(true, at(300), &mut rng), Step::Finished(false));
+        assert_eq!(catch_up.due(true, false, at(300), &mut rng), Step::Finished(false));
     }
 
     #[test]
@@ -219,14 +230,14 @@ mod tests {
         let Step::Wait(mut due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         let mut gaps = Vec::new();
         for _ in 1..CATCH_UP_FRUITLESS_ATTEMPTS {
-            let Step::Ask(_, next) = catch_up.due(false, at(due), &mut rng) else { panic!() };
+            let Step::Ask(_, next) = catch_up.due(false, false, at(due), &mut rng) else { panic!() };
             gaps.push(next - due);
             due = next;
         }
         assert!(gaps[0] <= CATCH_UP_RETRY_MS);
         assert!(gaps.iter().all(|gap| *gap <= CATCH_UP_MAX_RETRY_MS));
         assert!(*gaps.last().unwrap() >= CATCH_UP_MAX_RETRY_MS / 2);
-        let Step::Ask(request, _) = catch_up.due(false, at(due), &mut rng) else { panic!() };
+        let Step::Ask(request, _) = catch_up.due(false, false, at(due), &mut rng) else { panic!() };
         catch_up.settle(|hash| *hash == LACKING);
         assert_eq!(catch_up.answered(request, true, at(due), &mut rng), Step::Finished(true));
     }
@@ -237,7 +248,7 @@ mod tests {
         let Step::Wait(mut due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         let mut asked = 0;
         let end = loop {
-            match catch_up.due(false, at(due), &mut rng) {
+            match catch_up.due(false, false, at(due), &mut rng) {
                 Step::Ask(_, next) => (asked, due) = (asked + 1, next),
                 end => break end,
             }
@@ -250,7 +261,7 @@ mod tests {
         let (mut catch_up, mut rng) = setup();
         let Step::Wait(due) = catch_up.notice([LACKING], at(0), &mut rng) else { panic!() };
         catch_up.settle(|_| true);
-        assert_eq!(catch_up.due(false, at(due), &mut rng), Step::Finished(true));
+        assert_eq!(catch_up.due(false, false, at(due), &mut rng), Step::Finished(true));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else { return };
+        let Some(id) = self.in_flight.remove(&token) else { return self.on_snapshot_acknowledged(step, token) };
         let Some(document) = self.documents.get_mut(&id) else { return };
         if document.outbox.acknowledged(token) {
             self.await_echo(step, &id);
@@ -195,7 +195,7 @@ impl CanvasP2PSynchronizer {
 
     /// The driver's queue is full: try again a little later.
     pub(super) fn on_publish_refused(&mut self, step: &mut Step, token: PublishToken) {
-        let Some(id) = self.in_flight.remove(&token) else { return };
+        let Some(id) = self.in_flight.remove(&token) else { return self.on_snapshot_refused(step, token) };
         self.in_flight.retain(|_, document| *document != id);
         if let Some(document) = self.documents.get_mut(&id) {
             document.outbox.reset();

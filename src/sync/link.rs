@@ -65,6 +65,8 @@ impl CanvasP2PSynchronizer {
         filters.push((topics.format(&Topic::Messages(repository.clone())), QualityOfService::AtLeastOnce));
         filters.push((self.changes_topic(&self.index_id()), QualityOfService::AtLeastOnce));
         filters.extend(self.exchange_filters(repository));
+        filters.push((topics.all_manifests(&self.index_id()), QualityOfService::AtLeastOnce));
+        filters.push((topics.all_canvas_manifests(repository), QualityOfService::AtLeastOnce));
         if self.config.live || self.config.auto_sync {
             filters.push((topics.all_changes(repository), QualityOfService::AtLeastOnce));
             filters.push((topics.all_cursors(repository), QualityOfService::AtMostOnce));
@@ -91,7 +93,10 @@ impl CanvasP2PSynchronizer {
 
     /// Where a document that lives in another repository changes; its siblings there do not concern us, so no wildcard.
     pub(super) fn document_filters(&self, id: &DocumentId) -> Vec<(String, QualityOfService)> {
-        let mut filters = vec![(self.changes_topic(id), QualityOfService::AtLeastOnce)];
+        let mut filters = vec![
+            (self.changes_topic(id), QualityOfService::AtLeastOnce),
+            (self.config.topics.all_manifests(id), QualityOfService::AtLeastOnce),
+        ];
         if matches!(id, DocumentId::Canvas { .. }) {
             filters.push((self.config.topics.format(&Topic::Cursor(id.clone())), QualityOfService::AtMostOnce));
         }
@@ -135,6 +140,7 @@ impl CanvasP2PSynchronizer {
 
     fn on_up(&mut self, step: &mut Step) {
         self.peers.reconnected(step.now);
+        self.on_snapshots_up(step);
         self.say_presence(step, PresenceStatus::Birth);
         self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
         self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
@@ -157,6 +163,7 @@ impl CanvasP2PSynchronizer {
         self.answers.clear();
         self.asking.clear();
         self.ask_queue.clear();
+        self.snapshots.disconnected(self.peer);
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in &ids {
             if let Some(document) = self.documents.get_mut(id) {

@@ -10,6 +10,7 @@
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
+//! | `snapshots/` | what the broker keeps for those who come when nobody is there |
 //! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
 //! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
 //! | `document.rs` | one document with what belongs to it: |
@@ -36,6 +37,7 @@ mod receive;
 mod repository;
 mod requests;
 mod saver;
+mod snapshots;
 mod status;
 mod stored;
 mod storing;

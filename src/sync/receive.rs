@@ -77,10 +77,15 @@ impl CanvasP2PSynchronizer {
     fn open_message(&mut self, step: &mut Step, topic: &Topic, message: &Message) -> Option<(Header, Body)> {
         if message.payload.is_empty() {
             // Someone cleared a retained message. Anyone can, so it means nothing: who leaves says so signed.
+            if let Topic::Manifest { document, writer } = topic {
+                self.on_manifest_cleared(step, document, writer);
+            }
             return None;
         }
         let result = peek(&message.payload).and_then(|header| {
-            if header.sender == self.peer && header.session == self.config.session {
+            // What the broker keeps is read like that of others, whoever wrote it.
+            let kept = matches!(topic, Topic::Manifest { .. } | Topic::SnapshotPart { .. });
+            if header.sender == self.peer && header.session == self.config.session && !kept {
                 self.on_echo(step, topic);
                 return Ok(None);
             }
@@ -95,7 +100,9 @@ impl CanvasP2PSynchronizer {
             }
         };
         let header = opened.header;
-        self.peers.heard(header.sender, step.now);
+        if !message.retained {
+            self.peers.heard(header.sender, step.now);
+        }
         self.watch_counter(step, topic, message, &header);
         match opened.content {
             Content::Whole(body) => Some((header, body)),
@@ -185,8 +192,18 @@ impl CanvasP2PSynchronizer {
             Body::HeadsAnnouncement(announcement) => self.on_heads(step, header, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
             Body::Application(message) => on_application_message(step, header, message),
-            // Changes are collected before; manifests and snapshots are written by other versions.
-            Body::Changes(_) | Body::Manifest(_) | Body::SnapshotPart(_) => {}
+            Body::Manifest(manifest) => {
+                if let Topic::Manifest { document, .. } = topic {
+                    self.on_manifest(step, document, header, manifest);
+                }
+            }
+            Body::SnapshotPart(part) => {
+                if let Topic::SnapshotPart { document, digest } = topic {
+                    self.on_part(step, document, digest, part);
+                }
+            }
+            // Collected before.
+            Body::Changes(_) => {}
         }
     }
 

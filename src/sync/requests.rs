@@ -75,9 +75,19 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_catch_up_due(&mut self, step: &mut Step, id: &DocumentId) {
-        let alone = self.is_alone(id);
+        let (alone, kept) = (self.is_alone(id), self.has_read_snapshot(id));
         if let Some(document) = self.documents.get_mut(id) {
-            let next = document.catch_up.due(alone, step.now, step.rng);
+            let next = document.catch_up.due(alone, kept, step.now, step.rng);
+            self.carry_out(step, id, &next);
+        }
+    }
+
+    /// What the broker keeps has been taken in, or could not be: if a round is running, the question follows.
+    pub(super) fn ask_after_reading(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.link.is_up()
+            && let Some(document) = self.documents.get_mut(id)
+        {
+            let next = document.catch_up.ask_again(step.now, step.rng);
             self.carry_out(step, id, &next);
         }
     }
@@ -88,10 +98,13 @@ impl CanvasP2PSynchronizer {
             Next::Wait(at_ms) => self.timers.set(Timer::CatchUp(id.clone()), at_ms),
             Next::Ask(request, at_ms) => {
                 self.asking.insert(id.clone());
+                let reads = self.read_before_asking(step, id);
                 let lacks = self.documents.get(id).is_some_and(|document| document.catch_up.lacks());
                 let patience_ms = if self.is_alone(id) && !lacks { step.now.after(ALONE_WAIT_MS) } else { u64::MAX };
                 self.timers.set(Timer::CatchUp(id.clone()), at_ms.min(patience_ms));
-                self.send_request(step, id, request);
+                if !reads {
+                    self.send_request(step, id, request);
+                }
             }
             Next::GaveUp => {
                 if let Some(document) = self.documents.get_mut(id) {
@@ -104,6 +117,7 @@ impl CanvasP2PSynchronizer {
             Next::Finished(answered) => {
                 self.timers.clear(&Timer::CatchUp(id.clone()));
                 self.asking.remove(id);
+                self.watch_for_snapshot(step, id);
                 self.round_finished(step, id, answered);
                 self.ask_next(step);
             }
@@ -118,7 +132,7 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Whether, as far as is known, nobody else has the document. Of other repositories' peers nothing is known.
-    fn is_alone(&self, id: &DocumentId) -> bool {
+    pub(super) fn is_alone(&self, id: &DocumentId) -> bool {
         let own = *id.repository() == self.config.repository;
         own && self.config.discovery && self.peers.confirmed().next().is_none()
     }
@@ -258,6 +272,7 @@ impl CanvasP2PSynchronizer {
         if !self.link.is_up() {
             return;
         }
+        self.watch_for_snapshot(step, id);
         if let Some(document) = self.documents.get_mut(id)
             && let Some(at_ms) = document.announce.reset(step.now, step.rng)
         {

@@ -19,6 +19,10 @@ pub struct Statistics {
     pub requests: u64,
     /// Requests of others that were answered.
     pub answers: u64,
+    /// Snapshots that were read from the broker.
+    pub snapshots_read: u64,
+    /// Snapshots that were written, and acknowledged by the broker.
+    pub snapshots_written: u64,
     /// When catching up last ended with an answer, in milliseconds since the Unix epoch.
     pub last_sync_unix_ms: Option<u64>,
     /// Dropped messages by reason; the number of reasons is fixed.

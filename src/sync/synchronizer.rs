@@ -16,6 +16,7 @@ use super::link::Link;
 use super::peers::PeerTable;
 use super::requests::PendingAnswer;
 use super::saver::Saver;
+use super::snapshots::Snapshots;
 use super::status::Statistics;
 use super::storing::HeldNotice;
 use super::timers::{Timer, Timers};
@@ -94,6 +95,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) announcing: BTreeSet<DocumentId>,
     /// Which document a publish belongs to.
     pub(super) in_flight: BTreeMap<PublishToken, DocumentId>,
+    pub(super) snapshots: Snapshots,
     /// Calls of the application that wait for something.
     pub(super) calls: BTreeMap<u64, Waiting>,
     /// Cursors of others, to be taken away when their peer leaves.
@@ -170,6 +172,7 @@ impl CanvasP2PSynchronizer {
             ask_queue: BTreeSet::new(),
             announcing: BTreeSet::new(),
             in_flight: BTreeMap::new(),
+            snapshots: Snapshots::default(),
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
             statistics: Statistics::default(),
@@ -242,6 +245,11 @@ impl CanvasP2PSynchronizer {
                 Timer::Retry(id) => self.flush(step, &id),
                 Timer::Save => self.on_save_due(),
                 Timer::AnnounceAsleep => self.on_announce_asleep(step),
+                Timer::Snapshot(id) => self.on_snapshot_due(step, &id),
+                Timer::Fetch(id) => self.on_fetch_overdue(step, &id),
+                Timer::Clear(id) => self.on_clear_due(step, &id),
+                Timer::Manifests => self.on_manifests_heard(step),
+                Timer::Write => self.go_on_with_snapshots(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }

@@ -27,14 +27,24 @@ pub(crate) enum Timer {
     Save,
     /// The heads of documents that are asleep are due for announcement.
     AnnounceAsleep,
+    /// The time has come to look whether a document needs a snapshot.
+    Snapshot(DocumentId),
+    /// The broker has not delivered the next part of a document's snapshot.
+    Fetch(DocumentId),
+    /// What the broker keeps of a deleted canvas is to be cleared.
+    Clear(DocumentId),
+    /// What the broker had kept has arrived, as far as it will.
+    Manifests,
+    /// Snapshots that could not be written yet are to be tried again.
+    Write,
     /// An application's call has waited long enough.
     Call(u64),
 }
 
 impl Timer {
-    /// All that belong to one document.
-    pub(crate) fn of_document(id: &DocumentId) -> [Self; 4] {
-        [Self::CatchUp(id.clone()), Self::Announce(id.clone()), Self::Echo(id.clone()), Self::Retry(id.clone())]
+    /// All that belong to one document while it is in memory.
+    pub(crate) fn of_document(id: &DocumentId) -> [Self; 5] {
+        [Self::CatchUp, Self::Announce, Self::Echo, Self::Retry, Self::Fetch].map(|timer| timer(id.clone()))
     }
 }
 

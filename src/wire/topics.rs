@@ -148,6 +148,12 @@ impl TopicSpace {
         topic.strip_prefix(&self.prefix)
     }
 
+    /// The filter that matches all writers' manifests of all canvases of a repository.
+    #[must_use]
+    pub fn all_canvas_manifests(&self, repository: &RepositoryName) -> String {
+        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/heads/+", self.prefix, encode(repository.as_str()))
+    }
+
     /// The filter that matches all writers' manifests of a document.
     #[must_use]
     pub fn all_manifests(&self, document: &DocumentId) -> String {

@@ -62,6 +62,15 @@ impl Broker {
         self.retained.clear();
     }
 
+    /// What it keeps, by topic.
+    pub fn retained(&self) -> &BTreeMap<String, Message> {
+        &self.retained
+    }
+
+    pub fn forget_retained(&mut self) {
+        self.retained.clear();
+    }
+
     pub fn subscribe(
         &mut self,
         node: usize,

@@ -16,6 +16,9 @@ use rand_chacha::ChaCha8Rng;
 use super::application::Application;
 use super::disk::Disk;
 
+/// Largest message unless a test says otherwise: small, so that some travel in fragments.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
+
 /// Which change of which document.
 pub type Edit = (DocumentId, ChangeHash);
 
@@ -33,7 +36,9 @@ pub struct Node {
     /// Another repository, into which this one's canvases are shared now and then.
     pub shares_with: Option<RepositoryName>,
     key: u8,
+    session: u64,
     max_open_canvases: usize,
+    max_message_bytes: usize,
     pub synchronizer: CanvasP2PSynchronizer,
     pub application: Application,
     pub process: Process,
@@ -61,11 +66,13 @@ impl Node {
     pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
         let name = RepositoryName::new(repository).unwrap();
         Self {
-            synchronizer: synchronizer(&name, key, session, max_open_canvases),
+            synchronizer: synchronizer(&name, key, session, max_open_canvases, MAX_MESSAGE_BYTES),
             repository: name,
             shares_with: None,
             key,
+            session,
             max_open_canvases,
+            max_message_bytes: MAX_MESSAGE_BYTES,
             application: Application { listed: true, ..Application::default() },
             process: Process::Running,
             incarnation: 0,
@@ -83,6 +90,14 @@ impl Node {
         }
     }
 
+    /// The same, with messages of at most so many bytes.
+    pub fn with_messages_of(mut self, max_message_bytes: usize) -> Self {
+        self.max_message_bytes = max_message_bytes;
+        self.synchronizer =
+            synchronizer(&self.repository, self.key, self.session, self.max_open_canvases, max_message_bytes);
+        self
+    }
+
     /// The process is gone, and with it all that was not on disk.
     pub fn die(&mut self) {
         self.process = Process::Down;
@@ -97,7 +112,9 @@ impl Node {
     pub fn start(&mut self, session: u64) -> Input {
         self.process = Process::Running;
         self.connects = 0;
-        self.synchronizer = synchronizer(&self.repository, self.key, session, self.max_open_canvases);
+        self.session = session;
+        self.synchronizer =
+            synchronizer(&self.repository, self.key, session, self.max_open_canvases, self.max_message_bytes);
         self.application = Application::default();
         self.seen.clear();
         let documents: Vec<KnownDocument> = self.disk.known();
@@ -156,7 +173,13 @@ impl Node {
     }
 }
 
-fn synchronizer(repository: &RepositoryName, key: u8, session: u64, max_open_canvases: usize) -> CanvasP2PSynchronizer {
+fn synchronizer(
+    repository: &RepositoryName,
+    key: u8,
+    session: u64,
+    max_open_canvases: usize,
+    max_message_bytes: usize,
+) -> CanvasP2PSynchronizer {
     CanvasP2PSynchronizer::new(Config {
         repository: repository.clone(),
         repositories: vec![repository.clone()],
@@ -168,7 +191,7 @@ fn synchronizer(repository: &RepositoryName, key: u8, session: u64, max_open_can
         live: true,
         auto_sync: true,
         discovery: true,
-        max_message_bytes: 16 << 10,
+        max_message_bytes,
         heartbeat_ms: 10_000,
         max_peers: 100,
         max_open_canvases,

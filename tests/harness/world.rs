@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt_p2p::ids::{DocumentId, RepositoryName};
-use mqtt_p2p::sync::{Command, Input, Message, Notice, PublishToken, Reply, StoreToken};
+use mqtt_p2p::sync::{Command, Input, Notice, Reply};
 use mqtt_p2p::time::Now;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::broker::{Broker, Delivery, Faults, chance};
 use super::effects::{Effect, Packet, effects};
+use super::happening::{Arriving, Happening, Link};
 use super::node::{Edit, Node, Process};
 use super::tally::Tally;
 use super::workload;
@@ -19,41 +20,6 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 /// How long a process waits for its `disconnect()` before it is ended all the same.
 const LEAVE_MS: u64 = 5_000;
 
-enum Happening {
-    /// A packet reaches the broker, if its connection still stands.
-    AtBroker { node: usize, connection: Link, packet: Packet },
-    /// Something reaches a node, if its connection still stands.
-    AtNode { node: usize, connection: Link, input: Arriving },
-    /// A node's timer may be due.
-    Timer { node: usize, incarnation: u64 },
-    /// A node's application does something.
-    Act { node: usize, incarnation: u64 },
-    /// A node connects.
-    Connect { node: usize, incarnation: u64 },
-    /// A node loses its connection.
-    Disconnect { node: usize },
-    /// A node's disk has finished.
-    DiskDone { node: usize, incarnation: u64, token: StoreToken },
-    /// A node's disk has read the documents that it was asked for.
-    DiskRead { node: usize, incarnation: u64 },
-    /// A node's process ends without warning.
-    Crash { node: usize, incarnation: u64 },
-    /// A node's process begins again.
-    Start { node: usize, incarnation: u64 },
-    /// The broker restarts without memory.
-    BrokerRestart,
-}
-
-/// A connection of one process.
-type Link = (u64, u64);
-
-enum Arriving {
-    Message(Message),
-    Acknowledged(PublishToken),
-    Refused(PublishToken),
-    Subscribed(String),
-}
-
 pub struct World {
     pub nodes: Vec<Node>,
     pub tally: Tally,
@@ -62,11 +28,11 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     now_ms: u64,
-    broker: Broker,
-    faults: Faults,
-    rng: ChaCha8Rng,
+    pub(super) broker: Broker,
+    pub(super) faults: Faults,
+    pub(super) rng: ChaCha8Rng,
     /// Whether applications act and things break.
-    busy: bool,
+    pub(super) busy: bool,
 }
 
 impl World {
@@ -127,12 +93,17 @@ impl World {
                 self.schedule(1, Happening::Connect { node, incarnation });
             }
         }
+        self.run_for(duration_ms);
+        self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
+    }
+
+    /// Lets so much virtual time pass.
+    pub fn run_for(&mut self, duration_ms: u64) {
         let until_ms = self.now_ms + duration_ms;
         while self.queue.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= until_ms) {
             self.advance();
         }
         self.now_ms = until_ms;
-        self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
     }
 
     /// Gives a node a command now.
@@ -241,7 +212,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, node: usize) {
+    pub(super) fn connect(&mut self, node: usize) {
         if self.nodes[node].connection.is_some() {
             return;
         }
@@ -294,12 +265,12 @@ impl World {
         self.schedule(away_ms, Happening::Start { node, incarnation });
     }
 
-    fn die(&mut self, node: usize) {
+    pub(super) fn die(&mut self, node: usize) {
         self.nodes[node].die();
         self.broker.disconnect(node);
     }
 
-    fn start(&mut self, node: usize) {
+    pub(super) fn start(&mut self, node: usize) {
         if self.nodes[node].process != Process::Down {
             return;
         }
@@ -371,6 +342,10 @@ impl World {
                 Vec::new()
             }
         };
+        self.deliver(deliveries);
+    }
+
+    pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for Delivery { node, after_ms, message } in deliveries {
             if let Some(connection) = self.link(node) {
                 self.schedule(after_ms, Happening::AtNode { node, connection, input: Arriving::Message(message) });
@@ -396,7 +371,7 @@ impl World {
 
     // ---- one step -------------------------------------------------------------------------------------------------
 
-    fn input(&mut self, node: usize, input: Input) {
+    pub(super) fn input(&mut self, node: usize, input: Input) {
         if self.nodes[node].process == Process::Down {
             return;
         }

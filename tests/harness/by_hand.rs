@@ -1,0 +1,54 @@
+//! A world in which nothing happens but what a test makes happen.
+
+use mqtt_p2p::sync::Input;
+
+use super::broker::{Broker, Faults};
+use super::node::Node;
+use super::world::World;
+
+impl World {
+    /// Nobody is there yet, and nothing breaks.
+    pub fn calm(seed: u64) -> Self {
+        let mut world = Self::new(seed, &[]);
+        (world.faults, world.busy) = (Faults::NONE, false);
+        world
+    }
+
+    /// Somebody comes; the number names the node.
+    pub fn join(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        let node = self.nodes.len() - 1;
+        self.connect(node);
+        node
+    }
+
+    /// Somebody's connection is gone, until [`World::mend`] brings it back.
+    pub fn cut(&mut self, node: usize) {
+        self.nodes[node].connection = None;
+        self.broker.disconnect(node);
+        self.input(node, Input::Disconnected);
+    }
+
+    pub fn mend(&mut self, node: usize) {
+        self.connect(node);
+    }
+
+    /// Somebody's process is gone, until [`World::begin_again`] starts another on the same disk.
+    pub fn end(&mut self, node: usize) {
+        self.die(node);
+    }
+
+    pub fn begin_again(&mut self, node: usize) {
+        self.start(node);
+    }
+
+    pub fn broker(&mut self) -> &mut Broker {
+        &mut self.broker
+    }
+
+    /// Somebody who is no node publishes something.
+    pub fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
+        let deliveries = self.broker.publish(topic, payload, retain, self.faults, &mut self.rng);
+        self.deliver(deliveries);
+    }
+}
