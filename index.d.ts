@@ -126,7 +126,7 @@ export interface MQTTIntegrationConfig {
     clientId?: string;
     /** MQTT keep-alive, in seconds, 10 to 65535. Default: 30. */
     keepAliveSeconds?: number;
-    /** How long `initialize()` tries, in milliseconds. Default: 10000. */
+    /** How long `initialize()` tries, in milliseconds; see also `offline`. Default: 10000. */
     connectTimeoutMs?: number;
   };
   /** Repositories to take part in, at least one: groups of canvases that the same peers replicate. */
@@ -155,6 +155,12 @@ export interface MQTTIntegrationConfig {
   topicPrefix?: string;
   /** Words that tell other peers what this one is for, such as `server`. Default: none. */
   capabilities?: string[];
+  /**
+   * What `initialize()` does when no broker answers. `reject`: it fails when `broker.connectTimeoutMs` is over. `allow`:
+   * it resolves as soon as an attempt to connect has failed, or when that time is over; canvases can be read and edited
+   * from then on, connecting goes on being tried, and `connected` tells when it has come about. Default: `reject`.
+   */
+  offline?: 'allow' | 'reject';
 }
 
 /** Every default. Names no repository, so it needs some to be a valid configuration. */
@@ -457,12 +463,20 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   constructor(config: MQTTIntegrationConfig);
 
   /**
-   * Connects, subscribes, announces this peer and requests the first catch-up. From now on the service keeps the
-   * process alive until `disconnect()`, but not when it rejects.
-   * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over, `ERR_BROKER_REJECTED` (for example wrong
-   *   credentials). It can be called again then.
+   * Connects, subscribes, announces this peer and requests the first catch-up; with `offline: 'allow'` it does not insist
+   * on the connection. From now on the service keeps the process alive until `disconnect()`, but not when it rejects. A
+   * connection that breaks later is made again by itself, for as long as it takes, see `reconnecting` and `connected`.
+   * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over (not with `offline: 'allow'`),
+   *   `ERR_BROKER_REJECTED` (for example wrong credentials). It can be called again then.
    */
   initialize(): Promise<void>;
+
+  /**
+   * Resolves when the broker has acknowledged everything edited so far in all repositories; what is edited after the call
+   * is not waited for. Waits for as long as there is no connection.
+   * @throws `ERR_CLOSED` when `disconnect()` comes before the broker's acknowledgements.
+   */
+  flush(): Promise<void>;
 
   /** Sends what waits, says goodbye and frees everything; nothing keeps the process alive afterwards. Idempotent. */
   disconnect(): Promise<void>;

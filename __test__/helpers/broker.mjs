@@ -15,16 +15,16 @@ export function eachBroker(name, body) {
   mosquittoTest(`${name} (Mosquitto)`, async (t) => body(t, await mosquitto(t)));
 }
 
-/** An embedded broker on a free port, stopped after the test. */
-export async function embedded(t) {
-  const broker = await startBroker();
+/** An embedded broker on a given or a free port, stopped after the test. */
+export async function embedded(t, port = 0) {
+  const broker = await startBroker({ port });
   scoped(t).defer(() => broker.stop());
   return { host: broker.host, port: broker.port };
 }
 
-/** Mosquitto on a free port, stopped after the test; see `startMosquitto`. */
-export async function mosquitto(t, lines, files) {
-  const broker = await startMosquitto(lines, files);
+/** Mosquitto on a given or a free port, stopped after the test; see `startMosquitto`. */
+export async function mosquitto(t, lines, files, port) {
+  const broker = await startMosquitto(lines, files, port);
   scoped(t).defer(() => broker.stop());
   return { host: broker.host, port: broker.port };
 }

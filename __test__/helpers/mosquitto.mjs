@@ -10,13 +10,13 @@ import { until } from './wait.mjs';
 export const MOSQUITTO = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => !spawnSync(path, ['-h']).error);
 
 /**
- * Starts Mosquitto on a free loopback port, with its default settings and the given lines of configuration, in which
- * `{folder}` stands for the folder that holds the given files.
+ * Starts Mosquitto on a loopback port, a free one unless one is given, with its default settings and the given lines of
+ * configuration, in which `{folder}` stands for the folder that holds the given files. `kill()` ends it with SIGKILL.
  */
-export async function startMosquitto(lines = ['allow_anonymous true'], files = {}) {
+export async function startMosquitto(lines = ['allow_anonymous true'], files = {}, givenPort = undefined) {
   if (!MOSQUITTO) throw new Error('Mosquitto is not installed: apt-get install mosquitto');
   const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-mosquitto-'));
-  const port = await freePort();
+  const port = givenPort ?? (await freePort());
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
   // Started by root it would change to a user that cannot read the folder.
   const config = [`listener ${port} 127.0.0.1`, `user ${userInfo().username}`, ...lines];
@@ -24,10 +24,10 @@ export async function startMosquitto(lines = ['allow_anonymous true'], files = {
   const server = spawn(MOSQUITTO, ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore' });
   const ended = once(server, 'exit');
   await until(() => answers(port), 'Mosquitto listens');
-  const stop = async () => {
-    server.kill();
+  const end = async (signal) => {
+    server.kill(signal);
     await ended;
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   };
-  return { host: '127.0.0.1', port, stop };
+  return { host: '127.0.0.1', port, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }

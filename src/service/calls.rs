@@ -86,6 +86,24 @@ impl P2PNetworkManager {
         })
     }
 
+    /// Waits until the broker has everything edited so far, in all repositories.
+    ///
+    /// # Errors
+    /// The call was not taken; see [`P2PNetworkManager::call`].
+    pub fn flush(&self, call: u64) -> Result<(), ServiceError> {
+        self.run(call, |this| {
+            // Asked now, not when the runtime has time: what is edited after this call is not waited for.
+            let asked: Vec<_> =
+                this.inner.repositories.values().map(|repository| Self::ask(repository, Command::Flush)).collect();
+            async move {
+                for outcome in asked {
+                    outcome.await?;
+                }
+                Ok("null".to_owned())
+            }
+        })
+    }
+
     /// Whether a message to ourselves comes back through the broker.
     ///
     /// # Errors
@@ -150,6 +168,7 @@ impl P2PNetworkManager {
         let state = self.inner.router.link.borrow().clone();
         let detail = match &state {
             LinkState::Ready => "connected and subscribed".to_owned(),
+            LinkState::Trying => "connecting for the first time".to_owned(),
             LinkState::Subscribing => "connected, waiting for subscriptions".to_owned(),
             LinkState::Down(reason) | LinkState::Rejected(reason) => reason.clone(),
             LinkState::Closed => "the service has been disconnected".to_owned(),

@@ -33,6 +33,20 @@ pub struct ServiceConfig {
     /// Words that tell other peers what this one is for, such as `server`. Default none.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// Whether `initialize()` succeeds without a broker. Default reject.
+    #[serde(default)]
+    pub offline: Offline,
+}
+
+/// What `initialize()` does when no broker answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offline {
+    /// It succeeds once an attempt has failed; connecting goes on being tried.
+    Allow,
+    /// It fails when the time is over.
+    #[default]
+    Reject,
 }
 
 /// A repository: its name, or an object that has it.
@@ -160,6 +174,7 @@ impl Default for ServiceConfig {
             performance: PerformanceConfig::default(),
             topic_prefix: default_prefix(),
             capabilities: Vec::new(),
+            offline: Offline::default(),
         }
     }
 }
@@ -255,6 +270,7 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
             "performance" => read(&name, value, &mut config.performance),
             "topicPrefix" => read(&name, value, &mut config.topic_prefix),
             "capabilities" => read(&name, value, &mut config.capabilities),
+            "offline" => read(&name, value, &mut config.offline),
             _ => Err(format!("{name}: is not a known field")),
         };
         problems.extend(result.err());

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::config::ServiceConfig;
+use super::config::{Offline, ServiceConfig};
 use super::error::ServiceError;
 use super::inbox::Inbox;
 use super::json;
@@ -52,7 +52,8 @@ pub(super) struct Inner {
     mailbox: Arc<Mailbox>,
     runtime: Handle,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    opened: AtomicBool,
+    /// Held for reading by every call that `run` carries out.
+    running: Arc<RwLock<()>>,
     closed: AtomicBool,
 }
 
@@ -130,7 +131,7 @@ impl P2PNetworkManager {
             mailbox,
             runtime,
             tasks: Mutex::new(tasks),
-            opened: AtomicBool::new(false),
+            running: Arc::default(),
             closed: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -138,7 +139,8 @@ impl P2PNetworkManager {
 
     // ---- life -----------------------------------------------------------------------------------------------------
 
-    /// Connects; the outcome comes when all repositories are subscribed and announced, or not in time.
+    /// Connects; the outcome comes when all repositories are subscribed and announced, or not in time. Where offline is
+    /// allowed, a failed attempt or the end of the time is as good.
     pub fn initialize(&self, call: u64) {
         let this = self.clone();
         self.inner.runtime.spawn(async move {
@@ -152,30 +154,40 @@ impl P2PNetworkManager {
         if inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);
         }
-        if inner.opened.load(Ordering::SeqCst) {
+        if inner.router.opened.load(Ordering::SeqCst) {
             // The connection looks after itself from now on.
             return Ok(());
         }
         let mut link = inner.router.link.subscribe();
         if inner.router.broker().is_none() {
-            inner.router.set_link(LinkState::Down("not tried yet".to_owned()));
+            inner.router.set_link(LinkState::Trying);
             let options = self.connection_options();
             inner.router.set_broker(Some(CanvasMQTTBroker::start(options, inner.router.clone(), &inner.runtime)));
         }
         let timeout_ms = inner.config.broker.connect_timeout_ms;
-        let settled = link.wait_for(|state| !matches!(state, LinkState::Down(_) | LinkState::Subscribing));
+        let offline = inner.config.offline == Offline::Allow;
+        let settled = link.wait_for(|state| match state {
+            LinkState::Down(_) => offline,
+            LinkState::Trying | LinkState::Subscribing => false,
+            LinkState::Ready | LinkState::Rejected(_) | LinkState::Closed => true,
+        });
         let state = timeout(Duration::from_millis(timeout_ms), settled).await.map(|state| state.map(|s| s.clone()));
         let address = self.address();
         let error = match state {
             Ok(Ok(LinkState::Ready)) => {
-                inner.opened.store(true, Ordering::SeqCst);
+                inner.router.opened.store(true, Ordering::SeqCst);
                 return Ok(());
             }
             Ok(Ok(LinkState::Rejected(reason))) => ServiceError::BrokerRejected { address, reason },
+            Ok(Ok(LinkState::Down(_))) | Err(_) if offline => {
+                inner.router.opened.store(true, Ordering::SeqCst);
+                return Ok(());
+            }
             Ok(_) => ServiceError::Closed,
             Err(_) => {
                 let reason = match &*inner.router.link.borrow() {
                     LinkState::Down(reason) | LinkState::Rejected(reason) => reason.clone(),
+                    LinkState::Trying => "it does not answer".to_owned(),
                     LinkState::Subscribing | LinkState::Ready | LinkState::Closed => {
                         "it does not answer subscriptions".to_owned()
                     }
@@ -222,11 +234,11 @@ impl P2PNetworkManager {
             return;
         }
         let limit = Duration::from_millis(LEAVE_TIMEOUT_MS);
-        if !inner.opened.load(Ordering::SeqCst) {
+        if !inner.router.opened.load(Ordering::SeqCst) {
             // Whoever waits for the connection need not wait longer.
             inner.router.set_link(LinkState::Closed);
         }
-        if inner.opened.load(Ordering::SeqCst) {
+        if inner.router.opened.load(Ordering::SeqCst) {
             let leaving: Vec<_> =
                 inner.repositories.values().map(|repository| Self::ask(repository, Command::Leave)).collect();
             let all = async {
@@ -252,6 +264,8 @@ impl P2PNetworkManager {
             // Each tells its open calls that the service is closed; one that panicked has told the application already.
             let _ = timeout(limit, task).await;
         }
+        // Calls that waited for several repositories have their outcomes now, and hand them on before ours.
+        let _ = timeout(limit, inner.running.write()).await;
     }
 
     // ---- calls ----------------------------------------------------------------------------------------------------
@@ -275,7 +289,7 @@ impl P2PNetworkManager {
         if self.inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);
         }
-        if !self.inner.opened.load(Ordering::SeqCst) {
+        if !self.inner.router.opened.load(Ordering::SeqCst) {
             return Err(ServiceError::NotInitialized);
         }
         Ok(())
@@ -293,11 +307,13 @@ impl P2PNetworkManager {
         F: Future<Output = Result<String, ServiceError>> + Send + 'static,
     {
         self.check_open()?;
+        let running = self.inner.running.clone().try_read_owned().map_err(|_| ServiceError::Closed)?;
         let this = self.clone();
         let future = work(self.clone());
         self.inner.runtime.spawn(async move {
             let result = future.await;
             this.answer(call, result);
+            drop(running);
         });
         Ok(())
     }

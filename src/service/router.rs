@@ -1,6 +1,7 @@
 //! Between the one connection and the repositories: what arrives goes to whoever listens, what leaves goes out.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -28,6 +29,8 @@ const REPOSITORY_LEVEL: usize = 1;
 /// Where the connection stands, for whoever waits for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LinkState {
+    /// The first attempt is under way.
+    Trying,
     /// Not there (yet); what the last attempt met.
     Down(String),
     /// The broker refused.
@@ -49,6 +52,8 @@ pub(crate) struct Router {
     mailbox: Arc<Mailbox>,
     pub(crate) probe: Probe,
     pub(crate) link: watch::Sender<LinkState>,
+    /// Whether `initialize()` has succeeded: from then on no promise tells that the broker refuses.
+    pub(crate) opened: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -78,7 +83,8 @@ impl Router {
             instance,
             inboxes,
             mailbox,
-            link: watch::Sender::new(LinkState::Down("not tried yet".to_owned())),
+            link: watch::Sender::new(LinkState::Trying),
+            opened: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -187,6 +193,16 @@ impl Router {
         self.tell("disconnected", &json!({ "reason": reason }));
     }
 
+    /// While `initialize()` waits, its promise tells; afterwards it is told once for refusals in a row.
+    fn on_rejected(&self, reason: String) {
+        let news = !matches!(&*self.link.borrow(), LinkState::Rejected(_));
+        if news && self.opened.load(Ordering::SeqCst) {
+            let message = format!("the MQTT broker refuses the connection: {reason}");
+            self.tell("error", &json!({ "code": "ERR_BROKER_REJECTED", "message": message }));
+        }
+        self.set_link(LinkState::Rejected(reason));
+    }
+
     fn on_message(&self, topic: String, payload: bytes::Bytes, retained: bool) {
         if self.probe.arrived(&topic, &payload) {
             return;
@@ -242,9 +258,7 @@ impl ConnectionHandler for Router {
                 let payload = json!({ "attempt": attempt, "retryInMs": retry_in_ms, "reason": reason });
                 self.tell("reconnecting", &payload);
             }
-            ConnectionEvent::Rejected { reason, .. } => {
-                self.set_link(LinkState::Rejected(reason));
-            }
+            ConnectionEvent::Rejected { reason, .. } => self.on_rejected(reason),
             ConnectionEvent::Message { topic, payload, retained } => self.on_message(topic, payload, retained),
             ConnectionEvent::Acknowledged { id } => self.on_acknowledged(id),
             ConnectionEvent::Subscribed { filter } => self.on_subscription(&filter, true),
