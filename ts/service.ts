@@ -53,6 +53,10 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     }
   }
 
+  async flush(): Promise<void> {
+    await this.#call((call) => this.#native.flush(call));
+  }
+
   disconnect(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -94,6 +94,12 @@ impl NativeService {
         self.manager.initialize(number(call));
     }
 
+    /// Value: null, when the broker has everything edited so far.
+    #[napi]
+    pub fn flush(&self, call: f64) -> napi::Result<(), String> {
+        map(self.manager.flush(number(call)))
+    }
+
     /// Sends what waits, says goodbye, ends everything.
     #[napi]
     pub fn disconnect(&self, call: f64) {
