@@ -150,6 +150,24 @@ export interface MQTTIntegrationConfig {
     maxConnections?: number;
     /** How often the peer says that it is there, in seconds. Default: 30. */
     heartbeatInterval?: number;
+    /**
+     * With `storage`: most canvases of a repository kept in memory; the others are on disk alone and are read when they
+     * are needed. A canvas with edits on their way, or one being read or caught up with, stays for that long, beyond the
+     * limit too. Without `storage` all are in memory. Default: 256.
+     */
+    maxOpenCanvases?: number;
+  };
+  /**
+   * Keeps every canvas, and who this peer is, on disk; without it a process that ends forgets both. With it, an edit that
+   * has resolved is on the disk (fsync) and survives the crash of the process and of the machine, and a service that
+   * starts again goes on where the last one ended. Default: none, memory only.
+   */
+  storage?: {
+    /**
+     * Directory of this service's data; made where it is missing, readable by its owner alone. One service at a time uses
+     * it. Do not run two copies of one directory: they would be the same peer twice.
+     */
+    path: string;
   };
   /** First levels of all topics. Peers with different prefixes do not meet. Default: `mind-git`. */
   topicPrefix?: string;
@@ -453,8 +471,9 @@ export interface MQTTIntegrationEvents {
 /**
  * One peer: takes part in repositories of canvases through a broker.
  *
- * An edit resolves once it is in the local document; it does not wait for the network, works offline and is delivered
- * later. All methods that return a promise reject with `ERR_NOT_INITIALIZED` before `initialize()`, with `ERR_CLOSED`
+ * An edit resolves once it is in the local document and, with `storage`, on the disk; it does not wait for the network,
+ * works offline and is delivered later. With `storage` every edit may reject with `ERR_STORAGE_FULL`: it is made and
+ * reaches the other peers, but is not durable yet; it is written by itself once that is possible. All methods that return a promise reject with `ERR_NOT_INITIALIZED` before `initialize()`, with `ERR_CLOSED`
  * after `disconnect()` and with `ERR_RATE_LIMITED` when too many calls wait; what else is stated at each. Arguments of a
  * wrong JavaScript type give Node's own `ERR_INVALID_ARG_TYPE`.
  */
@@ -467,7 +486,9 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * on the connection. From now on the service keeps the process alive until `disconnect()`, but not when it rejects. A
    * connection that breaks later is made again by itself, for as long as it takes, see `reconnecting` and `connected`.
    * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over (not with `offline: 'allow'`),
-   *   `ERR_BROKER_REJECTED` (for example wrong credentials). It can be called again then.
+   *   `ERR_BROKER_REJECTED` (for example wrong credentials); with `storage`, `ERR_STORAGE_LOCKED` when another service
+   *   uses the directory, `ERR_STORAGE_CORRUPT` when it cannot be read, `ERR_STORAGE_FULL` when it cannot be written to.
+   *   It can be called again then.
    */
   initialize(): Promise<void>;
 
