@@ -232,7 +232,10 @@ export interface SyncReport {
   canvasId?: string;
   /** Number of canvases caught up with. */
   canvases: number;
-  /** False when no peer answered in time: what is here is all that could be had. */
+  /**
+   * False when, for some document, no peer answered in time: what is here is all that could be had. A snapshot that others
+   * left on the broker counts as an answer once everything in it is here.
+   */
   answered: boolean;
   /** Number of changes that came in. */
   changesReceived: number;

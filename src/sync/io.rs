@@ -248,7 +248,7 @@ pub struct SyncReport {
     pub canvas: Option<CanvasId>,
     /// How many documents were asked for, the index included.
     pub documents: usize,
-    /// Whether for each of them a peer answered.
+    /// Whether for each of them a peer answered, or the broker kept a snapshot of others and everything in it is here.
     pub answered: bool,
     /// How many changes came.
     pub changes_received: u64,
