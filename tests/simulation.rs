@@ -118,5 +118,15 @@ fn peers_converge_and_no_acknowledged_edit_is_lost() {
     let seeds = from_environment("MQTT_P2P_SEEDS").unwrap_or(SEEDS);
     let total = run_all(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
     report(&total, started.elapsed().as_secs());
-    assert!(total.tally.events >= seeds * EVENTS_PER_SEED && total.tally.acknowledged > 0);
+    let Tally { events, acknowledged, crashes, orderly_ends, failed_writes, actors_reused, .. } = total.tally;
+    assert!(events >= seeds * EVENTS_PER_SEED);
+    for (what, count) in [
+        ("acknowledged edits", acknowledged),
+        ("crashes", crashes),
+        ("orderly ends", orderly_ends),
+        ("failed writes", failed_writes),
+        ("edits under an actor used before", actors_reused),
+    ] {
+        assert!(count > 0, "the runs were made without any {what}");
+    }
 }

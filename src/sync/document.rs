@@ -296,3 +296,64 @@ impl Document {
         self.catch_up.settle(|hash| replica.contains(hash) || self.quarantined.contains(hash));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::canvas::CanvasPatch;
+    use crate::ids::{CanvasId, Generation, RepositoryName};
+
+    fn document() -> Document {
+        let id = DocumentId::Canvas {
+            repository: RepositoryName::new("r").unwrap(),
+            canvas: CanvasId::new("c").unwrap(),
+            generation: Generation(1),
+        };
+        Document::new(id, true)
+    }
+
+    fn edit(document: &mut Document, rng: &mut ChaCha8Rng, x: u64) -> Vec<Vec<u8>> {
+        let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#)).unwrap();
+        let changes = document.edit_canvas(rng).unwrap().patch(&patch, "me").unwrap().changes;
+        changes.iter().map(|change| change.raw_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn what_storage_did_not_have_survives_the_loss_of_the_document() {
+        let (mut document, mut rng) = (document(), ChaCha8Rng::seed_from_u64(1));
+        let saved = edit(&mut document, &mut rng, 1);
+        let unsaved = edit(&mut document, &mut rng, 2);
+        document.unsaved.add(unsaved);
+        let heads = document.replica().heads();
+        document.start_over();
+        assert!(document.replica().is_pristine());
+        let stored = StoredDocument { changes: saved, ..StoredDocument::default() };
+        document.replace(Content::restore(&document.id, stored, |_| false).unwrap());
+        assert_eq!((document.replica().heads(), document.unsaved.is_empty()), (heads, false));
+    }
+
+    #[test]
+    fn an_actor_is_used_again_only_where_it_stopped_and_once_storage_has_forgotten_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut first = document();
+        let saved = edit(&mut first, &mut rng, 1);
+        let mark = first.mark().unwrap();
+        let next = |free: bool, changes: &[Vec<u8>], rng: &mut ChaCha8Rng| {
+            let mut document = document();
+            let stored = StoredDocument { changes: changes.to_vec(), ..StoredDocument::default() };
+            document.content = Content::restore(&document.id, stored, |_| false).unwrap();
+            document.actor = Actor::Left(mark.clone());
+            if free {
+                document.actor.free();
+            }
+            edit(&mut document, rng, 2);
+            document.mark().unwrap()
+        };
+        assert_ne!(next(false, &saved, &mut rng).actor, mark.actor, "storage still offers it to the next process");
+        assert_ne!(next(true, &[], &mut rng).actor, mark.actor, "its changes are not here");
+        assert_eq!(next(true, &saved, &mut rng), ActorMark { sequence: mark.sequence + 1, ..mark.clone() });
+    }
+}

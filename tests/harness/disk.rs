@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use automerge::{Change, ChangeHash};
+use automerge::{ActorId, Change, ChangeHash};
 use mqtt_p2p::ids::DocumentId;
 use mqtt_p2p::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 
@@ -19,17 +19,18 @@ struct Kept {
 pub struct Disk(BTreeMap<DocumentId, Kept>);
 
 impl Disk {
-    /// Carries out a batch; returns the changes that it added.
-    pub fn apply(&mut self, operations: &[StoreOperation]) -> Vec<(DocumentId, ChangeHash)> {
+    /// Carries out a batch; returns the changes that it added, with their actors.
+    pub fn apply(&mut self, operations: &[StoreOperation]) -> Vec<(DocumentId, ChangeHash, ActorId)> {
         let mut added = Vec::new();
         for operation in operations {
             match operation {
                 StoreOperation::Append { document, changes } => {
                     let kept = self.0.entry(document.clone()).or_default();
                     for bytes in changes {
-                        let hash = Change::from_bytes(bytes.clone()).unwrap().hash();
+                        let change = Change::from_bytes(bytes.clone()).unwrap();
+                        let hash = change.hash();
                         assert!(kept.hashes.insert(hash), "{hash} was stored twice");
-                        added.push((document.clone(), hash));
+                        added.push((document.clone(), hash, change.actor_id().clone()));
                     }
                     kept.stored.changes.extend(changes.iter().cloned());
                 }

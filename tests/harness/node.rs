@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use automerge::ChangeHash;
+use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
 use mqtt_p2p::sync::{
@@ -59,6 +59,10 @@ pub struct Node {
     pub durable: BTreeSet<Edit>,
     /// Outcomes that said that an edit is durable.
     pub acknowledged: u64,
+    /// Own changes under an actor of an earlier process.
+    pub actors_reused: u64,
+    /// Own actors, and the process that used them first.
+    actors: BTreeMap<ActorId, u64>,
     seen: BTreeMap<DocumentId, usize>,
 }
 
@@ -86,6 +90,8 @@ impl Node {
             made: BTreeSet::new(),
             durable: BTreeSet::new(),
             acknowledged: 0,
+            actors_reused: 0,
+            actors: BTreeMap::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -146,8 +152,11 @@ impl Node {
     /// The disk has carried out the batch under way.
     pub fn synced(&mut self) -> Option<StoreToken> {
         let (token, operations) = self.storing.take()?;
-        for edit in self.disk.apply(&operations) {
+        for (document, hash, actor) in self.disk.apply(&operations) {
+            let edit = (document, hash);
             if self.made.contains(&edit) {
+                let first = *self.actors.entry(actor).or_insert(self.incarnation);
+                self.actors_reused += u64::from(first != self.incarnation);
                 self.durable.insert(edit);
             }
         }

@@ -11,6 +11,8 @@ pub struct Tally {
     pub crashes: u64,
     pub orderly_ends: u64,
     pub failed_writes: u64,
+    /// Durable edits under an actor that an earlier process had left.
+    pub actors_reused: u64,
 }
 
 impl Tally {
@@ -30,5 +32,6 @@ impl std::ops::AddAssign for Tally {
         self.crashes += other.crashes;
         self.orderly_ends += other.orderly_ends;
         self.failed_writes += other.failed_writes;
+        self.actors_reused += other.actors_reused;
     }
 }

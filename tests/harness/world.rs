@@ -94,6 +94,7 @@ impl World {
             }
         }
         self.run_for(duration_ms);
+        self.tally.actors_reused = self.nodes.iter().map(|node| node.actors_reused).sum();
         self.tally.acknowledged = self.nodes.iter().map(|node| node.acknowledged).sum();
     }
 
