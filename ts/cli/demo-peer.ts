@@ -45,6 +45,18 @@ class DemoPeer {
     tell({ report: 'burst-done', startedAt, doneAt: sharedClock() });
   }
 
+  async catchUp(): Promise<void> {
+    const { answered } = await this.#service.syncRepository(REPOSITORY);
+    const { bytes, repositories } = this.#service.getNetworkStatus();
+    const peers = repositories[REPOSITORY]?.peers ?? 0;
+    tell({ report: 'caught-up', at: sharedClock(), answered, peers, bytes: bytes.received });
+  }
+
+  async delete(): Promise<void> {
+    await this.#service.deleteCanvas(REPOSITORY, CANVAS, this.#name);
+    tell({ report: 'deleted' });
+  }
+
   async compare(): Promise<void> {
     const canvas = await this.#service.getCanvas(REPOSITORY, CANVAS);
     tell({ report: 'state', at: sharedClock(), canvas, followed: isDeepStrictEqual(this.#copy, canvas) });
@@ -85,6 +97,10 @@ async function obey(order: Order): Promise<void> {
       return peer?.edit(order.number, order.edit);
     case 'burst':
       return peer?.burst(order.patches);
+    case 'catch-up':
+      return peer?.catchUp();
+    case 'delete':
+      return peer?.delete();
     case 'compare':
       return peer?.compare();
     case 'stop':

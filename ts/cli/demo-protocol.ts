@@ -13,7 +13,9 @@ export type Order =
   | { order: 'create'; canvas: CanvasData }
   | { order: 'edit'; number: number; edit: Edit }
   | { order: 'burst'; patches: CanvasPatch[] }
+  | { order: 'catch-up' }
   | { order: 'compare' }
+  | { order: 'delete' }
   | { order: 'stop' };
 
 /** What a peer tells the conductor. Times are in milliseconds of the clock that all processes of a machine share. */
@@ -23,6 +25,9 @@ export type Report =
   | { report: 'edited'; number: number; at: number }
   | { report: 'saw'; at: number; changes: CanvasChanges }
   | { report: 'burst-done'; startedAt: number; doneAt: number }
+  /** `bytes`: how many the broker has sent so far. */
+  | { report: 'caught-up'; at: number; answered: boolean; peers: number; bytes: number }
+  | { report: 'deleted' }
   /** `followed`: whether the copy that it kept from events alone equals what it reads. */
   | { report: 'state'; at: number; canvas: ReadCanvas; followed: boolean }
   | { report: 'failed'; message: string };

@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { type EmbeddedBroker, type ReadCanvas, startBroker } from '../index.js';
+import type { EmbeddedBroker, ReadCanvas } from '../index.js';
+import { digest } from './demo-digest.js';
 import { Ledger } from './demo-ledger.js';
 import { DemoProcess } from './demo-process.js';
 import { REPOSITORY, type Report, sharedClock } from './demo-protocol.js';
 import { type Author, burst, burstOutcome, play, type Scene } from './demo-script.js';
+import { brokerName, stage } from './demo-stage.js';
 import { interruptible, pause } from './lifetime.js';
 import { colour, milliseconds, percentile, print, printJson, TICK, table } from './output.js';
 import { type CommonOptions, type Settings, settings, withCommonOptions } from './settings.js';
@@ -36,9 +37,7 @@ async function run(options: Options, wanted: Settings): Promise<void> {
   let peers: DemoProcess[] = [];
   await interruptible(
     async (interrupted) => {
-      if (!wanted.brokerGiven) broker = await startBroker();
-      if (broker) wanted.config.broker = { ...wanted.config.broker, host: broker.host, port: broker.port };
-      wanted.config.repositories = [REPOSITORY];
+      broker = await stage(wanted);
       const ada = new DemoProcess('Ada');
       const ben = new DemoProcess('Ben');
       peers = [ada, ben];
@@ -46,6 +45,7 @@ async function run(options: Options, wanted: Settings): Promise<void> {
       await show.open(broker);
       await show.play(interrupted);
       await show.finale();
+      await show.tidy();
     },
     async () => {
       await Promise.all(peers.map((peer) => peer.stop()));
@@ -73,7 +73,7 @@ class Show {
     const { config } = this.#settings;
     this.#say(colour.bold('Two processes, one canvas, one MQTT broker'));
     this.#say();
-    this.#say(`broker  ${broker ? `${broker.url} (embedded)` : `mqtt://${config.broker.host}:${config.broker.port}`}`);
+    this.#say(`broker  ${brokerName(this.#settings, broker)}`);
     this.#say(`canvas  ${this.#canvas.nodes.length} nodes, ${this.#canvas.edges.length} edges`);
     for (const peer of [this.#ada, this.#ben]) {
       const started = peer.next('started');
@@ -146,6 +146,13 @@ class Show {
     this.#summary(ours, theirs, took);
   }
 
+  /** Leaves no canvas on a broker that is not ours. */
+  async tidy(): Promise<void> {
+    const deleted = this.#ada.next('deleted');
+    this.#ada.tell({ order: 'delete' });
+    await deleted;
+  }
+
   /** Asks both until they hold the same and everything that was written. */
   async #equalStates(expected: Map<string, number>): Promise<[StateReport, StateReport]> {
     const deadline = sharedClock() + EQUAL_WITHIN_MS;
@@ -205,7 +212,3 @@ class Show {
 }
 
 type StateReport = Extract<Report, { report: 'state' }>;
-
-function digest(canvas: ReadCanvas): string {
-  return createHash('sha256').update(JSON.stringify(canvas)).digest('hex');
-}

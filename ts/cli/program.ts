@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { MqttP2pError } from '../index.js';
 import { client } from './client.js';
 import { demo } from './demo.js';
+import { demoLateJoiner } from './demo-late-joiner.js';
 import { health } from './health.js';
 import { monitor } from './monitor.js';
 import { server } from './server.js';
@@ -27,7 +28,7 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  for (const command of [server, client, demo, health, monitor, test]) {
+  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;
