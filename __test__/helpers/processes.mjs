@@ -1,5 +1,8 @@
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { scoped } from './teardown.mjs';
 import { DEADLINE_MS, nextEvent } from './wait.mjs';
@@ -68,10 +71,22 @@ async function finish(child, deadlineMs, input) {
   return { code, signal, ...output };
 }
 
-/** What this shell happens to set must not reach the programs under test. */
+/** What this shell happens to set must not reach the programs under test, and what they store nobody's own data. */
 function cleanEnvironment() {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(MQTT_|DEBUG$|FORCE_COLOR$|NODE_TEST_CONTEXT$)/.test(name),
   );
-  return { ...Object.fromEntries(kept), NO_COLOR: '1' };
+  return { ...Object.fromEntries(kept), ...applicationData(), NO_COLOR: '1' };
+}
+
+let dataFolder;
+
+/** Environment that leads programs to a data directory of this test process alone, removed at its end. */
+function applicationData() {
+  if (!dataFolder) {
+    dataFolder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-data-'));
+    process.on('exit', () => rmSync(dataFolder, { recursive: true, force: true }));
+  }
+  const home = process.platform === 'darwin' && { HOME: dataFolder };
+  return { XDG_DATA_HOME: dataFolder, LOCALAPPDATA: dataFolder, ...home };
 }
