@@ -17,7 +17,10 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// The file is damaged. It is left as it is.
-    #[error("the data in {} is damaged: {reason}", path.display())]
+    #[error(
+        "the data in {0} is damaged: {reason}; nothing was changed; see what 'mqtt-p2p recover --data-dir {0}' rescues",
+        path.display()
+    )]
     Corrupt {
         /// The data directory.
         path: PathBuf,

@@ -2,6 +2,7 @@
 
 mod disk;
 mod error;
+mod identity;
 mod memory;
 
 use crate::ids::DocumentId;
@@ -9,6 +10,7 @@ use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
 pub use disk::{Disk, DiskStorage};
 pub use error::StorageError;
+pub use identity::{IdentityError, identity_seed};
 pub use memory::MemoryStorage;
 
 /// Keeps the documents of one repository. Used by one task at a time; may block.

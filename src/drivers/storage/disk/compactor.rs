@@ -106,7 +106,9 @@ impl Compactor {
         if let Some(entry) = ledger.get(&key) {
             self.refused.insert(key, entry.uncompacted.saturating_mul(2));
         }
-        done.into_iter().for_each(|done| done(Err(error.clone())));
+        if let Some(done) = done {
+            done(Err(error));
+        }
     }
 
     /// Nothing more is compacted; what a thread is still working on is dropped.

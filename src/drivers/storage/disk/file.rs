@@ -218,7 +218,7 @@ pub(super) fn guard<T>(path: &Path, work: impl FnOnce() -> Result<T, redb::Error
 }
 
 /// For reading and writing, by its owner alone.
-pub(super) fn private() -> OpenOptions {
+pub(in crate::drivers::storage) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
@@ -227,7 +227,7 @@ pub(super) fn private() -> OpenOptions {
 }
 
 /// Makes a directory, for its owner alone, unless it is there.
-pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+pub(in crate::drivers::storage) fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -236,6 +236,6 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes what was renamed in a directory durable; where directories cannot be opened, that is so by itself.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(in crate::drivers::storage) fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

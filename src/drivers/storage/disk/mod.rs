@@ -34,7 +34,9 @@ use super::{Storage, StorageError};
 use crate::ids::{DocumentId, RepositoryName};
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
-pub(crate) use queue::Done;
+use queue::Done;
+
+pub(super) use file::{create_directory, private, sync_directory};
 
 /// A service's data directory, open. Nobody else can open it until it is closed.
 ///
@@ -151,4 +153,4 @@ impl Storage for DiskStorage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

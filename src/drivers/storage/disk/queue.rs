@@ -9,7 +9,7 @@ use crate::ids::{DocumentId, RepositoryName};
 use crate::sync::{KnownDocument, StoredDocument};
 
 /// Called on the storage thread with the outcome; must not block.
-pub(crate) type Done<T> = Box<dyn FnOnce(Result<T, StorageError>) + Send>;
+pub(super) type Done<T> = Box<dyn FnOnce(Result<T, StorageError>) + Send>;
 
 /// One thing to do.
 pub(super) enum Request {
@@ -86,7 +86,9 @@ impl Queue {
         state.closing = true;
         if state.closed {
             drop(state);
-            ended.into_iter().for_each(|ended| ended());
+            if let Some(ended) = ended {
+                ended();
+            }
             return;
         }
         state.waiting_for_end.extend(ended);
@@ -111,7 +113,9 @@ impl Queue {
         let left = std::mem::take(&mut state.requests);
         drop(state);
         left.into_iter().for_each(Request::refuse);
-        waiting.into_iter().for_each(|ended| ended());
+        for ended in waiting {
+            ended();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

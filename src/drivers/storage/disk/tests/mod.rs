@@ -12,10 +12,10 @@ use crate::ids::{CanvasId, DocumentId, Generation, RepositoryName};
 use crate::sync::{StoreOperation, StoredDocument};
 
 /// A directory of its own, removed with everything in it.
-pub(super) struct Folder(PathBuf);
+pub(in crate::drivers::storage) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(in crate::drivers::storage) fn new() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("mqtt-p2p-disk-{}-{number}", std::process::id()));
@@ -23,7 +23,7 @@ impl Folder {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::drivers::storage) fn path(&self) -> &Path {
         &self.0
     }
 
