@@ -1,6 +1,8 @@
 //! The disk as a whole, in real files.
 
+mod failing;
 mod keeping;
+mod medium;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
