@@ -295,6 +295,13 @@ pub const EMBEDDED_START_TIMEOUT_MS: u64 = 10_000;
 /// How long tasks of the embedded broker may take to end when it stops. Beyond: they are abandoned.
 pub const EMBEDDED_STOP_TIMEOUT_MS: u64 = 2_000;
 
+// ---- drivers/storage ----------------------------------------------------------------------------------------------
+
+/// Memory in which the database keeps pages that it has read or is about to write. More is read again.
+pub const STORAGE_CACHE_BYTES: usize = 32 << 20;
+/// Documents that one repository asks storage for at the same time. Further ones wait in the repository's task.
+pub const MAX_LOADS_UNDER_WAY: usize = 64;
+
 // ---- service ------------------------------------------------------------------------------------------------------
 
 /// Most repositories of one service. More: `ERR_CONFIG_INVALID`.

@@ -7,7 +7,7 @@ use super::error::ServiceError;
 use crate::ids::RepositoryName;
 use crate::limits::{
     DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS, DEFAULT_MAX_MESSAGE_BYTES,
-    DEFAULT_MAX_PEERS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
+    DEFAULT_MAX_OPEN_CANVASES, DEFAULT_MAX_PEERS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
 };
 use crate::wire::TopicSpace;
 
@@ -33,9 +33,20 @@ pub struct ServiceConfig {
     /// Words that tell other peers what this one is for, such as `server`. Default none.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// Where canvases, and who this peer is, are kept on disk. Default: nowhere, only in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageConfig>,
     /// Whether `initialize()` succeeds without a broker. Default reject.
     #[serde(default)]
     pub offline: Offline,
+}
+
+/// Storage on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The data directory; made, for its owner alone, if it is missing. One service at a time uses it.
+    pub path: String,
 }
 
 /// What `initialize()` does when no broker answers.
@@ -149,6 +160,8 @@ pub struct PerformanceConfig {
     pub max_connections: usize,
     /// Seconds between two signs of life. Default 30.
     pub heartbeat_interval: u64,
+    /// Most canvases of a repository in memory, where storage has them too; at least 1. Default 256.
+    pub max_open_canvases: usize,
 }
 
 impl Default for PerformanceConfig {
@@ -157,6 +170,7 @@ impl Default for PerformanceConfig {
             max_message_size: DEFAULT_MAX_MESSAGE_BYTES,
             max_connections: DEFAULT_MAX_PEERS,
             heartbeat_interval: DEFAULT_HEARTBEAT_MS / 1000,
+            max_open_canvases: DEFAULT_MAX_OPEN_CANVASES,
         }
     }
 }
@@ -174,6 +188,7 @@ impl Default for ServiceConfig {
             performance: PerformanceConfig::default(),
             topic_prefix: default_prefix(),
             capabilities: Vec::new(),
+            storage: None,
             offline: Offline::default(),
         }
     }
@@ -247,6 +262,12 @@ impl ServiceConfig {
             (1..=3_600).contains(&self.performance.heartbeat_interval),
             "performance.heartbeatInterval must be 1 to 3600 seconds".to_owned(),
         );
+        check(self.performance.max_open_canvases >= 1, "performance.maxOpenCanvases must be 1 or more".to_owned());
+        let path = self.storage.as_ref().map(|storage| storage.path.as_str());
+        check(
+            path.is_none_or(|path| !path.is_empty() && !path.contains('\0')),
+            "storage.path must name a directory".to_owned(),
+        );
         if let Err(error) = TopicSpace::new(&self.topic_prefix) {
             check(false, format!("topicPrefix: {error}"));
         }
@@ -270,6 +291,7 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
             "performance" => read(&name, value, &mut config.performance),
             "topicPrefix" => read(&name, value, &mut config.topic_prefix),
             "capabilities" => read(&name, value, &mut config.capabilities),
+            "storage" => read(&name, value, &mut config.storage),
             "offline" => read(&name, value, &mut config.offline),
             _ => Err(format!("{name}: is not a known field")),
         };

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::canvas::CanvasError;
+use crate::drivers::storage::StorageError;
 use crate::ids::IdError;
 use crate::sync::SyncError;
 
@@ -64,6 +65,15 @@ pub enum ServiceError {
         /// How long it was waited for.
         timeout_ms: u64,
     },
+    /// Somebody else uses the data directory.
+    #[error("{0}")]
+    StorageLocked(StorageError),
+    /// What the data directory holds cannot be read.
+    #[error("{0}")]
+    StorageCorrupt(StorageError),
+    /// The data directory cannot be written to.
+    #[error("{0}; make room, or mend what is in the way")]
+    StorageFull(StorageError),
     /// A repository's own error.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -72,6 +82,19 @@ pub enum ServiceError {
 impl From<CanvasError> for ServiceError {
     fn from(error: CanvasError) -> Self {
         Self::Sync(error.into())
+    }
+}
+
+impl From<StorageError> for ServiceError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Locked { .. } => Self::StorageLocked(error),
+            StorageError::Corrupt { .. } | StorageError::Unreadable { .. } => Self::StorageCorrupt(error),
+            // Nothing is damaged, and nothing is to be recovered: it is the wrong directory for this version.
+            StorageError::NewerFormat { .. } => Self::ConfigInvalid(vec![format!("storage.path: {error}")]),
+            StorageError::Full { .. } | StorageError::Io { .. } => Self::StorageFull(error),
+            StorageError::Closed => Self::Closed,
+        }
     }
 }
 
@@ -89,6 +112,9 @@ impl ServiceError {
             Self::Id(_) | Self::BadArgument { .. } => "ERR_CANVAS_INVALID",
             Self::RateLimited { .. } => "ERR_RATE_LIMITED",
             Self::Timeout { .. } => "ERR_TIMEOUT",
+            Self::StorageLocked(_) => "ERR_STORAGE_LOCKED",
+            Self::StorageCorrupt(_) => "ERR_STORAGE_CORRUPT",
+            Self::StorageFull(_) => "ERR_STORAGE_FULL",
             Self::Sync(error) => error.code(),
         }
     }

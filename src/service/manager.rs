@@ -16,15 +16,17 @@ use super::config::{Offline, ServiceConfig};
 use super::error::ServiceError;
 use super::inbox::Inbox;
 use super::json;
+use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::repository_task::{AnswerTo, Call, RepositoryTask};
 use super::router::{LinkState, Router};
+use super::startup::{Startup, identity, synchronizer_config};
 use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
 use crate::drivers::storage::MemoryStorage;
 use crate::ids::{RepositoryName, Session};
-use crate::limits::{DEFAULT_MAX_OPEN_CANVASES, LEAVE_TIMEOUT_MS};
-use crate::sync::{CanvasP2PSynchronizer, Command, Config, Reply, RepositoryStatus, SyncError};
+use crate::limits::LEAVE_TIMEOUT_MS;
+use crate::sync::{CanvasP2PSynchronizer, Command, Reply, RepositoryStatus, SyncError};
 use crate::wire::TopicSpace;
 
 /// One service: created with a configuration, connected once, disconnected once.
@@ -51,6 +53,7 @@ pub(super) struct Inner {
     pub(super) started: Instant,
     mailbox: Arc<Mailbox>,
     runtime: Handle,
+    startup: tokio::sync::Mutex<Startup>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Held for reading by every call that `run` carries out.
     running: Arc<RwLock<()>>,
@@ -73,11 +76,12 @@ pub(super) struct Repository {
 }
 
 impl P2PNetworkManager {
-    /// Makes a service. `seed` are 32 bytes from the operating system; the peer's identity and everything random comes
-    /// from them.
+    /// Makes a service. `seed` are 32 bytes from the operating system; everything random comes from them, the peer's
+    /// identity too, unless the data directory has one. That is read here, or made; the rest of the directory is opened by
+    /// [`initialize`](Self::initialize).
     ///
     /// # Errors
-    /// [`ServiceError::ConfigInvalid`].
+    /// [`ServiceError::ConfigInvalid`], also when the data directory gives no identity.
     pub fn new(
         config: ServiceConfig,
         seed: [u8; 32],
@@ -89,7 +93,7 @@ impl P2PNetworkManager {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
-        let identity = Arc::new(Identity::from_seed(key));
+        let identity = Arc::new(identity(&config, key)?);
         let instance = rng.next_u64();
         let names = config.repository_names();
         let inboxes: Vec<Arc<Inbox>> = names.iter().map(|_| Arc::default()).collect();
@@ -108,7 +112,8 @@ impl P2PNetworkManager {
                 name: name.clone(),
                 index,
                 synchronizer,
-                storage: Box::new(MemoryStorage::default()),
+                keeper: Keeper::Memory(MemoryStorage::default()),
+                restored: None,
                 inbox: inbox.clone(),
                 mailbox: mailbox.clone(),
                 router: router.clone(),
@@ -116,7 +121,7 @@ impl P2PNetworkManager {
                 rng,
                 started,
             };
-            tasks.push(runtime.spawn(supervise(task)));
+            tasks.push(task);
             repositories.insert(name.clone(), Repository { inbox, status });
         }
         let peer = identity.peer().to_string();
@@ -130,7 +135,8 @@ impl P2PNetworkManager {
             started,
             mailbox,
             runtime,
-            tasks: Mutex::new(tasks),
+            startup: tokio::sync::Mutex::new(Startup::new(tasks)),
+            tasks: Mutex::default(),
             running: Arc::default(),
             closed: AtomicBool::new(false),
         };
@@ -158,12 +164,21 @@ impl P2PNetworkManager {
             // The connection looks after itself from now on.
             return Ok(());
         }
+        let mut startup = inner.startup.lock().await;
+        let path = inner.config.storage.as_ref().map(|storage| storage.path.clone().into());
+        let tasks = startup.begin(path, &inner.runtime).await?;
+        inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        if inner.closed.load(Ordering::SeqCst) {
+            return Err(ServiceError::Closed);
+        }
         let mut link = inner.router.link.subscribe();
         if inner.router.broker().is_none() {
             inner.router.set_link(LinkState::Trying);
             let options = self.connection_options();
             inner.router.set_broker(Some(CanvasMQTTBroker::start(options, inner.router.clone(), &inner.runtime)));
         }
+        // Whoever disconnects needs no longer wait.
+        drop(startup);
         let timeout_ms = inner.config.broker.connect_timeout_ms;
         let offline = inner.config.offline == Offline::Allow;
         let settled = link.wait_for(|state| match state {
@@ -219,7 +234,8 @@ impl P2PNetworkManager {
         format!("{}:{}", self.inner.config.broker.host, self.inner.config.broker.port)
     }
 
-    /// Sends what waits, says goodbye, ends everything; at most [`LEAVE_TIMEOUT_MS`] and a little. May be called often.
+    /// Sends what waits, says goodbye, ends everything; at most [`LEAVE_TIMEOUT_MS`] and a little, unless the disk takes
+    /// longer to store what it was given. Then another service can open the data directory. May be called often.
     pub fn disconnect(&self, call: u64) {
         let this = self.clone();
         self.inner.runtime.spawn(async move {
@@ -230,7 +246,10 @@ impl P2PNetworkManager {
 
     async fn leave(&self) {
         let inner = &self.inner;
-        if inner.closed.swap(true, Ordering::SeqCst) {
+        let again = inner.closed.swap(true, Ordering::SeqCst);
+        // Storage that is being opened is opened first; who asks again waits for the first to be done.
+        let mut startup = inner.startup.lock().await;
+        if again {
             return;
         }
         let limit = Duration::from_millis(LEAVE_TIMEOUT_MS);
@@ -264,6 +283,7 @@ impl P2PNetworkManager {
             // Each tells its open calls that the service is closed; one that panicked has told the application already.
             let _ = timeout(limit, task).await;
         }
+        startup.end().await;
         // Calls that waited for several repositories have their outcomes now, and hand them on before ours.
         let _ = timeout(limit, inner.running.write()).await;
     }
@@ -339,44 +359,6 @@ impl P2PNetworkManager {
     /// The status of one repository.
     pub(super) fn status_of(repository: &Repository) -> RepositoryStatus {
         repository.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Runs a repository's task; should it panic, the application is told, and the repository takes no more calls.
-async fn supervise(task: RepositoryTask) {
-    let (name, inbox, mailbox) = (task.name.clone(), task.inbox.clone(), task.mailbox.clone());
-    if let Err(error) = tokio::spawn(task.run()).await {
-        inbox.close();
-        let message = format!("repository '{name}' has stopped ({error}); restart the service, and report this");
-        tracing::error!(target: "mqtt:sync", "{message}");
-        let payload = serde_json::json!({ "code": "ERR_CLOSED", "message": message });
-        mailbox.push(vec![json::event("error", &payload)]);
-    }
-}
-
-fn synchronizer_config(
-    config: &ServiceConfig,
-    repository: &RepositoryName,
-    topics: &TopicSpace,
-    identity: &Arc<Identity>,
-    session: Session,
-    instance: u64,
-) -> Config {
-    Config {
-        repository: repository.clone(),
-        repositories: config.repository_names(),
-        topics: topics.clone(),
-        identity: identity.clone(),
-        session,
-        instance,
-        capabilities: config.capabilities.clone(),
-        live: config.features.real_time_collaboration,
-        auto_sync: config.features.auto_sync,
-        discovery: config.features.discovery,
-        max_message_bytes: config.performance.max_message_size,
-        heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
-        max_peers: config.performance.max_connections,
-        max_open_canvases: DEFAULT_MAX_OPEN_CANVASES,
     }
 }
 

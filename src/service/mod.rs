@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `config.rs`, `error.rs` | what applications set, and what can go wrong |
 //! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
+//! | `startup.rs` | before it connects: opening storage |
 //! | `router.rs` | between the one connection and the repositories |
 //! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
+//! | `keeper.rs` | where its documents are kept |
 //! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
 //! | `probe.rs` | real round trips, for health and measurements |
 
@@ -14,13 +16,17 @@ mod config;
 mod error;
 mod inbox;
 mod json;
+mod keeper;
 mod mailbox;
 mod manager;
 mod probe;
 mod repository_task;
 mod router;
+mod startup;
 
-pub use config::{BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig};
+pub use config::{
+    BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
+};
 pub use error::ServiceError;
 pub use mailbox::{Doorbell, Mailbox};
 pub use manager::P2PNetworkManager;

@@ -10,15 +10,14 @@ use tokio::sync::oneshot;
 use super::error::ServiceError;
 use super::inbox::{Batch, Entry, Inbox};
 use super::json;
+use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
-use crate::drivers::storage::Storage;
-use crate::ids::{DocumentId, RepositoryName};
-use crate::limits::COMPACT_BYTES;
+use crate::ids::RepositoryName;
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
-    RepositoryStatus, StoreOperation, SyncError,
+    RepositoryStatus, SyncError,
 };
 use crate::time::Now;
 use crate::wire::Priority;
@@ -50,7 +49,9 @@ pub(crate) struct RepositoryTask {
     /// Names the repository in publish ids; see [`Router::acknowledged`].
     pub(crate) index: u16,
     pub(crate) synchronizer: CanvasP2PSynchronizer,
-    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) keeper: Keeper,
+    /// What storage has from an earlier process; goes in before anything else.
+    pub(crate) restored: Option<Input>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) router: Arc<Router>,
@@ -60,11 +61,17 @@ pub(crate) struct RepositoryTask {
 }
 
 impl RepositoryTask {
-    /// Runs until the inbox is closed.
+    /// Runs until the inbox is closed and what the synchroniser wants stored is stored.
     pub(crate) async fn run(mut self) {
         let mut calls = Calls::default();
         let mut wake_at_ms = None;
         let mut turns = 0_u64;
+        if let Some(restored) = self.restored.take() {
+            let mut turn = Turn { items: Vec::new(), wake_at_ms };
+            self.step(restored, &mut calls, &mut turn).await;
+            wake_at_ms = turn.wake_at_ms;
+            self.mailbox.push(turn.items);
+        }
         loop {
             // An application that does not keep up holds its repository back, and nothing else.
             self.mailbox.room().await;
@@ -75,7 +82,7 @@ impl RepositoryTask {
                 *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
             }
             if idle {
-                if batch.closed {
+                if batch.closed && !self.keeper.is_storing() {
                     break;
                 }
                 wait(&self.inbox, self.started, wake_at_ms).await;
@@ -137,6 +144,7 @@ impl RepositoryTask {
         let now = self.now();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
+            self.keeper.note(&input);
             let mut output = self.synchronizer.handle(now, &mut self.rng, input);
             if self.send(&mut output) {
                 // The connection's task runs now: others see an edit before we do our own housekeeping.
@@ -145,19 +153,10 @@ impl RepositoryTask {
             turn.wake_at_ms = output.wake_at_ms;
             self.tell(output.notices, calls, turn);
             if let Some((token, operations)) = output.store {
-                self.keep(operations, &output.load);
-                inputs.push_back(Input::Stored(token));
+                inputs.extend(self.keeper.store(token, operations, &output.load));
             }
-            inputs.extend(output.load.into_iter().map(|document| self.load(document)));
+            inputs.extend(self.keeper.load(output.load));
         }
-    }
-
-    fn load(&self, document: DocumentId) -> Input {
-        let stored = self.storage.load(&document).unwrap_or_else(|error| {
-            tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not loaded");
-            None
-        });
-        Input::Loaded { document, stored }
     }
 
     /// Hands everything for the network to the connection; whether anything was published.
@@ -207,30 +206,6 @@ impl RepositoryTask {
             tracing::debug!(target: "mqtt:net", repository = %self.name, %error, "publish not taken");
             if let Some(token) = token {
                 self.inbox.push_input(Input::PublishRefused(token));
-            }
-        }
-    }
-
-    /// Stores, and compacts what has gathered much; not a document that is about to be read again because the one in
-    /// memory was damaged.
-    fn keep(&mut self, operations: Vec<StoreOperation>, damaged: &[DocumentId]) {
-        let touched: Vec<_> = operations
-            .iter()
-            .filter_map(|operation| match operation {
-                StoreOperation::Append { document, .. } => Some(document.clone()),
-                _ => None,
-            })
-            .collect();
-        if let Err(error) = self.storage.apply(operations) {
-            // Memory cannot fail; a storage that can will hold the outcomes back instead.
-            tracing::error!(target: "mqtt:storage", repository = %self.name, %error, "not stored");
-        }
-        for document in touched {
-            if self.storage.uncompacted_bytes(&document) > COMPACT_BYTES
-                && !damaged.contains(&document)
-                && let Err(error) = self.storage.compact(&document)
-            {
-                tracing::warn!(target: "mqtt:storage", repository = %self.name, %error, "not compacted");
             }
         }
     }

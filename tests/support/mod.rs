@@ -8,6 +8,7 @@ pub mod fake_broker;
 pub mod mosquitto;
 pub mod proxy;
 pub mod recorder;
+pub mod service;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use automerge::{ActorId, ChangeHash};
 
 use super::{MemoryStorage, Storage};
-use crate::canvas::{CanvasDocument, CanvasPatch};
+use crate::canvas::{CanvasDocument, CanvasPatch, Version};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
 use crate::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
 
@@ -64,13 +64,7 @@ fn keeps_what_is_known_of_them(storage: &mut dyn Storage) {
 
 fn compacts(storage: &mut dyn Storage) {
     let id = document("compacted");
-    let mut canvas = CanvasDocument::new();
-    canvas.set_actor(ActorId::from([7; 16]));
-    let mut raw = Vec::new();
-    for x in 0..50 {
-        let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#)).unwrap();
-        raw.extend(canvas.patch(&patch, "me").unwrap().changes.iter().map(|change| change.raw_bytes().to_vec()));
-    }
+    let (mut raw, version) = edits("n", 5_000);
     let last = raw.pop().unwrap();
     storage.apply(vec![StoreOperation::Append { document: id.clone(), changes: raw }]).unwrap();
     storage.apply(vec![StoreOperation::Acknowledged { document: id.clone(), heads: heads(8) }]).unwrap();
@@ -82,15 +76,69 @@ fn compacts(storage: &mut dyn Storage) {
     assert_eq!((stored.changes.len(), stored.acknowledged), (1, Some(heads(8))));
     let mut loaded = CanvasDocument::load(&stored.snapshot.unwrap()).unwrap();
     loaded.apply(stored.changes.into_iter().map(|bytes| crate::canvas::decode_change(bytes).unwrap()).collect());
-    assert_eq!(loaded.version(), canvas.version());
+    assert_eq!(loaded.version(), version);
     storage.compact(&id).unwrap();
     let stored = storage.load(&id).unwrap().unwrap();
-    assert_eq!(CanvasDocument::load(&stored.snapshot.unwrap()).unwrap().version(), canvas.version());
+    assert_eq!(CanvasDocument::load(&stored.snapshot.unwrap()).unwrap().version(), version);
     storage.compact(&document("absent")).unwrap();
     storage.apply(vec![StoreOperation::Delete { document: id }]).unwrap();
 }
 
-fn accepts(storage: &mut dyn Storage) {
+/// What a storage has outlives it: `open` closes the storage that was there before, if any, and opens it again.
+pub(super) fn keeps_after(mut open: impl FnMut() -> Box<dyn Storage>) {
+    let id = document("kept");
+    let (raw, version) = edits("n", 2_000);
+    let (first, second) = raw.split_at(raw.len() / 2);
+    let mark = ActorMark { actor: ActorId::from([5; 16]), sequence: 6 };
+    let summary = Summary { heads: heads(2), nodes: 3, edges: 4, unsent: true };
+    let batch = |changes: &[Vec<u8>]| StoreOperation::Append { document: id.clone(), changes: changes.to_vec() };
+    let mut storage = open();
+    storage.apply(vec![batch(first), append("gone", b"1")]).unwrap();
+    let gathered = storage.uncompacted_bytes(&id);
+    drop(storage);
+    let mut storage = open();
+    assert_eq!(storage.uncompacted_bytes(&id), gathered);
+    storage.compact(&id).unwrap();
+    storage.apply(vec![StoreOperation::Delete { document: document("gone") }]).unwrap();
+    drop(storage);
+    let mut storage = open();
+    assert_eq!(storage.uncompacted_bytes(&id), 0);
+    storage
+        .apply(vec![
+            batch(second),
+            StoreOperation::Describe { document: id.clone(), summary: summary.clone() },
+            StoreOperation::Acknowledged { document: id.clone(), heads: heads(1) },
+            StoreOperation::KeepActor { document: id.clone(), mark: mark.clone() },
+        ])
+        .unwrap();
+    drop(storage);
+    let storage = open();
+    let known = KnownDocument { document: id.clone(), summary, actor: Some(mark) };
+    assert_eq!(storage.documents().unwrap(), [known]);
+    let stored = storage.load(&id).unwrap().unwrap();
+    assert_eq!((&stored.changes[..], &stored.acknowledged), (second, &Some(heads(1))));
+    let mut loaded = CanvasDocument::load(&stored.snapshot.unwrap()).unwrap();
+    loaded.apply(stored.changes.into_iter().map(|bytes| crate::canvas::decode_change(bytes).unwrap()).collect());
+    assert_eq!(loaded.version(), version);
+}
+
+/// Raw changes of one canvas, of somewhat more than so many bytes in all, and the version after them.
+pub(super) fn edits(node: &str, bytes: usize) -> (Vec<Vec<u8>>, Version) {
+    let mut canvas = CanvasDocument::new();
+    canvas.set_actor(ActorId::from([7; 16]));
+    let (mut raw, mut length) = (Vec::new(), 0);
+    while length <= bytes {
+        let text = format!(r#"{{"nodes":{{"upsert":[{{"id":"{node}","x":{length}}}]}}}}"#);
+        let made = canvas.patch(&CanvasPatch::from_json(&text).unwrap(), "me").unwrap().changes;
+        for change in made {
+            length += change.raw_bytes().len();
+            raw.push(change.raw_bytes().to_vec());
+        }
+    }
+    (raw, canvas.version())
+}
+
+pub(super) fn accepts(storage: &mut dyn Storage) {
     keeps_documents(storage);
     keeps_what_is_known_of_them(storage);
     compacts(storage);

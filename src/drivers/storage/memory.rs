@@ -63,7 +63,7 @@ impl Storage for MemoryStorage {
         if let Some(kept) = self.0.get_mut(document) {
             let stored = StoredDocument { acknowledged: None, ..kept.document.clone() };
             let snapshot = compact(document, stored)
-                .map_err(|error| StorageError::Corrupt { document: document.clone(), reason: error.to_string() })?;
+                .map_err(|error| StorageError::Unreadable { document: document.clone(), reason: error.to_string() })?;
             kept.document.snapshot = Some(snapshot);
             kept.document.changes = Vec::new();
             kept.change_bytes = 0;

@@ -1,29 +1,17 @@
 //! Where documents are kept.
 
+mod disk;
+mod error;
+mod identity;
 mod memory;
-
-use thiserror::Error;
 
 use crate::ids::DocumentId;
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
+pub use disk::{Disk, DiskStorage};
+pub use error::StorageError;
+pub use identity::{IdentityError, identity_seed};
 pub use memory::MemoryStorage;
-
-/// Why storage failed.
-#[derive(Debug, Error)]
-pub enum StorageError {
-    /// The data cannot be read.
-    #[error("the stored data of {document} cannot be read: {reason}")]
-    Corrupt {
-        /// Which document.
-        document: DocumentId,
-        /// What was seen.
-        reason: String,
-    },
-    /// The medium failed.
-    #[error("storage failed: {0}")]
-    Io(#[from] std::io::Error),
-}
 
 /// Keeps the documents of one repository. Used by one task at a time; may block.
 ///

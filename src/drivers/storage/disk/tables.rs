@@ -1,0 +1,162 @@
+//! The tables within one write transaction: operations become rows.
+
+use std::fmt::Display;
+
+use redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+
+use super::file::{ACTORS, CHANGES, NOTES, SNAPSHOTS};
+use super::keys;
+use super::ledger::{Draft, Entry, Ledger};
+use super::row::{self, Kind};
+use super::store::Replacement;
+use super::values;
+use crate::ids::RepositoryName;
+use crate::sync::StoreOperation;
+
+/// Kinds of notes, at the end of their keys.
+pub(super) const SUMMARY: u8 = 1;
+pub(super) const ACKNOWLEDGED: u8 = 2;
+/// Up to which sequence number the snapshot covers the changes.
+const COVERED: u8 = 3;
+
+type Rows<'a> = Table<'a, &'static [u8], &'static [u8]>;
+
+pub(super) struct Tables<'a> {
+    snapshots: Rows<'a>,
+    changes: Rows<'a>,
+    notes: Rows<'a>,
+    actors: Rows<'a>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            snapshots: transaction.open_table(SNAPSHOTS)?,
+            changes: transaction.open_table(CHANGES)?,
+            notes: transaction.open_table(NOTES)?,
+            actors: transaction.open_table(ACTORS)?,
+        })
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        repository: &RepositoryName,
+        operation: &StoreOperation,
+        ledger: &mut Ledger,
+        draft: &mut Draft,
+    ) -> Result<(), redb::Error> {
+        let document = match operation {
+            StoreOperation::Append { document, .. }
+            | StoreOperation::Describe { document, .. }
+            | StoreOperation::Acknowledged { document, .. }
+            | StoreOperation::KeepActor { document, .. }
+            | StoreOperation::Delete { document } => document,
+            StoreOperation::ForgetActors => {
+                let prefix = keys::repository(repository);
+                let end = keys::after(&prefix).unwrap_or_default();
+                return Ok(self.actors.retain_in::<&[u8], _>(prefix.as_slice()..end.as_slice(), |_, _| false)?);
+            }
+        };
+        let key = keys::document(repository, document);
+        match operation {
+            StoreOperation::Append { changes, .. } => self.append(&key, changes, draft.entry(ledger, &key)),
+            StoreOperation::Describe { summary, .. } => {
+                draft.entry(ledger, &key);
+                self.note(&key, SUMMARY, &values::encode_summary(summary))
+            }
+            StoreOperation::Acknowledged { heads, .. } => {
+                draft.entry(ledger, &key);
+                self.note(&key, ACKNOWLEDGED, &values::encode_heads(heads))
+            }
+            StoreOperation::KeepActor { mark, .. } => {
+                draft.entry(ledger, &key);
+                put(&mut self.actors, Kind::Actor, &key, &values::encode_actor(mark))
+            }
+            StoreOperation::Delete { .. } => {
+                self.delete(&key)?;
+                draft.remove(key);
+                Ok(())
+            }
+            StoreOperation::ForgetActors => Ok(()),
+        }
+    }
+
+    /// Puts a snapshot in the place of the changes that it covers.
+    pub(super) fn replace(&mut self, replacement: &Replacement, entry: &mut Entry) -> Result<(), redb::Error> {
+        let Replacement { key, covered, row, .. } = replacement;
+        self.snapshots.insert(key.as_slice(), row.as_slice())?;
+        self.note(key, COVERED, &covered.to_be_bytes())?;
+        let (first, last) = (keys::numbered(key, 0), keys::numbered(key, *covered));
+        self.changes.retain_in::<&[u8], _>(first.as_slice()..=last.as_slice(), |_, row| {
+            entry.uncompacted = entry.uncompacted.saturating_sub(change_bytes(row));
+            false
+        })?;
+        Ok(())
+    }
+
+    fn append(&mut self, key: &[u8], changes: &[Vec<u8>], entry: &mut Entry) -> Result<(), redb::Error> {
+        let payload = values::encode_changes(changes).ok_or(redb::Error::ValueTooLarge(usize::MAX))?;
+        entry.last += 1;
+        entry.uncompacted += changes.iter().map(Vec::len).sum::<usize>();
+        put(&mut self.changes, Kind::Changes, &keys::numbered(key, entry.last), &payload)
+    }
+
+    fn note(&mut self, key: &[u8], kind: u8, payload: &[u8]) -> Result<(), redb::Error> {
+        put(&mut self.notes, Kind::Note, &note_key(key, kind), payload)
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), redb::Error> {
+        self.snapshots.remove(key)?;
+        self.actors.remove(key)?;
+        for kind in [SUMMARY, ACKNOWLEDGED, COVERED] {
+            self.notes.remove(note_key(key, kind).as_slice())?;
+        }
+        let (first, last) = (keys::numbered(key, 0), keys::numbered(key, u64::MAX));
+        Ok(self.changes.retain_in::<&[u8], _>(first.as_slice()..=last.as_slice(), |_, _| false)?)
+    }
+}
+
+fn put(table: &mut Rows<'_>, kind: Kind, key: &[u8], payload: &[u8]) -> Result<(), redb::Error> {
+    let row = row::encode(kind, key, payload).ok_or(redb::Error::ValueTooLarge(payload.len()))?;
+    table.insert(key, row.as_slice())?;
+    Ok(())
+}
+
+pub(super) fn note_key(document: &[u8], kind: u8) -> Vec<u8> {
+    [document, &[kind]].concat()
+}
+
+/// Fills the ledger from all rows of the database.
+pub(super) fn read_ledger(database: &Database, mut ledger: Ledger) -> Result<Ledger, redb::Error> {
+    let transaction = database.begin_read()?;
+    for item in transaction.open_table(NOTES)?.iter()? {
+        let (key, value) = item?;
+        let (kind, document) = key.value().split_last().ok_or_else(|| damaged("a key"))?;
+        let entry = ledger.entry(document);
+        if *kind == COVERED {
+            let covered = row::expect(value.value(), Kind::Note, key.value()).and_then(|row| row.first_chunk());
+            entry.last = entry.last.max(u64::from_be_bytes(*covered.ok_or_else(|| damaged("a note"))?));
+        }
+    }
+    for item in transaction.open_table(ACTORS)?.iter()? {
+        ledger.entry(item?.0.value());
+    }
+    for item in transaction.open_table(CHANGES)?.iter()? {
+        let (key, value) = item?;
+        let (document, number) = keys::split_number(key.value()).ok_or_else(|| damaged("a key"))?;
+        let entry = ledger.entry(document);
+        entry.last = entry.last.max(number);
+        entry.uncompacted += change_bytes(value.value());
+    }
+    Ok(ledger)
+}
+
+/// How many bytes the changes of a row have.
+fn change_bytes(row: &[u8]) -> usize {
+    let payload = row::read(row).map_or(&[][..], |row| row.payload);
+    values::changes(payload).flatten().map(<[u8]>::len).sum()
+}
+
+pub(super) fn damaged(what: impl Display) -> redb::Error {
+    redb::Error::Corrupted(format!("{what} is damaged"))
+}

@@ -1,0 +1,162 @@
+//! Where a repository's documents are kept: in memory at once, or on disk by and by.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::inbox::Inbox;
+use crate::drivers::storage::{Disk, DiskStorage, MemoryStorage, Storage, StorageError};
+use crate::ids::{DocumentId, RepositoryName};
+use crate::limits::{COMPACT_BYTES, MAX_LOADS_UNDER_WAY};
+use crate::sync::{Input, StoreOperation, StoreToken};
+
+/// Carries out what a synchroniser asks of storage.
+pub(crate) enum Keeper {
+    /// In memory: the answer is there at once, without another thread.
+    Memory(MemoryStorage),
+    /// On disk: the answer comes through the inbox, and nothing waits for it.
+    Disk(DiskKeeper),
+}
+
+pub(crate) struct DiskKeeper {
+    storage: DiskStorage,
+    inbox: Arc<Inbox>,
+    storing: bool,
+    loading: usize,
+    /// To be loaded when others are. Bounded: the synchroniser asks for each of its documents once.
+    waiting: VecDeque<DocumentId>,
+}
+
+impl Keeper {
+    pub(crate) fn disk(storage: DiskStorage, inbox: Arc<Inbox>) -> Self {
+        Self::Disk(DiskKeeper { storage, inbox, storing: false, loading: 0, waiting: VecDeque::new() })
+    }
+
+    /// Carries out a batch, and returns the answer if it is there already. In memory it also compacts what has gathered
+    /// much, but no document that is about to be read again because the one in memory was damaged.
+    pub(crate) fn store(
+        &mut self,
+        token: StoreToken,
+        operations: Vec<StoreOperation>,
+        damaged: &[DocumentId],
+    ) -> Option<Input> {
+        match self {
+            Self::Memory(storage) => Some(keep(storage, token, operations, damaged)),
+            Self::Disk(keeper) => {
+                keeper.storing = true;
+                let inbox = keeper.inbox.clone();
+                keeper.storage.store(operations, move |result| inbox.push_input(answer(token, result)));
+                None
+            }
+        }
+    }
+
+    /// Reads documents, and returns those that are there already.
+    pub(crate) fn load(&mut self, documents: Vec<DocumentId>) -> Vec<Input> {
+        match self {
+            Self::Memory(storage) => {
+                let load = |document| Input::Loaded { stored: readable(storage.load(&document)), document };
+                documents.into_iter().map(load).collect()
+            }
+            Self::Disk(keeper) => {
+                keeper.waiting.extend(documents);
+                keeper.load_waiting();
+                Vec::new()
+            }
+        }
+    }
+
+    /// Takes note of an answer on its way to the synchroniser.
+    pub(crate) fn note(&mut self, input: &Input) {
+        let Self::Disk(keeper) = self else { return };
+        match input {
+            Input::Stored(_) | Input::StoreFailed { .. } => keeper.storing = false,
+            Input::Loaded { .. } => {
+                keeper.loading = keeper.loading.saturating_sub(1);
+                keeper.load_waiting();
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a batch is on its way.
+    pub(crate) fn is_storing(&self) -> bool {
+        matches!(self, Self::Disk(DiskKeeper { storing: true, .. }))
+    }
+}
+
+impl DiskKeeper {
+    fn load_waiting(&mut self) {
+        while self.loading < MAX_LOADS_UNDER_WAY
+            && let Some(document) = self.waiting.pop_front()
+        {
+            self.loading += 1;
+            let inbox = self.inbox.clone();
+            self.storage.read(document.clone(), move |result| {
+                inbox.push_input(Input::Loaded { document, stored: readable(result) });
+            });
+        }
+    }
+}
+
+/// What cannot be read is as if it were not there: the synchroniser tells the application, and asks the other peers.
+fn readable<T>(result: Result<Option<T>, StorageError>) -> Option<T> {
+    result.unwrap_or_else(|error| {
+        tracing::error!(target: "mqtt:storage", %error, "not loaded");
+        None
+    })
+}
+
+fn answer(token: StoreToken, result: Result<(), StorageError>) -> Input {
+    match result {
+        Ok(()) => Input::Stored(token),
+        Err(error) => {
+            tracing::error!(target: "mqtt:storage", %error, "not stored");
+            Input::StoreFailed { token, reason: error.to_string() }
+        }
+    }
+}
+
+fn keep(
+    storage: &mut MemoryStorage,
+    token: StoreToken,
+    operations: Vec<StoreOperation>,
+    damaged: &[DocumentId],
+) -> Input {
+    let appended = |operation: &StoreOperation| match operation {
+        StoreOperation::Append { document, .. } => Some(document.clone()),
+        _ => None,
+    };
+    let touched: Vec<_> = operations.iter().filter_map(appended).collect();
+    let result = storage.apply(operations);
+    for document in touched {
+        if storage.uncompacted_bytes(&document) > COMPACT_BYTES
+            && !damaged.contains(&document)
+            && let Err(error) = storage.compact(&document)
+        {
+            tracing::warn!(target: "mqtt:storage", %error, "not compacted");
+        }
+    }
+    answer(token, result)
+}
+
+/// A repository's part of a data directory, and what there is to restore.
+pub(crate) type Part = (DiskStorage, Option<Input>);
+
+/// Opens a data directory, with the parts of the repositories; blocks.
+pub(crate) fn open(path: &Path, repositories: &[RepositoryName]) -> Result<(Disk, Vec<Part>), StorageError> {
+    let disk = Disk::open(path)?;
+    let mut parts = Vec::with_capacity(repositories.len());
+    for repository in repositories {
+        let storage = disk.repository(repository);
+        let documents = storage.documents()?;
+        let restored = if documents.is_empty() {
+            None
+        } else {
+            let index = storage.load(&DocumentId::Index { repository: repository.clone() })?;
+            Some(Input::Restored { documents, index })
+        };
+        parts.push((storage, restored));
+    }
+    Ok((disk, parts))
+}

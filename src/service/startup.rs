@@ -1,0 +1,117 @@
+//! What happens before a service connects: its storage is opened, and its repositories' tasks begin.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::config::ServiceConfig;
+use super::error::ServiceError;
+use super::json;
+use super::keeper::{self, Keeper};
+use super::repository_task::RepositoryTask;
+use crate::crypto::Identity;
+use crate::drivers::storage::{Disk, StorageError, identity_seed};
+use crate::ids::{RepositoryName, Session};
+use crate::sync::Config;
+use crate::wire::TopicSpace;
+
+/// The repositories' tasks until they begin, and afterwards the open data directory, if there is one.
+pub(super) struct Startup {
+    waiting: Vec<RepositoryTask>,
+    disk: Option<Disk>,
+}
+
+impl Startup {
+    pub(super) fn new(waiting: Vec<RepositoryTask>) -> Self {
+        Self { waiting, disk: None }
+    }
+
+    /// Opens storage and starts the tasks, unless they have begun. Reading all of a database may take a while, so another
+    /// thread does it. After an error it can be tried again.
+    pub(super) async fn begin(
+        &mut self,
+        path: Option<PathBuf>,
+        runtime: &Handle,
+    ) -> Result<Vec<JoinHandle<()>>, ServiceError> {
+        if let Some(path) = path.filter(|_| !self.waiting.is_empty()) {
+            let names: Vec<_> = self.waiting.iter().map(|task| task.name.clone()).collect();
+            let opening = runtime.spawn_blocking(move || {
+                keeper::open(&path, &names).map_err(|error| {
+                    tracing::error!(target: "mqtt:storage", %error, "not opened");
+                    error
+                })
+            });
+            // It panics only if the runtime ends.
+            let (disk, parts) = opening.await.unwrap_or(Err(StorageError::Closed))?;
+            self.disk = Some(disk);
+            for (task, (storage, restored)) in self.waiting.iter_mut().zip(parts) {
+                task.keeper = Keeper::disk(storage, task.inbox.clone());
+                task.restored = restored;
+            }
+        }
+        Ok(self.waiting.drain(..).map(|task| runtime.spawn(supervise(task))).collect())
+    }
+
+    /// Waits until everything handed to storage is on disk, however long that takes, and the directory is free for others.
+    pub(super) async fn end(&mut self) {
+        self.waiting.clear();
+        if let Some(disk) = self.disk.take() {
+            let (sender, receiver) = oneshot::channel();
+            disk.close(Box::new(move || {
+                // Who no longer waits does not want to know.
+                let _ = sender.send(());
+            }));
+            let _ = receiver.await;
+        }
+    }
+}
+
+/// The peer that the service is: that of its data directory, or a new one.
+pub(super) fn identity(config: &ServiceConfig, fresh: [u8; 32]) -> Result<Identity, ServiceError> {
+    let Some(storage) = &config.storage else { return Ok(Identity::from_seed(fresh)) };
+    match identity_seed(storage.path.as_ref(), fresh) {
+        Ok(seed) => Ok(Identity::from_seed(seed)),
+        Err(error) => Err(ServiceError::ConfigInvalid(vec![format!("storage.path: {error}")])),
+    }
+}
+
+/// Runs a repository's task; should it panic, the application is told, and the repository takes no more calls.
+async fn supervise(task: RepositoryTask) {
+    let (name, inbox, mailbox) = (task.name.clone(), task.inbox.clone(), task.mailbox.clone());
+    if let Err(error) = tokio::spawn(task.run()).await {
+        inbox.close();
+        let message = format!("repository '{name}' has stopped ({error}); restart the service, and report this");
+        tracing::error!(target: "mqtt:sync", "{message}");
+        let payload = serde_json::json!({ "code": "ERR_CLOSED", "message": message });
+        mailbox.push(vec![json::event("error", &payload)]);
+    }
+}
+
+pub(super) fn synchronizer_config(
+    config: &ServiceConfig,
+    repository: &RepositoryName,
+    topics: &TopicSpace,
+    identity: &Arc<Identity>,
+    session: Session,
+    instance: u64,
+) -> Config {
+    Config {
+        repository: repository.clone(),
+        repositories: config.repository_names(),
+        topics: topics.clone(),
+        identity: identity.clone(),
+        session,
+        instance,
+        capabilities: config.capabilities.clone(),
+        live: config.features.real_time_collaboration,
+        auto_sync: config.features.auto_sync,
+        discovery: config.features.discovery,
+        max_message_bytes: config.performance.max_message_size,
+        heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
+        max_peers: config.performance.max_connections,
+        max_open_canvases: config.performance.max_open_canvases,
+    }
+}
