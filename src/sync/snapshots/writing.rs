@@ -12,8 +12,8 @@ use super::reading::part_topic;
 use super::write::{Next, Write};
 use crate::ids::{DocumentId, Heads, Nonce};
 use crate::limits::{
-    MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS, SNAPSHOT_QUIET_MS,
-    SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
+    MANIFEST_MAX_WAIT_MS, MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS,
+    SNAPSHOT_QUIET_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
 };
 use crate::wire::{Body, Manifest, Priority, Topic};
 
@@ -23,8 +23,17 @@ const KEPT: Delivery = Delivery { retain: true, tracked: true, ..Delivery::once(
 impl CanvasP2PSynchronizer {
     /// The subscriptions stand; what the broker kept is on its way.
     pub(in crate::sync) fn on_snapshots_up(&mut self, step: &Step) {
-        self.snapshots.up_ms = step.now.elapsed_ms;
+        self.snapshots.heard_ms = step.now.after(MANIFEST_MAX_WAIT_MS);
         self.timers.set(Timer::Manifests, step.now.after(SNAPSHOT_QUIET_MS));
+    }
+
+    /// Our own presence has come back. The broker had our subscriptions before it, so what it keeps is not far behind.
+    pub(in crate::sync) fn on_presence_echo(&mut self, step: &mut Step) {
+        let heard_ms = step.now.after(MANIFEST_WAIT_MS);
+        if heard_ms < self.snapshots.heard_ms {
+            self.snapshots.heard_ms = heard_ms;
+            self.timers.set_no_later(Timer::Write, heard_ms);
+        }
     }
 
     /// The broker has had time enough: what it does not keep of the documents that are asleep is written again. Those in
@@ -172,14 +181,15 @@ impl CanvasP2PSynchronizer {
     }
 
     /// By when the broker has delivered the manifests of a document. One of another repository may have been subscribed
-    /// only lately.
+    /// only lately, and no echo tells when.
     fn heard_manifests_ms(&self, id: &DocumentId) -> u64 {
         let foreign = *id.repository() != self.config.repository;
-        let since_ms = match self.snapshots.elections.get(id) {
-            Some(election) if foreign => election.since_ms.max(self.snapshots.up_ms),
-            _ => self.snapshots.up_ms,
-        };
-        since_ms.saturating_add(MANIFEST_WAIT_MS)
+        match self.snapshots.elections.get(id) {
+            Some(election) if foreign => {
+                election.since_ms.saturating_add(MANIFEST_MAX_WAIT_MS).max(self.snapshots.heard_ms)
+            }
+            _ => self.snapshots.heard_ms,
+        }
     }
 
     // ---- one snapshot ---------------------------------------------------------------------------------------------
