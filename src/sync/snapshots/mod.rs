@@ -49,6 +49,9 @@ pub(super) struct Snapshots {
     heard_ms: u64,
     /// Documents that are to be written, those under way included.
     to_write: BTreeSet<DocumentId>,
+    /// The counter of the next manifest or part. One for all their topics: there is one for every part, and receivers only
+    /// need a later manifest to have a higher one.
+    pub(super) counter: u64,
     /// Whether this peer is taking its leave, and has listed what it holds in `to_write`.
     leaving: bool,
 }
