@@ -186,8 +186,11 @@ pub const MAX_MANIFESTS: usize = 65_536;
 pub const MAX_MANIFESTS_PER_DOCUMENT: usize = 16;
 /// Hashes and digests in all manifests that are remembered: 32 MiB. Beyond: the oldest manifests are forgotten.
 pub const MAX_MANIFEST_HASHES: usize = 1 << 20;
-/// How long after subscribing the broker has to deliver the manifests that it kept; before, no snapshot is written.
-pub const MANIFEST_WAIT_MS: u64 = 500;
+/// How long after our own presence has come back the broker may still deliver manifests that it kept; before, no snapshot
+/// is written.
+pub const MANIFEST_WAIT_MS: u64 = 100;
+/// How long the broker has for that when our presence does not come back, or none is published.
+pub const MANIFEST_MAX_WAIT_MS: u64 = 1_000;
 /// Snapshots that are read at the same time. Further ones wait.
 pub const MAX_ACTIVE_FETCHES: usize = 16;
 /// Bytes of snapshots that are read at the same time, unless a single one is larger. Further ones wait.

@@ -225,6 +225,15 @@ fn who_was_away_reads_what_the_others_left() {
     world.begin_again(b);
     world.run_for(10_000);
     assert!(read(&mut world, b, &board()).contains("999"));
+    leave(&mut world, b);
+    // A process takes the place of what an earlier one of the same peer has left.
+    world.begin_again(a);
+    world.run_for(10_000);
+    patch(&mut world, a, &board(), 1_000_000);
+    leave(&mut world, a);
+    let kept = kept(&mut world, 16 << 10);
+    kept.assert_tight();
+    assert_eq!(kept.writers(&document(&board())).len(), 1);
 }
 
 #[test]

@@ -267,7 +267,10 @@ impl CanvasP2PSynchronizer {
     // ---- does the broker deliver? ---------------------------------------------------------------------------------
 
     /// Our own message came back on a topic.
-    pub(super) fn on_echo(&mut self, step: &mut Step, topic: &Topic) {
+    pub(super) fn on_echo(&mut self, step: &mut Step, topic: &Topic, retained: bool) {
+        if matches!(topic, Topic::Presence { .. }) && !retained {
+            self.on_presence_echo(step);
+        }
         if let Topic::Changes(id) = topic
             && let Some(document) = self.documents.get_mut(id)
         {

@@ -86,7 +86,7 @@ impl CanvasP2PSynchronizer {
             // What the broker keeps is read like that of others, whoever wrote it.
             let kept = matches!(topic, Topic::Manifest { .. } | Topic::SnapshotPart { .. });
             if header.sender == self.peer && header.session == self.config.session && !kept {
-                self.on_echo(step, topic);
+                self.on_echo(step, topic, message.retained);
                 return Ok(None);
             }
             open(topic, &message.payload).map(Some)

@@ -289,9 +289,13 @@ impl CanvasP2PSynchronizer {
             return Vec::new();
         }
         let name = self.config.topics.format(topic);
+        let counter = match topic {
+            Topic::Manifest { .. } | Topic::SnapshotPart { .. } => &mut self.snapshots.counter,
+            _ => self.outgoing.of(&name),
+        };
         let stamp = Stamp {
             session: self.config.session,
-            counter: self.outgoing.of(&name),
+            counter,
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
         };

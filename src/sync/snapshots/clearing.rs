@@ -7,14 +7,14 @@ use super::Snapshots;
 use super::book::Known;
 use super::reading::part_topic;
 use crate::ids::{DocumentId, PeerId};
-use crate::limits::{CLEAR_JITTER_MS, MANIFEST_WAIT_MS, MAX_CLEARED_DOCUMENTS, MAX_CLEARINGS};
+use crate::limits::{CLEAR_JITTER_MS, MAX_CLEARED_DOCUMENTS, MAX_CLEARINGS};
 use crate::wire::{Priority, Topic};
 
 impl CanvasP2PSynchronizer {
     /// Where this peer's own manifest stands for all that others' say: those go, with their parts, and so do own parts of
     /// earlier snapshots.
     pub(super) fn tidy(&mut self, step: &mut Step, id: &DocumentId) {
-        if !self.link.is_up() || !step.now.reached(self.snapshots.up_ms.saturating_add(MANIFEST_WAIT_MS)) {
+        if !self.link.is_up() || !step.now.reached(self.snapshots.heard_ms) {
             // Manifests that need the same parts may still be on their way.
             return;
         }

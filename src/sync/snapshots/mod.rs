@@ -45,10 +45,13 @@ pub(super) struct Snapshots {
     litter: Litter,
     /// How often the retained messages of a deleted canvas were cleared.
     clearings: BTreeMap<DocumentId, u32>,
-    /// When the subscriptions of this connection stood.
-    up_ms: u64,
+    /// When whatever the broker keeps of this repository will have arrived.
+    heard_ms: u64,
     /// Documents that are to be written, those under way included.
     to_write: BTreeSet<DocumentId>,
+    /// The counter of the next manifest or part. One for all their topics: there is one for every part, and receivers only
+    /// need a later manifest to have a higher one.
+    pub(super) counter: u64,
     /// Whether this peer is taking its leave, and has listed what it holds in `to_write`.
     leaving: bool,
 }

@@ -1,5 +1,7 @@
 //! Taking in what the broker keeps.
 
+use std::cmp::Reverse;
+
 use automerge::ChangeHash;
 
 use super::super::document::Content;
@@ -77,14 +79,16 @@ impl CanvasP2PSynchronizer {
             && others().all(|(_, known)| document.unknown(known.heads.as_slice()).is_empty())
     }
 
-    /// Manifests by which something could be read that the document lacks, with what it lacks; the most promising first.
+    /// Manifests by which something could be read that the document lacks, with what it lacks; the largest first, which is
+    /// likely the newest, and makes the others needless.
     pub(super) fn lacking_manifests(&self, id: &DocumentId) -> Vec<(PeerId, Vec<ChangeHash>)> {
         let Some(document) = self.documents.get(id) else { return Vec::new() };
         let readable = self.snapshots.book.of(id).filter(|(writer, known)| Fetch::new(*writer, known).is_some());
-        let lacking = readable.map(|(writer, known)| (writer, document.unknown(known.heads.as_slice())));
-        let mut lacking: Vec<_> = lacking.filter(|(_, lacking)| !lacking.is_empty()).collect();
-        lacking.sort_by_key(|(_, lacking)| std::cmp::Reverse(lacking.len()));
-        lacking
+        let lacking = readable
+            .map(|(writer, known)| (Reverse(known.total_bytes), writer, document.unknown(known.heads.as_slice())));
+        let mut lacking: Vec<_> = lacking.filter(|(_, _, lacking)| !lacking.is_empty()).collect();
+        lacking.sort_unstable();
+        lacking.into_iter().map(|(_, writer, lacking)| (writer, lacking)).collect()
     }
 
     /// Starts to read the best snapshot, or does so when fewer are read. Whether it has begun.

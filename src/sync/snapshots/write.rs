@@ -32,7 +32,8 @@ pub(crate) struct Write {
     /// The next part to publish.
     next: usize,
     unacknowledged: BTreeSet<PublishToken>,
-    manifest_sent: bool,
+    /// Once it is published, the manifest's counter.
+    manifest_counter: Option<u64>,
     /// How many changes the document had.
     pub(crate) changes: usize,
 }
@@ -63,15 +64,15 @@ impl Write {
         let parts = saved.chunks(part_bytes).map(|part| Sha256::digest(part).into()).collect();
         let manifest = Manifest { heads, parts, total_bytes: saved.len() as u64 };
         let unacknowledged = BTreeSet::new();
-        Some(Self { saved, part_bytes, manifest, next: 0, unacknowledged, manifest_sent: false, changes })
+        Some(Self { saved, part_bytes, manifest, next: 0, unacknowledged, manifest_counter: None, changes })
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// What to publish; [`Write::sent`] must follow.
-    pub(crate) fn next(&mut self) -> Next {
+    /// What to publish under this counter; [`Write::sent`] must follow.
+    pub(crate) fn next(&mut self, counter: u64) -> Next {
         if let Some(digest) = self.manifest.parts.get(self.next) {
             if self.unacknowledged.len() >= MAX_PARTS_WRITING {
                 return Next::Rest;
@@ -80,10 +81,10 @@ impl Write {
             self.next += 1;
             return Next::Part(*digest, part.to_vec());
         }
-        if self.manifest_sent || !self.unacknowledged.is_empty() {
+        if self.manifest_counter.is_some() || !self.unacknowledged.is_empty() {
             return Next::Rest;
         }
-        self.manifest_sent = true;
+        self.manifest_counter = Some(counter);
         Next::Manifest(self.manifest.clone())
     }
 
@@ -92,10 +93,10 @@ impl Write {
         self.unacknowledged.insert(token);
     }
 
-    /// The broker has it; whether it has everything now.
-    pub(crate) fn acknowledged(&mut self, token: PublishToken) -> bool {
+    /// The broker has it. When it has everything now: the counter of the manifest.
+    pub(crate) fn acknowledged(&mut self, token: PublishToken) -> Option<u64> {
         self.unacknowledged.remove(&token);
-        self.manifest_sent && self.unacknowledged.is_empty()
+        self.manifest_counter.filter(|_| self.unacknowledged.is_empty())
     }
 }
 
@@ -119,7 +120,7 @@ mod tests {
         let mut in_flight = Vec::new();
         let mut token = 0;
         loop {
-            match write.next() {
+            match write.next(7) {
                 Next::Part(digest, part) => {
                     assert_eq!(digest[..], Sha256::digest(&part)[..]);
                     assert!(part.len() + HEAD_BYTES + MAX_ENVELOPE_OVERHEAD_BYTES <= MESSAGE);
@@ -129,7 +130,7 @@ mod tests {
                     in_flight.push(PublishToken(token));
                     assert!(in_flight.len() <= MAX_PARTS_WRITING);
                 }
-                Next::Rest => assert!(!write.acknowledged(in_flight.remove(0))),
+                Next::Rest => assert_eq!(write.acknowledged(in_flight.remove(0)), None),
                 Next::Manifest(manifest) => {
                     assert!(in_flight.is_empty());
                     assert_eq!(manifest.total_bytes, 160_000);
@@ -139,8 +140,8 @@ mod tests {
         }
         assert_eq!(sent, saved);
         write.sent(PublishToken(99));
-        assert_eq!(write.next(), Next::Rest);
-        assert!(write.acknowledged(PublishToken(99)));
+        assert_eq!(write.next(8), Next::Rest);
+        assert_eq!(write.acknowledged(PublishToken(99)), Some(7));
     }
 
     #[test]

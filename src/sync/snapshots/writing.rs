@@ -1,21 +1,24 @@
 //! Giving the broker something to keep: when this peer is elected to, and when it leaves.
 
+use std::ops::Bound;
+
 use sha2::{Digest as _, Sha256};
 
 use super::super::io::PublishToken;
 use super::super::peers::SERVER_CAPABILITY;
 use super::super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::super::timers::Timer;
+use super::Snapshots;
 use super::book::Known;
 use super::election::{Election, Verdict};
 use super::reading::part_topic;
 use super::write::{Next, Write};
 use crate::ids::{DocumentId, Heads, Nonce};
 use crate::limits::{
-    MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS, SNAPSHOT_QUIET_MS,
-    SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
+    MANIFEST_MAX_WAIT_MS, MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS,
+    SNAPSHOT_QUIET_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
 };
-use crate::wire::{Body, Manifest, Priority, Topic};
+use crate::wire::{Body, Priority, Topic};
 
 /// Retained, after everything else, and its acknowledgement is waited for.
 const KEPT: Delivery = Delivery { retain: true, tracked: true, ..Delivery::once(Priority::Low) };
@@ -23,8 +26,17 @@ const KEPT: Delivery = Delivery { retain: true, tracked: true, ..Delivery::once(
 impl CanvasP2PSynchronizer {
     /// The subscriptions stand; what the broker kept is on its way.
     pub(in crate::sync) fn on_snapshots_up(&mut self, step: &Step) {
-        self.snapshots.up_ms = step.now.elapsed_ms;
+        self.snapshots.heard_ms = step.now.after(MANIFEST_MAX_WAIT_MS);
         self.timers.set(Timer::Manifests, step.now.after(SNAPSHOT_QUIET_MS));
+    }
+
+    /// Our own presence has come back. The broker had our subscriptions before it, so what it keeps is not far behind.
+    pub(in crate::sync) fn on_presence_echo(&mut self, step: &mut Step) {
+        let heard_ms = step.now.after(MANIFEST_WAIT_MS);
+        if heard_ms < self.snapshots.heard_ms {
+            self.snapshots.heard_ms = heard_ms;
+            self.timers.set_no_later(Timer::Write, heard_ms);
+        }
     }
 
     /// The broker has had time enough: what it does not keep of the documents that are asleep is written again. Those in
@@ -130,18 +142,24 @@ impl CanvasP2PSynchronizer {
     /// Begins to write as many documents as may be written at the same time.
     fn write_what_is_due(&mut self, step: &mut Step) {
         let mut active = self.snapshots.writes.len();
-        let idle: Vec<DocumentId> =
-            self.snapshots.to_write.iter().filter(|id| !self.snapshots.writes.contains_key(*id)).cloned().collect();
-        for id in idle {
-            if active >= MAX_ACTIVE_WRITES {
-                return;
-            }
+        let mut last = None;
+        while active < MAX_ACTIVE_WRITES
+            && let Some(id) = self.next_to_write(last.as_ref())
+        {
             if self.begin_to_write(step, &id) {
                 active += 1;
             } else {
                 self.snapshots.to_write.remove(&id);
             }
+            last = Some(id);
         }
+    }
+
+    /// The next document that is to be written, and is not under way.
+    fn next_to_write(&self, last: Option<&DocumentId>) -> Option<DocumentId> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.snapshots.to_write.range::<DocumentId, _>((after, Bound::Unbounded));
+        rest.find(|id| !self.snapshots.writes.contains_key(*id)).cloned()
     }
 
     /// Takes the next step towards a document's snapshot. `false` when there is nothing to be written, or it cannot be.
@@ -172,14 +190,15 @@ impl CanvasP2PSynchronizer {
     }
 
     /// By when the broker has delivered the manifests of a document. One of another repository may have been subscribed
-    /// only lately.
+    /// only lately, and no echo tells when.
     fn heard_manifests_ms(&self, id: &DocumentId) -> u64 {
         let foreign = *id.repository() != self.config.repository;
-        let since_ms = match self.snapshots.elections.get(id) {
-            Some(election) if foreign => election.since_ms.max(self.snapshots.up_ms),
-            _ => self.snapshots.up_ms,
-        };
-        since_ms.saturating_add(MANIFEST_WAIT_MS)
+        match self.snapshots.elections.get(id) {
+            Some(election) if foreign => {
+                election.since_ms.saturating_add(MANIFEST_MAX_WAIT_MS).max(self.snapshots.heard_ms)
+            }
+            _ => self.snapshots.heard_ms,
+        }
     }
 
     // ---- one snapshot ---------------------------------------------------------------------------------------------
@@ -203,7 +222,7 @@ impl CanvasP2PSynchronizer {
 
     fn go_on_writing(&mut self, step: &mut Step, id: &DocumentId) {
         while let Some(write) = self.snapshots.writes.get_mut(id) {
-            let (topic, body) = match write.next() {
+            let (topic, body) = match write.next(self.snapshots.counter) {
                 Next::Rest => return,
                 Next::Part(digest, part) => {
                     self.snapshots.litter.add(id, digest);
@@ -228,14 +247,12 @@ impl CanvasP2PSynchronizer {
     pub(in crate::sync) fn on_snapshot_acknowledged(&mut self, step: &mut Step, token: PublishToken) {
         let Some(id) = self.snapshots.tokens.remove(&token) else { return };
         let Some(write) = self.snapshots.writes.get_mut(&id) else { return };
-        if !write.acknowledged(token) {
-            return self.go_on_writing(step, &id);
-        }
+        let Some(counter) = write.acknowledged(token) else { return self.go_on_writing(step, &id) };
         let (manifest, changes) = (write.manifest().clone(), write.changes);
         self.snapshots.writes.remove(&id);
         self.snapshots.to_write.remove(&id);
         self.statistics.snapshots_written += 1;
-        self.note_own_manifest(step, &id, manifest);
+        self.note_own_manifest(&id, Known::new(manifest, self.config.session, counter, step.now.unix_ms));
         if let Some(election) = self.snapshots.elections.get_mut(&id) {
             election.covered(changes);
         }
@@ -245,12 +262,13 @@ impl CanvasP2PSynchronizer {
         self.go_on_with_snapshots(step);
     }
 
-    /// The broker has it. Its echo says so too, but may get lost.
-    fn note_own_manifest(&mut self, step: &Step, id: &DocumentId, manifest: Manifest) {
-        let topic = Topic::Manifest { document: id.clone(), writer: self.peer };
-        let next = *self.outgoing.of(&self.config.topics.format(&topic));
-        let known = Known::new(manifest, self.config.session, next.wrapping_sub(1), step.now.unix_ms);
-        self.snapshots.book.note(id, self.peer, known);
+    /// The broker has it. Its echo says so too, but may get lost. What it replaced may be of an earlier process.
+    fn note_own_manifest(&mut self, id: &DocumentId, known: Known) {
+        let Snapshots { book, litter, .. } = &mut self.snapshots;
+        for digest in book.get(id, &self.peer).into_iter().flat_map(|replaced| &replaced.parts) {
+            litter.add(id, *digest);
+        }
+        book.note(id, self.peer, known);
     }
 
     /// The driver's queue is full: try again later.
@@ -258,7 +276,8 @@ impl CanvasP2PSynchronizer {
         let Some(id) = self.snapshots.tokens.remove(&token) else { return };
         self.snapshots.to_write.insert(id.clone());
         self.abandon_write(&id);
-        self.timers.set_no_later(Timer::Write, step.now.after(SNAPSHOT_RETRY_MS));
+        let pause_ms = if self.snapshots.leaving { SNAPSHOT_RETRY_MS } else { SNAPSHOT_STEP_MS };
+        self.timers.set_no_later(Timer::Write, step.now.after(pause_ms));
     }
 
     /// What of it is on the broker already is cleared with the next that succeeds.
