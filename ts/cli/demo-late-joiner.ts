@@ -14,7 +14,7 @@ interface Options extends CommonOptions {
 }
 
 const NODES = 1000;
-const MAX_NODES = 20_000;
+const MAX_NODES = 5000;
 
 /** `mqtt-p2p demo-late-joiner`: a canvas outlives the process that made it, on the broker alone. */
 export function demoLateJoiner(): Command {

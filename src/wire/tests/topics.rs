@@ -79,6 +79,8 @@ proptest! {
         let within = |document: &DocumentId| {
             matches!(document, DocumentId::Canvas { repository: of, .. } if *of == repository)
         };
+        let manifests = matches!(&topic, Topic::Manifest { document, .. } if within(document));
+        prop_assert_eq!(matches(&space().all_canvas_manifests(&repository), &text), manifests);
         let changes = matches!(&topic, Topic::Changes(document) if within(document));
         prop_assert_eq!(matches(&space().all_changes(&repository), &text), changes);
         let cursor = matches!(&topic, Topic::Cursor(document) if within(document));
