@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use harness::checker;
+use harness::kept;
 use harness::tally::Tally;
 use harness::world::World;
 
@@ -38,7 +39,7 @@ fn run(seed: u64) -> Tally {
     let mut world = World::new(seed, &repositories);
     world.run_busy(EVENTS_PER_SEED);
     world.run_quiet(HEALING_MS);
-    if let Err(violation) = checker::check(&world.nodes, &world.ever) {
+    if let Err(violation) = checker::check(&world.nodes, &world.ever).and_then(|()| kept::check(&mut world)) {
         panic!("{violation}");
     }
     world.tally

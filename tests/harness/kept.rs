@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mqtt_p2p::ids::{DocumentId, PeerId};
+use automerge::Automerge;
+use mqtt_p2p::ids::{DocumentId, Heads, PeerId};
+use mqtt_p2p::limits::MAX_INBOUND_PACKET_BYTES;
 use mqtt_p2p::wire::{Body, Content, Manifest, Topic, TopicSpace, open};
 
 use super::world::World;
@@ -49,4 +51,28 @@ impl Kept {
         let named: BTreeSet<_> = self.manifests.iter().flat_map(named).collect();
         assert_eq!(named, self.parts);
     }
+}
+
+/// Checks that whatever the peers of a repository hold, once it has come to rest, is on the broker for those who come when
+/// they are gone.
+///
+/// # Errors
+/// What is not.
+pub fn check(world: &mut World) -> Result<(), String> {
+    let kept = kept(world, MAX_INBOUND_PACKET_BYTES);
+    for (number, node) in world.nodes.iter().enumerate() {
+        for id in node.synchronizer.document_ids().into_iter().filter(|id| *id.repository() == node.repository) {
+            let document = Automerge::load(&node.document(id)).unwrap();
+            let heads: Heads = document.get_heads().into_iter().collect();
+            let is_whole = |((of, _), manifest): (&(DocumentId, PeerId), &Manifest)| {
+                let has_part = |digest: &[u8; 32]| kept.parts.contains(&(id.clone(), *digest));
+                of == id && manifest.heads == heads && manifest.parts.iter().all(has_part)
+            };
+            // What holds nothing but its root is not written.
+            if document.get_changes(&[]).len() > 1 && !kept.manifests.iter().any(is_whole) {
+                return Err(format!("the broker does not keep {id} as node {number} has it: {:?}", kept.writers(id)));
+            }
+        }
+    }
+    Ok(())
 }
