@@ -67,7 +67,9 @@ const kinds = {
   async whole(canvas, key) {
     const board = await service.getCanvas(repository, canvas);
     const shared = board.nodes.find(({ id }) => id === 'shared');
-    const at = below((shared.text ?? '').length + 1);
+    // The canvas is listed, and its content has not come yet.
+    if (!shared) return undefined;
+    const at = below(shared.text.length + 1);
     shared.text = `${shared.text.slice(0, at)}${name}${shared.text.slice(at)}`;
     board.nodes.push({ id: key, y: count });
     await service.updateCanvas(repository, canvas, board, name);
