@@ -481,7 +481,11 @@ export interface MQTTIntegrationEvents {
  * wrong JavaScript type give Node's own `ERR_INVALID_ARG_TYPE`.
  */
 export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
-  /** @throws {MqttP2pError} `ERR_CONFIG_INVALID`, naming the field. */
+  /**
+   * With `storage`, who this peer is comes from there; the rest of it is opened by `initialize()`.
+   * @throws {MqttP2pError} `ERR_CONFIG_INVALID`, naming the field; also when the peer's key in `storage.path` can neither
+   *   be read nor made.
+   */
   constructor(config: MQTTIntegrationConfig);
 
   /**

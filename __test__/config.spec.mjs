@@ -30,6 +30,11 @@ describe('configuration', () => {
     ['no repositories field', { broker: {} }, /repositories/],
     ['a message size of nothing', { ...valid, performance: { maxMessageSize: 1 } }, /maxMessageSize/],
     ['a negative heartbeat', { ...valid, performance: { heartbeatInterval: -1 } }, /heartbeatInterval/],
+    ['storage without a path', { ...valid, storage: {} }, /storage.*path/],
+    ['storage that is a path', { ...valid, storage: './data' }, /storage/],
+    ['storage of no directory', { ...valid, storage: { path: '' } }, /storage\.path/],
+    ['room for no canvas', { ...valid, performance: { maxOpenCanvases: 0 } }, /maxOpenCanvases/],
+    ['an offline that is neither', { ...valid, offline: true }, /offline/],
     ['an empty topic prefix', { ...valid, topicPrefix: '' }, /topicPrefix/],
   ];
   for (const [name, config, message] of wrong) {

@@ -99,3 +99,13 @@ test('disconnect() ends a service that never had a connection', async (t) => {
   await peer.disconnect();
   await rejectsWith(peer.listCanvases(REPOSITORY), 'ERR_CLOSED');
 });
+
+test('without storage, what was not delivered ends with the process', async (t) => {
+  const { peer, port } = await startedOffline(t);
+  await peer.createCanvas(REPOSITORY, CANVAS, {}, 'ada');
+  await peer.disconnect();
+  const ben = await onePeer(t, await embedded(t, port));
+  const { answered } = await ben.syncRepository(REPOSITORY);
+  assert.equal(answered, false);
+  assert.deepEqual(await ben.listCanvases(REPOSITORY), []);
+});

@@ -72,3 +72,27 @@ eachBroker('messages reach the other peers once, not the sender', async (t, brok
   await rejectsWith(ada.broadcastMessage({ x: 'x'.repeat(300_000) }), 'ERR_PAYLOAD_TOO_LARGE');
   await rejectsWith(ada.broadcastMessage({}, { repository: 'none' }), 'ERR_REPOSITORY_UNKNOWN', /none/);
 });
+
+eachBroker('messages are not kept for those who come later', async (t, broker) => {
+  const ada = await onePeer(t, broker);
+  await ada.broadcastMessage({ number: 1 });
+  assert.equal(await ada.testConnection(), true); // The broker has had it.
+  const ben = await onePeer(t, broker);
+  const heard = [];
+  ben.on('message', ({ message }) => heard.push(message));
+  const second = nextEvent(ben, 'message', ({ message }) => message.number === 2);
+  await ada.broadcastMessage({ number: 2 });
+  await second;
+  assert.deepEqual(heard, [{ number: 2 }]);
+});
+
+eachBroker('a cursor goes with its peer', async (t, broker) => {
+  const { ada, ben } = await twoPeers(t, broker);
+  const shown = nextEvent(ben, 'presence');
+  await ada.setPresence(REPOSITORY, CANVAS, { cursor: { x: 1, y: 2 } });
+  await shown;
+  const gone = nextEvent(ben, 'presence');
+  await ada.disconnect();
+  const { peerId, presence } = await gone;
+  assert.deepEqual([peerId, presence], [idOf(ada), null]);
+});

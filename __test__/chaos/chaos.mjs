@@ -73,13 +73,12 @@ class Chaos {
     }
     this.#check();
     this.#report(`${this.#progress()}; now undisturbed`);
-    await this.#each((peer) => peer.ask('settle'));
-    const canvases = await this.#untilEqual();
+    await this.#settle();
+    const lost = this.#lost(await this.#untilEqual());
     // What is on the disks is the same, too.
     await this.#each((peer) => peer.leave());
     await this.#each((peer) => peer.start());
-    await this.#each((peer) => peer.edits(1));
-    await this.#each((peer) => peer.ask('settle'));
+    await this.#settle();
     const again = await this.#untilEqual();
     return {
       seed: this.#seed,
@@ -88,7 +87,7 @@ class Chaos {
       brokerKills: this.#brokerKills,
       canvases: Object.keys(again).length,
       acknowledged: this.#journals().filter(({ kind }) => kind !== 'deleting').length,
-      lost: [...new Set([...this.#lost(canvases), ...this.#lost(again)])],
+      lost: [...new Set([...lost, ...this.#lost(again)])],
       divergent: this.#divergent,
     };
   }
@@ -143,6 +142,13 @@ class Chaos {
   /** Remembers nothing of what an earlier one had. */
   async #startBroker() {
     this.#broker = await startMosquitto(['allow_anonymous true', 'persistence false'], {}, this.#port);
+  }
+
+  /** Everybody has started and stops editing. */
+  async #settle() {
+    await this.#each((peer) => peer.edits(1, () => this.#failure));
+    this.#check();
+    await this.#each((peer) => peer.ask('settle'));
   }
 
   async #untilEqual() {

@@ -60,11 +60,16 @@ const kinds = {
     return { kind: 'shared', canvas, key };
   },
 
-  /** A whole canvas with one more node and another text. */
+  /**
+   * A whole canvas with one more node and another text. Not while other edits of ours are under way: what we made between
+   * reading and passing it would be known to us, and missing in it, which means deleted.
+   */
   async whole(canvas, key) {
     const board = await service.getCanvas(repository, canvas);
     const shared = board.nodes.find(({ id }) => id === 'shared');
-    const at = below((shared.text ?? '').length + 1);
+    // The canvas is listed, and its content has not come yet.
+    if (!shared) return undefined;
+    const at = below(shared.text.length + 1);
     shared.text = `${shared.text.slice(0, at)}${name}${shared.text.slice(at)}`;
     board.nodes.push({ id: key, y: count });
     await service.updateCanvas(repository, canvas, board, name);
@@ -82,15 +87,21 @@ const kinds = {
 
 function anyKind() {
   if (own.length > 3 && below(8) === 0) return kinds.deletion;
-  return [kinds.node, kinds.node, kinds.property, kinds.sharedNode, kinds.whole][below(5)];
+  return [kinds.node, kinds.node, kinds.property, kinds.sharedNode][below(4)];
+}
+
+/** Some edits at once, or one of a whole canvas. */
+function round() {
+  if (below(5) === 0) return [edit(kinds.whole)];
+  return Array.from({ length: 1 + below(MAX_EDITS_AT_ONCE) }, () => edit(anyKind()));
 }
 
 /** One edit; its record when it is acknowledged, or nothing where the canvas cannot be edited yet. */
-async function edit() {
+async function edit(kind) {
   const canvas = anyCanvas();
   const key = `${name}-${run}-${count++}`;
   try {
-    return await anyKind()(canvas, key);
+    return await kind(canvas, key);
   } catch (error) {
     if (error.code !== 'ERR_CANVAS_NOT_FOUND') throw error;
   }
@@ -105,7 +116,7 @@ async function edit() {
 
 async function editOn() {
   while (editing) {
-    const records = await Promise.all(Array.from({ length: 1 + below(MAX_EDITS_AT_ONCE) }, edit));
+    const records = await Promise.all(round());
     const acknowledged = records.filter(Boolean);
     if (acknowledged.length > 0) write(...acknowledged);
     tell({ acknowledged: acknowledged.length });

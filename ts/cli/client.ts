@@ -2,16 +2,16 @@ import { Command } from 'commander';
 import type { CanvasData, MQTTIntegrationService } from '../index.js';
 import { withService } from './lifetime.js';
 import { milliseconds, print, printJson, TICK } from './output.js';
-import { type CommonOptions, settings, withCommonOptions } from './settings.js';
+import { type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
 
-interface Options extends CommonOptions {
+interface Options extends StorageOptions {
   canvas: string;
   author: string;
 }
 
 /** `mqtt-p2p client`: creates, updates, shares, synchronises and makes live one small canvas. */
 export function client(): Command {
-  return withCommonOptions(new Command('client'))
+  return withStorageOptions(new Command('client'))
     .description('create, update, share and synchronise a small canvas, step by step')
     .option('--canvas <id>', 'id of the canvas', `client-${new Date().toISOString().slice(0, 19)}`)
     .option('--author <name>', 'author of the edits', 'client')
@@ -20,6 +20,7 @@ export function client(): Command {
 
 async function run(options: Options): Promise<void> {
   const wanted = settings(options, ['demo-repo']);
+  withStorage(wanted, options, 'client');
   const [first, second] = wanted.config.repositories.map((entry) => (typeof entry === 'string' ? entry : entry.name));
   const repository = first ?? 'demo-repo';
   const target = second ?? `${repository}-shared`;

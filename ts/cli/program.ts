@@ -36,7 +36,8 @@ function program(): Command {
 
 const ENVIRONMENT = `
 Environment (options given on the command line beat it, it beats the --config file):
-  MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES
+  MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
+  MQTT_DATA_DIR
   DEBUG=mqtt:*   verbose logs on standard error
   NO_COLOR=1     no colours
 
@@ -48,6 +49,9 @@ function report(error: unknown): number {
   const { message } = error as Error;
   const code = error instanceof MqttP2pError ? `${error.code}: ` : '';
   console.error(`mqtt-p2p: ${code}${message}`);
+  if (error instanceof MqttP2pError && error.code === 'ERR_STORAGE_LOCKED') {
+    console.error('Name another directory with --data-dir, or use --memory.');
+  }
   const usage = error instanceof UsageError || (error instanceof MqttP2pError && error.code === 'ERR_CONFIG_INVALID');
   return usage ? 2 : 1;
 }

@@ -9,33 +9,37 @@ import {
 } from '../index.js';
 import { forever, interruptible } from './lifetime.js';
 import { clock, colour, print, printJson, shortPeer } from './output.js';
-import { type CommonOptions, type Settings, settings, withCommonOptions } from './settings.js';
+import { type Settings, type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
 
-interface Options extends CommonOptions {
+interface Options extends StorageOptions {
   listen: BrokerOptions;
 }
 
-/** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on. */
+/** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on and keeps all canvases. */
 export function server(): Command {
-  return withCommonOptions(new Command('server'))
+  return withStorageOptions(new Command('server'))
     .description('start a broker (unless --broker names another one) and a peer that stays on')
     .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
     .action((options: Options) => run(options, settings(options, ['default'])));
 }
 
-async function run({ listen }: Options, { config, brokerGiven, json }: Settings): Promise<void> {
+async function run(options: Options, wanted: Settings): Promise<void> {
+  const { config, brokerGiven, json } = wanted;
   let broker: EmbeddedBroker | undefined;
   let service: MQTTIntegrationService | undefined;
   await interruptible(
     async () => {
+      // By the address asked for, not the one given: port 0 is another one each time.
+      if (!brokerGiven) config.broker = { ...config.broker, ...options.listen };
+      withStorage(wanted, options, 'server');
       if (!brokerGiven) {
-        broker = await listenOn(listen);
+        broker = await listenOn(options.listen);
         config.broker = { ...config.broker, host: broker.host, port: broker.port };
       }
       service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
       follow(service, json);
       await service.initialize();
-      announce(service, broker, json);
+      announce(service, broker, config.storage?.path, json);
       await forever();
     },
     async () => {
@@ -52,17 +56,25 @@ function listenOn(options: BrokerOptions): Promise<EmbeddedBroker> {
   });
 }
 
-function announce(service: MQTTIntegrationService, broker: EmbeddedBroker | undefined, json: boolean): void {
+function announce(
+  service: MQTTIntegrationService,
+  broker: EmbeddedBroker | undefined,
+  dataDir: string | undefined,
+  json: boolean,
+): void {
   const status = service.getNetworkStatus();
   const url = broker?.url ?? `mqtt://${status.broker.host}:${status.broker.port}`;
   const repositories = Object.keys(status.repositories);
   if (json) {
-    printJson({ event: 'ready', broker: url, embedded: broker !== undefined, peerId: status.peerId, repositories });
+    const { peerId } = status;
+    const embedded = broker !== undefined;
+    printJson({ event: 'ready', broker: url, embedded, peerId, repositories, dataDir: dataDir ?? null });
     return;
   }
   print(`broker        ${url}${broker ? ' (embedded)' : ''}`);
   print(`peer          ${status.peerId}`);
   print(`repositories  ${repositories.join(', ')}`);
+  print(`data          ${dataDir ?? 'in memory only'}`);
   print(colour.dim('Ctrl-C stops.'));
 }
 

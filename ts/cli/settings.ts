@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { MQTTIntegrationConfig } from '../index.js';
+import { dataDirectory, type Environment } from './data-directory.js';
 
 /** The command line was used wrongly. */
 export class UsageError extends Error {}
@@ -13,9 +14,17 @@ export interface CommonOptions {
   json?: boolean;
 }
 
+/** What commands take whose peer keeps its canvases. */
+export interface StorageOptions extends CommonOptions {
+  dataDir?: string;
+  memory?: boolean;
+}
+
 /** What a command works with. */
 export interface Settings {
   config: MQTTIntegrationConfig;
+  /** Storage that the configuration file asks for; not in `config`, see `withStorage`. */
+  storage: MQTTIntegrationConfig['storage'];
   /** Whether a broker was named anywhere, or just the default one is meant. */
   brokerGiven: boolean;
   /** Print JSON instead of text for people. */
@@ -23,7 +32,6 @@ export interface Settings {
 }
 
 type Broker = MQTTIntegrationConfig['broker'];
-type Environment = Record<string, string | undefined>;
 
 /** Adds the options that all commands take. */
 export function withCommonOptions(command: Command): Command {
@@ -34,7 +42,23 @@ export function withCommonOptions(command: Command): Command {
     .option('--json', 'print JSON');
 }
 
-/** Flags beat environment beats file beats defaults. */
+/** Adds the options of commands whose peer keeps its canvases. */
+export function withStorageOptions(command: Command): Command {
+  return withCommonOptions(command)
+    .addOption(new Option('--data-dir <path>', 'where canvases are kept (default: see below)').conflicts('memory'))
+    .option('--memory', 'keep nothing: forget everything at the end')
+    .addHelpText('after', WHERE);
+}
+
+const WHERE = `
+Canvases are kept in a directory for each command and each broker, in the system's place for data of applications:
+~/.local/share/mqtt-p2p on Linux (or $XDG_DATA_HOME/mqtt-p2p), ~/Library/Application Support/mqtt-p2p on macOS,
+%LOCALAPPDATA%\\mqtt-p2p on Windows. The environment's MQTT_DATA_DIR names another one.`;
+
+/**
+ * Flags beat environment beats file beats defaults. In memory: probes neither leave anything on disk nor get in the way
+ * of a peer that does, even when they share its configuration file.
+ */
 export function settings(
   options: CommonOptions,
   defaultRepositories: string[],
@@ -43,11 +67,26 @@ export function settings(
   const file: Partial<MQTTIntegrationConfig> = options.config === undefined ? {} : readConfig(options.config);
   const given: Broker = { ...file.broker, ...brokerOfEnvironment(environment), ...brokerOfUrl(options.broker) };
   const repositories = options.repositories ?? repositoriesOf(environment) ?? file.repositories ?? defaultRepositories;
+  const { storage, ...rest } = file;
   return {
-    config: { ...file, broker: given, repositories },
+    config: { ...rest, broker: given, repositories },
+    storage,
     brokerGiven: given.host !== undefined || given.port !== undefined,
     json: options.json ?? false,
   };
+}
+
+/** Makes the settings store: where a flag, the environment or the file says, or where `dataDirectory` leads. */
+export function withStorage(
+  wanted: Settings,
+  options: StorageOptions,
+  command: string,
+  environment: Environment = process.env,
+): void {
+  if (options.memory) return;
+  const named = options.dataDir ?? (environment.MQTT_DATA_DIR || undefined);
+  const path = named ?? dataDirectory(command, wanted.config, environment);
+  wanted.config.storage = named === undefined && wanted.storage !== undefined ? wanted.storage : { path };
 }
 
 /** Parses a whole number of a given range, for commander. */
