@@ -8,3 +8,4 @@ mod broker;
 mod errors;
 mod logging;
 mod service;
+mod storage;

@@ -90,6 +90,9 @@ impl From<StorageError> for ServiceError {
         match error {
             StorageError::Locked { .. } => Self::StorageLocked(error),
             StorageError::Corrupt { .. } | StorageError::Unreadable { .. } => Self::StorageCorrupt(error),
+            StorageError::Io { kind: std::io::ErrorKind::NotFound, .. } => {
+                Self::ConfigInvalid(vec![format!("storage.path: {error}")])
+            }
             // Nothing is damaged, and nothing is to be recovered: it is the wrong directory for this version.
             StorageError::NewerFormat { .. } => Self::ConfigInvalid(vec![format!("storage.path: {error}")]),
             StorageError::Full { .. } | StorageError::Io { .. } => Self::StorageFull(error),

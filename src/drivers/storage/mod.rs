@@ -8,7 +8,7 @@ mod memory;
 use crate::ids::DocumentId;
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
-pub use disk::{Disk, DiskStorage};
+pub use disk::{Disk, DiskStorage, RecoveryReport, recover};
 pub use error::StorageError;
 pub use identity::{IdentityError, identity_seed};
 pub use memory::MemoryStorage;

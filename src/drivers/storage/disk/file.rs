@@ -17,7 +17,7 @@ pub(super) const DATABASE_FILE: &str = "mqtt-p2p.redb";
 /// Locked while the directory is in use; holds nothing.
 const LOCK_FILE: &str = "mqtt-p2p.lock";
 /// The layout of the tables and rows. A change that an earlier version would misread needs the next number.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
@@ -129,17 +129,15 @@ impl Directory {
     }
 
     fn check(&self, file: &Path) -> Result<(), StorageError> {
-        let sound = self.guard(|| {
+        // What the check changes is in memory, and goes with it.
+        let (sound, database) = self.guard(|| {
             let mut database = builder().create_with_backend(Overlay::open(file)?)?;
-            let sound = database.check_integrity()?;
-            // What the check changed is in memory, and goes with it.
-            drop(database);
-            Ok(sound)
+            Ok((database.check_integrity()?, database))
         })?;
-        if sound { Ok(()) } else { Err(self.corrupt("checksums do not match")) }
+        if sound { self.check_format(&database) } else { Err(self.corrupt("checksums do not match")) }
     }
 
-    fn check_format(&self, database: &Database) -> Result<(), StorageError> {
+    pub(super) fn check_format(&self, database: &Database) -> Result<(), StorageError> {
         let found = self.guard(|| {
             let meta = match database.begin_read()?.open_table(META) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(None),

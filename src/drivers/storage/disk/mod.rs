@@ -7,6 +7,7 @@
 //! | `compactor.rs` | snapshots made beside it |
 //! | `store.rs`, `tables.rs`, `ledger.rs` | transactions; operations as rows; what is remembered of each document |
 //! | `file.rs`, `overlay.rs` | making, locking, checking and opening the file |
+//! | `recover.rs`, `scan.rs`, `rescue.rs` | what can be rescued of a damaged file |
 //! | `keys.rs`, `row.rs`, `values.rs` | bytes |
 //!
 //! A data directory holds `mqtt-p2p.redb`, the database; `mqtt-p2p.lock`, locked while it is in use; and `identity.key`.
@@ -17,7 +18,10 @@ mod keys;
 mod ledger;
 mod overlay;
 mod queue;
+mod recover;
+mod rescue;
 mod row;
+mod scan;
 mod store;
 mod tables;
 mod values;
@@ -35,6 +39,8 @@ use crate::ids::{DocumentId, RepositoryName};
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
 use queue::Done;
+
+pub use recover::{RecoveryReport, recover};
 
 pub(super) use file::{create_directory, private, sync_directory};
 

@@ -49,6 +49,13 @@ pub(super) struct Row<'a> {
     pub(super) intact: bool,
 }
 
+impl Row<'_> {
+    /// Of the whole row, as far as it goes.
+    pub(super) fn length(&self) -> usize {
+        FIXED_BYTES + self.context.len() + self.payload.len()
+    }
+}
+
 /// Makes a row; `None` if the payload is longer than a row can be (4 GiB; the database refuses at 3 GiB).
 pub(super) fn encode(kind: Kind, context: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     let mut row = Vec::with_capacity(FIXED_BYTES + context.len() + payload.len());
@@ -91,8 +98,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Row<'_>> {
 /// Reads a value that is one row of this kind and context, and nothing else.
 pub(super) fn expect<'a>(bytes: &'a [u8], kind: Kind, context: &[u8]) -> Option<&'a [u8]> {
     let row = read(bytes)?;
-    let whole = FIXED_BYTES + row.context.len() + row.payload.len() == bytes.len();
-    (row.kind == kind && row.context.starts_with(context) && row.intact && whole).then_some(row.payload)
+    (row.kind == kind && row.context.starts_with(context) && row.intact && row.length() == bytes.len())
+        .then_some(row.payload)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {

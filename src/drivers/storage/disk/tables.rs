@@ -83,15 +83,25 @@ impl<'a> Tables<'a> {
 
     /// Puts a snapshot in the place of the changes that it covers.
     pub(super) fn replace(&mut self, replacement: &Replacement, entry: &mut Entry) -> Result<(), redb::Error> {
-        let Replacement { key, covered, row, .. } = replacement;
-        self.snapshots.insert(key.as_slice(), row.as_slice())?;
-        self.note(key, COVERED, &covered.to_be_bytes())?;
+        let Replacement { key, covered, .. } = replacement;
+        self.put_snapshot(replacement)?;
         let (first, last) = (keys::numbered(key, 0), keys::numbered(key, *covered));
         self.changes.retain_in::<&[u8], _>(first.as_slice()..=last.as_slice(), |_, row| {
             entry.uncompacted = entry.uncompacted.saturating_sub(change_bytes(row));
             false
         })?;
         Ok(())
+    }
+
+    pub(super) fn put_snapshot(&mut self, replacement: &Replacement) -> Result<(), redb::Error> {
+        let Replacement { key, covered, row, .. } = replacement;
+        self.snapshots.insert(key.as_slice(), row.as_slice())?;
+        self.note(key, COVERED, &covered.to_be_bytes())
+    }
+
+    /// Carries out an operation on a document that is not there yet.
+    pub(super) fn add(&mut self, repository: &RepositoryName, operation: &StoreOperation) -> Result<(), redb::Error> {
+        self.carry_out(repository, operation, &mut Ledger::default(), &mut Draft::default())
     }
 
     fn append(&mut self, key: &[u8], changes: &[Vec<u8>], entry: &mut Entry) -> Result<(), redb::Error> {

@@ -103,7 +103,9 @@ fn what_waits_together_costs_one_transaction() {
     let before = medium.flushes();
     let waiting: Vec<_> = storages.iter().map(|storage| store(storage, vec![append("a", &[b"1"])])).collect();
     drop(release);
-    waiting.iter().for_each(|result| result.recv().unwrap().unwrap());
+    for result in waiting {
+        result.recv().unwrap().unwrap();
+    }
     assert_eq!(medium.flushes() - before, alone);
     assert_eq!(alone, 1, "one fsync");
     close(&disk);

@@ -1,6 +1,7 @@
 //! A file on a medium that fails when told to, and that forgets what was not flushed when the power goes.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -135,11 +136,11 @@ impl State {
     /// Notes what the medium has in the place of what is about to be written.
     fn remember(&mut self, file: &mut File, offset: u64, length: u64) -> io::Result<()> {
         for sector in offset / SECTOR_BYTES..(offset + length).div_ceil(SECTOR_BYTES) {
-            if !self.unflushed.contains_key(&sector) {
+            if let Entry::Vacant(vacant) = self.unflushed.entry(sector) {
                 let mut content = Vec::new();
                 file.seek(SeekFrom::Start(sector * SECTOR_BYTES))?;
                 file.take(SECTOR_BYTES).read_to_end(&mut content)?;
-                self.unflushed.insert(sector, content);
+                vacant.insert(content);
             }
         }
         Ok(())

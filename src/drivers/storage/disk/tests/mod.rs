@@ -1,8 +1,10 @@
 //! The disk as a whole, in real files.
 
+mod damage;
 mod failing;
 mod keeping;
 mod medium;
+mod recovering;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
