@@ -49,6 +49,10 @@ class Chaos {
   #killed = 0;
   #left = 0;
   #brokerKills = 0;
+  #divergent = [];
+  #onFailure = (error) => {
+    this.#failure ??= error;
+  };
 
   constructor({ kills, seed, report, folder, port }, names) {
     this.#wanted = kills;
@@ -56,10 +60,7 @@ class Chaos {
     this.#report = report;
     this.#port = port;
     const options = { port, seed, repository: 'chaos', maxOpenCanvases: MAX_OPEN_CANVASES };
-    const onFailure = (error) => {
-      this.#failure ??= error;
-    };
-    this.#peers = names.map((name) => new ChaosPeer(name, folder, options, onFailure));
+    this.#peers = names.map((name) => new ChaosPeer(name, folder, options, this.#onFailure));
   }
 
   async all() {
@@ -67,14 +68,18 @@ class Chaos {
     const telling = setInterval(() => this.#report(this.#progress()), PROGRESS_MS);
     try {
       for (const peer of this.#peers) peer.start();
-      await Promise.all([...this.#peers.map((peer) => this.#fate(peer)), this.#fateOfTheBroker()]);
+      // A failure ends them all; none may start a process after we have left.
+      const fates = [...this.#peers.map((peer) => this.#fate(peer)), this.#fateOfTheBroker()];
+      await Promise.all(fates.map((fate) => fate.catch(this.#onFailure)));
     } finally {
       clearInterval(telling);
     }
     this.#check();
     this.#report(`${this.#progress()}; now undisturbed`);
     await this.#settle();
+    const start = performance.now();
     const lost = this.#lost(await this.#untilEqual());
+    const equalAfterMs = Math.round(performance.now() - start);
     // What is on the disks is the same, too.
     await this.#each((peer) => peer.leave());
     await this.#each((peer) => peer.start());
@@ -86,6 +91,7 @@ class Chaos {
       departures: this.#left,
       brokerKills: this.#brokerKills,
       canvases: Object.keys(again).length,
+      equalAfterMs,
       acknowledged: this.#journals().filter(({ kind }) => kind !== 'deleting').length,
       lost: [...new Set([...lost, ...this.#lost(again)])],
       divergent: this.#divergent,
@@ -167,8 +173,6 @@ class Chaos {
     return looks[0];
   }
 
-  #divergent = [];
-
   /** What was acknowledged and is not there. */
   #lost(canvases) {
     const records = this.#journals();
@@ -207,7 +211,8 @@ class Chaos {
 }
 
 /** The outcome in lines for people. */
-export function outcome({ seed, kills, departures, brokerKills, canvases, acknowledged, lost, divergent }) {
+export function outcome(result) {
+  const { seed, kills, departures, brokerKills, canvases, acknowledged, equalAfterMs, lost, divergent } = result;
   return [
     `seed                ${seed}`,
     `kills survived      ${kills}`,
@@ -215,6 +220,7 @@ export function outcome({ seed, kills, departures, brokerKills, canvases, acknow
     `broker kills        ${brokerKills}`,
     `canvases            ${canvases}`,
     `edits acknowledged  ${acknowledged}`,
+    `equal after         ${(equalAfterMs / 1000).toFixed(1)} s undisturbed`,
     `lost                ${lost.length}${lost.length > 0 ? `: ${lost.slice(0, 10).join(', ')}` : ''}`,
     `divergent           ${divergent.length}${divergent.length > 0 ? `: ${divergent.join(', ')}` : ''}`,
   ];
