@@ -120,7 +120,7 @@ impl Compactor {
 }
 
 /// Makes the snapshot of what was read. Automerge may panic on what it should not have taken in.
-fn replacement(raw: Raw) -> Result<Replacement, String> {
+pub(super) fn replacement(raw: Raw) -> Result<Replacement, String> {
     let (key, last, incarnation) = (raw.key.clone(), raw.last, raw.incarnation);
     let (_, document, _) = keys::read(&key).ok_or("a key is damaged")?;
     let stored = raw.check()?;

@@ -1,5 +1,6 @@
 //! The disk as a whole, in real files.
 
+mod compacting;
 mod damage;
 mod failing;
 mod keeping;
