@@ -494,7 +494,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * connection that breaks later is made again by itself, for as long as it takes, see `reconnecting` and `connected`.
    * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over (not with `offline: 'allow'`),
    *   `ERR_BROKER_REJECTED` (for example wrong credentials); with `storage`, `ERR_STORAGE_LOCKED` when another service
-   *   uses the directory, `ERR_STORAGE_CORRUPT` when it cannot be read, `ERR_STORAGE_FULL` when it cannot be written to.
+   *   uses the directory, `ERR_STORAGE_CORRUPT` when it cannot be read, `ERR_STORAGE_FULL` when it cannot be written to,
+   *   `ERR_CONFIG_INVALID` when a newer version wrote it.
    *   It can be called again then.
    */
   initialize(): Promise<void>;
@@ -651,3 +652,28 @@ export interface EmbeddedBroker {
 
 /** Starts a broker. @throws `ERR_CONFIG_INVALID` (also a port that is taken), `ERR_BROKER_UNREACHABLE`. */
 export function startBroker(options?: BrokerOptions): Promise<EmbeddedBroker>;
+
+// ---- Storage -------------------------------------------------------------------------------------------------------
+
+/** What {@link recoverStorage} found. */
+export interface StorageRecovery {
+  /** Documents (canvases, and each repository's list of them) of which something is there. */
+  documents: number;
+  /** Changes in them. */
+  changes: number;
+  /** Compacted documents that could be read, among them older ones. */
+  snapshots: number;
+  /** Bytes that belonged to documents and could not be used; what was overwritten as a whole is not known of. */
+  lostBytes: number;
+  /** Where the damaged file is now; null when nothing was damaged, and nothing was changed. */
+  damagedFile: string | null;
+}
+
+/**
+ * Rescues what can be read of storage that gave `ERR_STORAGE_CORRUPT`, into a new file in its place; the damaged one is kept
+ * beside it, unchanged. The peer stays who it is. Deleted canvases may come back. No service may use the directory.
+ * @param path what was `storage.path`.
+ * @throws {MqttP2pError} `ERR_STORAGE_LOCKED`, `ERR_STORAGE_FULL` (or the system refuses), `ERR_CONFIG_INVALID` (there is no
+ *   storage, or it was written by a newer version). Nothing was changed then.
+ */
+export function recoverStorage(path: string): Promise<StorageRecovery>;

@@ -73,7 +73,7 @@ test('an edit that was under way at SIGKILL is there whole or not at all', async
         await service.createCanvas('${REPOSITORY}', '${CANVAS}', {}, 'ada');
         const upsert = Array.from({ length: 500 }, (_, n) => ({ id: 'n' + n, text: 'x'.repeat(200) }));
         service.patchCanvas('${REPOSITORY}', '${CANVAS}', { nodes: { upsert } }, 'ada');
-        setTimeout(() => process.kill(process.pid, 'SIGKILL'), ${turns * 20});
+        setTimeout(() => process.kill(process.pid, 'SIGKILL'), ${Math.round(10 * 1.6 ** turns)});
       });`;
     const { signal, stderr } = await runNode(['-e', script]);
     assert.equal(signal, 'SIGKILL', stderr);

@@ -4,13 +4,21 @@ import { applyCanvasChanges } from './apply-canvas-changes.js';
 import { startBroker } from './broker.js';
 import { MqttP2pError } from './errors.js';
 import { MQTTIntegrationService } from './service.js';
+import { recoverStorage } from './storage.js';
 
 export type * from '../index.js';
 
 /** Every default, as a whole configuration. */
 const DEFAULT_MQTT_INTEGRATION_CONFIG = deepFreeze(JSON.parse(defaultConfig()) as Public.MQTTIntegrationConfig);
 
-export { applyCanvasChanges, DEFAULT_MQTT_INTEGRATION_CONFIG, MQTTIntegrationService, MqttP2pError, startBroker };
+export {
+  applyCanvasChanges,
+  DEFAULT_MQTT_INTEGRATION_CONFIG,
+  MQTTIntegrationService,
+  MqttP2pError,
+  recoverStorage,
+  startBroker,
+};
 
 // Compiles only while what is exported keeps the promises of `index.d.ts`.
 ({
@@ -18,6 +26,7 @@ export { applyCanvasChanges, DEFAULT_MQTT_INTEGRATION_CONFIG, MQTTIntegrationSer
   DEFAULT_MQTT_INTEGRATION_CONFIG,
   MQTTIntegrationService,
   MqttP2pError,
+  recoverStorage,
   startBroker,
 }) satisfies typeof Public;
 

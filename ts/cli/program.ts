@@ -7,6 +7,7 @@ import { demo } from './demo.js';
 import { demoLateJoiner } from './demo-late-joiner.js';
 import { health } from './health.js';
 import { monitor } from './monitor.js';
+import { recover } from './recover.js';
 import { server } from './server.js';
 import { UsageError } from './settings.js';
 import { test } from './test.js';
@@ -28,7 +29,7 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test]) {
+  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test, recover]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;
