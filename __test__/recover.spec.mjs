@@ -57,7 +57,15 @@ test('mqtt-p2p recover tells a person and a program what it did', async (t) => {
   assert.match(again.stdout, /nothing is damaged/);
   const json = await cli('--data-dir', await damaged(), '--json');
   const report = JSON.parse(json.stdout);
-  assert.deepEqual(Object.keys(report).sort(), ['changes', 'damagedFile', 'documents', 'lostBytes', 'snapshots']);
+  assert.deepEqual(Object.keys(report).sort(), [
+    'changes',
+    'complete',
+    'damagedFile',
+    'documents',
+    'lostBytes',
+    'snapshots',
+    'waitingChanges',
+  ]);
   const without = await cli();
   assert.equal(without.code, 2, without.stderr);
 });

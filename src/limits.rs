@@ -126,8 +126,12 @@ pub const MAX_CLOSED_DOCUMENTS: usize = 64;
 /// Bytes of changes that storage lacks, kept beside their document. Beyond: they are read from the document when storage
 /// can take them.
 pub const MAX_UNSAVED_CACHE_BYTES: usize = 1 << 20;
-/// How long storage that failed is left alone before it is tried again.
+/// How long storage that failed is left alone before it is tried again; doubled with every failure.
 pub const SAVE_RETRY_MS: u64 = 500;
+/// The longest that storage that failed is left alone.
+pub const SAVE_MAX_RETRY_MS: u64 = 4_000;
+/// How long a leave-taking waits for the broker before it ends without it; less than the service waits.
+pub const LEAVE_WAIT_MS: u64 = LEAVE_TIMEOUT_MS - 500;
 /// How long storage may be behind on what the broker has acknowledged; a crash meanwhile makes us send some edits twice.
 pub const SAVE_LAZILY_MS: u64 = 1_000;
 /// Default of `performance.maxOpenCanvases`: documents of one repository in memory. More: those longest untouched are let

@@ -27,8 +27,8 @@ impl Task for RecoverStorage {
     }
 }
 
-/// Rescues what can be read of a damaged data directory. Resolves with JSON of `{ documents, changes, snapshots, lostBytes,
-/// damagedFile }`; `damagedFile` is null when nothing was damaged.
+/// Rescues what can be read of a damaged data directory. Resolves with JSON of `{ documents, complete, changes, waitingChanges,
+/// snapshots, lostBytes, damagedFile }`; `damagedFile` is null when nothing was damaged.
 #[napi]
 pub fn recover_storage(path: String) -> AsyncTask<RecoverStorage> {
     super::logging::init();

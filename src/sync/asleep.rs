@@ -107,17 +107,26 @@ impl CanvasP2PSynchronizer {
             let id = known.document;
             let unsent = known.summary.unsent;
             let asleep = Asleep::new(known.summary, self.config.live, known.actor.map_or(Actor::None, Actor::Left));
-            if self.canvas_of(&id).is_none() && matches!(id, DocumentId::Canvas { .. }) {
-                let asleep = Asleep { reported: false, ..asleep };
+            let listed = self.canvas_of(&id).is_some() || matches!(id, DocumentId::Index { .. });
+            let asleep = Asleep { reported: asleep.reported && listed, ..asleep };
+            if !listed && self.was_deleted(&id) {
                 self.keep_closed(Closed::Asleep(id, Box::new(asleep)));
                 continue;
             }
+            // What the index has never heard of is kept: perhaps the index was lost, and comes back from others.
             self.asleep.insert(id.clone(), asleep);
             if unsent || matches!(id, DocumentId::Index { .. }) {
                 self.wake(step, &id);
             }
         }
         self.open_listed(step);
+    }
+
+    /// Whether the index says that a canvas of this repository was deleted, or that another document took its id.
+    fn was_deleted(&self, id: &DocumentId) -> bool {
+        let DocumentId::Canvas { repository, canvas, generation } = id else { return false };
+        let last = self.index().and_then(|index| index.last_generation(canvas, repository));
+        last.is_some_and(|last| last >= *generation)
     }
 
     /// What the index lists and storage does not have yet is opened, and caught up with.
@@ -184,6 +193,7 @@ impl CanvasP2PSynchronizer {
             let reason = "some of its changes cannot be read from storage; they are fetched from other peers";
             step.event(Event::Error(SyncError::NotRead { document: id.clone(), reason }));
         }
+        document.incomplete = !complete;
         document.reported = asleep.reported;
         document.used_ms = step.now.elapsed_ms;
         if asleep.summary.unsent {
@@ -193,7 +203,7 @@ impl CanvasP2PSynchronizer {
         tracing::debug!(target: "mqtt:sync", document = %id, complete, "loaded");
         self.documents.insert(id.clone(), document);
         self.crowded = true;
-        if !asleep.reported {
+        if !asleep.reported && self.canvas_of(id).is_some() {
             let source = self.here(step);
             self.reappear(step, id, None, source);
         }
@@ -225,8 +235,10 @@ impl CanvasP2PSynchronizer {
     pub(super) fn close_asleep(&mut self, step: &mut Step, id: DocumentId, mut asleep: Asleep) {
         let DocumentId::Canvas { canvas, .. } = &id else { return };
         for parked in asleep.loading.take().unwrap_or_default().parked {
-            if let Parked::Command { call, .. } = parked {
-                Self::resolve(step, call, Err(self.not_found(canvas)));
+            match parked {
+                Parked::Command { call, command: Command::Flush } => self.flush_call(step, call),
+                Parked::Command { call, .. } => Self::resolve(step, call, Err(self.not_found(canvas))),
+                Parked::Message { .. } | Parked::Ask => {}
             }
         }
         asleep.reported = false;
@@ -319,6 +331,14 @@ pub(super) enum Closed {
 }
 
 impl Closed {
+    /// Whether the broker may lack some of it.
+    pub(super) fn is_unsent(&self) -> bool {
+        match self {
+            Self::Awake(document) => document.outbox.len() > 0,
+            Self::Asleep(_, asleep) => asleep.summary.unsent,
+        }
+    }
+
     pub(super) fn id(&self) -> &DocumentId {
         match self {
             Self::Awake(document) => &document.id,

@@ -240,7 +240,12 @@ impl CanvasP2PSynchronizer {
                 sync.answered = false;
                 self.sync_finished(step, call, &sync);
             }
-            Some(waiting @ (Waiting::Leave | Waiting::Flush(_))) => drop(self.calls.insert(call, waiting)),
+            // The broker does not answer: what it lacks is stored, or lost with this process.
+            Some(Waiting::Leave) => {
+                self.say_goodbye(step);
+                self.end(step, call);
+            }
+            Some(waiting @ Waiting::Flush(_)) => drop(self.calls.insert(call, waiting)),
             None => {}
         }
     }

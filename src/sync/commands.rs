@@ -12,7 +12,7 @@ use crate::canvas::{
     Base, Canvas, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version,
 };
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
-use crate::limits::{CANVAS_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
+use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
 
 impl CanvasP2PSynchronizer {
@@ -360,6 +360,7 @@ impl CanvasP2PSynchronizer {
             return self.end(step, call);
         }
         if self.wait(step, call, Waiting::Leave) {
+            self.timers.set(Timer::Call(call), step.now.after(LEAVE_WAIT_MS));
             let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
             for id in ids {
                 self.flush_all(step, &id);

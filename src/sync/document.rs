@@ -119,6 +119,10 @@ pub(crate) struct Document {
     /// When it was last needed.
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
+    /// Whether storage could not give back all of it: nobody knows what of it the broker has.
+    pub(crate) incomplete: bool,
+    /// Whether it is to be loaded again, the one in memory being of no use.
+    pub(crate) damaged: bool,
     /// Changes that Automerge refused. Bounded by [`MAX_QUARANTINED_HASHES`]; beyond, the smallest hashes are forgotten,
     /// and would be fetched and refused again.
     quarantined: BTreeSet<ChangeHash>,
@@ -139,6 +143,8 @@ impl Document {
             unsaved: Unsaved::default(),
             used_ms: 0,
             actor: Actor::None,
+            incomplete: false,
+            damaged: false,
             quarantined: BTreeSet::new(),
         }
     }
@@ -203,12 +209,13 @@ impl Document {
     /// What is to be known of it while it is asleep.
     pub(crate) fn summary(&self) -> Summary {
         let (nodes, edges) = self.canvas().map(CanvasDocument::counts).unwrap_or_default();
-        Summary { heads: self.replica().heads(), nodes, edges, unsent: self.outbox.len() > 0 }
+        Summary { heads: self.replica().heads(), nodes, edges, unsent: self.outbox.len() > 0 || self.incomplete }
     }
 
     /// Whether storage and the broker have all of it, and nothing of it is awaited; what was not reported yet is.
     pub(crate) fn may_sleep(&self) -> bool {
-        let settled = self.reported && self.unsaved.is_empty() && self.outbox.len() == 0;
+        let settled =
+            self.reported && !self.incomplete && !self.damaged && self.unsaved.is_empty() && self.outbox.len() == 0;
         self.canvas().is_some() && settled && self.causal.len() == 0 && self.catch_up.is_idle()
     }
 
@@ -230,7 +237,8 @@ impl Document {
     /// have been used beyond what was stored. What was refused stays refused.
     pub(crate) fn start_over(&mut self) {
         self.content = Content::new(&self.id);
-        self.outbox = Outbox::default();
+        self.damaged = true;
+        self.outbox.clear();
         self.causal = CausalBuffer::default();
         self.actor = Actor::None;
     }
@@ -238,6 +246,7 @@ impl Document {
     /// The damaged document was loaded again. What storage did not have yet is still known by its bytes.
     pub(crate) fn replace(&mut self, content: Content) {
         self.content = content;
+        self.damaged = false;
         let decoded = self.unsaved.take().into_iter().filter_map(|bytes| decode_change(bytes).ok());
         let changes: Vec<_> = decoded.filter(|change| !self.is_quarantined(&change.hash())).collect();
         let raw = |change: &Change| (change.hash(), change.raw_bytes().to_vec());

@@ -73,6 +73,11 @@ impl Outbox {
         (self.put, self.put - self.len() as u64)
     }
 
+    /// The document begins anew, and with it what is to be sent; how far it had come is still known.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { put: self.put, ..Self::default() };
+    }
+
     /// Everything that waits now may leave, live or not.
     pub(crate) fn release(&mut self) {
         self.released = !self.waiting.is_empty();
@@ -175,6 +180,8 @@ impl Outbox {
         self.echo = Echo::Unknown;
         self.echoes_missed = 0;
         let in_flight = self.in_flight.take().map(|flight| flight.batch).unwrap_or_default();
+        // What may have left once may leave again, also of a canvas that is not followed live.
+        self.released |= !in_flight.is_empty() || !self.unconfirmed.is_empty();
         for pending in std::mem::take(&mut self.unconfirmed).into_iter().chain(in_flight).rev() {
             self.waiting.push_front(pending);
         }
@@ -226,6 +233,20 @@ mod tests {
         outbox.push(&all[2..], true);
         outbox.reset();
         assert_eq!(hashes(&outbox.next_batch(|_| None).unwrap()), hashes(&all));
+    }
+
+    #[test]
+    fn what_was_released_once_may_leave_again_after_the_connection_broke() {
+        let all = changes(1);
+        let mut outbox = Outbox::default();
+        outbox.push(&all, true);
+        assert!(!outbox.is_released());
+        outbox.release();
+        outbox.next_batch(|_| None).unwrap();
+        assert!(!outbox.is_released());
+        outbox.sent(vec![PublishToken(1)]);
+        outbox.reset();
+        assert!(outbox.is_released());
     }
 
     #[test]

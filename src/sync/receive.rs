@@ -70,6 +70,7 @@ impl CanvasP2PSynchronizer {
         for id in ids {
             self.ask_if_auto(step, &id);
         }
+        self.schedule_asleep(step);
     }
 
     /// Recognises echoes, verifies, watches the counters, and puts fragments together. `None` when there is nothing to

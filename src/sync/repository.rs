@@ -64,10 +64,19 @@ impl CanvasP2PSynchronizer {
         Source { peer: self.peer, sent_unix_ms: step.now.unix_ms }
     }
 
-    /// The generation that a canvas created now gets.
+    /// The generation that a canvas created now gets: above all that the index knows of, and all that is kept here, in case
+    /// the index was lost.
     pub(super) fn next_generation(&self, canvas: &CanvasId) -> Generation {
-        let last = self.index().and_then(|index| index.last_generation(canvas, &self.config.repository));
-        Generation(last.map_or(1, |generation| generation.0.saturating_add(1)))
+        let own = &self.config.repository;
+        let listed = self.index().and_then(|index| index.last_generation(canvas, own));
+        let kept =
+            self.document_ids().into_iter().chain(self.closed.iter().map(Closed::id)).filter_map(|id| match id {
+                DocumentId::Canvas { repository, canvas: of, generation } if repository == own && of == canvas => {
+                    Some(*generation)
+                }
+                _ => None,
+            });
+        Generation(kept.chain(listed).max().map_or(1, |generation| generation.0.saturating_add(1)))
     }
 
     /// Lists a canvas in this repository's index.
@@ -118,7 +127,17 @@ impl CanvasP2PSynchronizer {
     /// Starts to replicate a document; what is open already stays as it is, and what was closed comes back as it was, with
     /// edits that perhaps nobody else has.
     pub(super) fn open(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, source: Source) {
-        if self.documents.contains_key(id) || self.asleep.contains_key(id) {
+        if let Some(document) = self.documents.get(id) {
+            if !document.reported {
+                // Storage had it before the index knew of it.
+                self.reappear(step, id, author, source);
+            }
+            return;
+        }
+        if let Some(asleep) = self.asleep.get(id) {
+            if !asleep.reported {
+                self.wake(step, id);
+            }
             return;
         }
         let closed = self.closed.iter().position(|closed| closed.id() == id);
@@ -198,10 +217,12 @@ impl CanvasP2PSynchronizer {
     /// Keeps a document that is no longer listed; the one that has been kept longest is forgotten.
     pub(super) fn keep_closed(&mut self, closed: Closed) {
         self.closed.push_back(closed);
-        if self.closed.len() > MAX_CLOSED_DOCUMENTS
-            && let Some(oldest) = self.closed.pop_front()
-        {
-            self.saver.forget(oldest.id());
+        if self.closed.len() > MAX_CLOSED_DOCUMENTS {
+            // Rather one of which others have everything.
+            let settled = self.closed.iter().position(|closed| !closed.is_unsent()).unwrap_or_default();
+            if let Some(forgotten) = self.closed.remove(settled) {
+                self.saver.forget(forgotten.id());
+            }
         }
     }
 
@@ -235,15 +256,14 @@ impl CanvasP2PSynchronizer {
     /// has had its id by now does it go, and the application is told what is lost from view.
     fn rescue(&mut self, step: &mut Step, entry: &IndexEntry) -> bool {
         let id = document_id(entry);
-        let Some(document) = self.documents.get(&id) else {
-            return false;
-        };
-        if !document.outbox.has_content() {
+        let document = self.documents.get(&id);
+        let unsent = document.map(|document| document.outbox.has_content());
+        if !unsent.or(self.asleep.get(&id).map(|asleep| asleep.summary.unsent)).unwrap_or_default() {
             return false;
         }
         let last = self.index().and_then(|index| index.last_entry(&entry.canvas));
         if last.as_ref().map(document_id).as_ref() != Some(&id) || self.entry(&entry.canvas).is_some() {
-            let loser = document.canvas().map(|canvas| Value::Json(canvas.canvas_json()));
+            let loser = document.and_then(Document::canvas).map(|canvas| Value::Json(canvas.canvas_json()));
             let conflict = Conflict {
                 element: ElementKind::Canvas,
                 id: entry.canvas.to_string(),

@@ -126,8 +126,10 @@ impl CanvasP2PSynchronizer {
 
     /// A place among those that ask is free.
     pub(super) fn ask_next(&mut self, step: &mut Step) {
-        if let Some(waiting) = self.ask_queue.pop_first() {
-            self.ask(step, &waiting);
+        while let Some(waiting) = self.ask_queue.pop_first() {
+            if self.documents.contains_key(&waiting) {
+                return self.ask(step, &waiting);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::io::StoreToken;
 use super::stored::StoreOperation;
 use crate::ids::DocumentId;
-use crate::limits::{SAVE_LAZILY_MS, SAVE_RETRY_MS};
+use crate::limits::{SAVE_LAZILY_MS, SAVE_MAX_RETRY_MS, SAVE_RETRY_MS};
 use crate::time::Now;
 
 /// The saver of one repository. It names documents; what storage lacks of each is the document's own affair.
@@ -16,12 +16,14 @@ use crate::time::Now;
 /// | under way | under way, gathering | idle, or the next under way | resting | – |
 /// | resting | resting, gathering | – | – | under way |
 ///
-/// So a busy writer pays one fsync for many edits, an idle one waits for its own only, and a full disk is tried again at a
-/// steady pace.
+/// So a busy writer pays one fsync for many edits, an idle one waits for its own only, and a full disk is tried again ever
+/// more rarely.
 #[derive(Debug, Default)]
 pub(crate) struct Saver {
     state: State,
     last: StoreToken,
+    /// How often it has failed in a row.
+    failures: u32,
     waiting: Work,
     under_way: Work,
     /// Documents of which storage may be behind for a while: merely what the broker has of them changed.
@@ -93,6 +95,11 @@ impl Saver {
         everywhere.iter().any(|documents| documents.contains(document))
     }
 
+    /// Whether storage has failed and is left alone for a while.
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self.state, State::Resting { .. })
+    }
+
     /// Begins a batch if one is due: its token, documents, and other operations.
     pub(crate) fn begin(&mut self, now: Now) -> Option<(StoreToken, Vec<DocumentId>, Vec<StoreOperation>)> {
         let rests = match self.state {
@@ -117,6 +124,7 @@ impl Saver {
             return BTreeSet::new();
         }
         self.state = State::Idle;
+        self.failures = 0;
         std::mem::take(&mut self.under_way).documents
     }
 
@@ -125,7 +133,8 @@ impl Saver {
         if token != self.last || !matches!(self.state, State::UnderWay) {
             return None;
         }
-        let until_ms = now.after(SAVE_RETRY_MS);
+        let until_ms = now.after((SAVE_RETRY_MS << self.failures.min(16)).min(SAVE_MAX_RETRY_MS));
+        self.failures += 1;
         self.state = State::Resting { until_ms };
         let Work { documents, mut operations } = std::mem::take(&mut self.under_way);
         operations.append(&mut self.waiting.operations);

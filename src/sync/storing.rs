@@ -3,7 +3,7 @@
 use super::asleep::{Asleep, Closed};
 use super::document::{Content, Document};
 use super::error::SyncError;
-use super::io::{Event, Notice, StoreToken};
+use super::io::{Event, Notice, Reply, StoreToken};
 use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
@@ -39,10 +39,11 @@ impl CanvasP2PSynchronizer {
     pub(super) fn save(&mut self, step: &mut Step) {
         if let Some((token, documents, operations)) = self.saver.begin(step.now) {
             let mut batch = Vec::with_capacity(2 * documents.len() + operations.len());
+            // First what is forgotten: a document may have come back since.
+            batch.extend(operations);
             for id in documents {
                 self.write_document(&id, &mut batch);
             }
-            batch.extend(operations);
             step.out.store = Some((token, batch));
         }
         // An outcome waits for the storage of what it speaks of, and what comes after it waits too: results and events
@@ -53,7 +54,13 @@ impl CanvasP2PSynchronizer {
             None => self.settled,
         };
         let durable = step.own;
-        let notices = std::mem::take(&mut step.out.notices);
+        let mut notices = std::mem::take(&mut step.out.notices);
+        let failing = self.saver_failing.as_ref().filter(|_| durable && self.saver.is_resting());
+        if let Some(reason) = failing {
+            // Storage has just failed, so there is no need to wait for it to fail again.
+            notices.iter_mut().for_each(|notice| not_durable(notice, reason));
+        }
+        let token = if failing.is_some() { self.held.back().map_or(self.settled, |last| last.token) } else { token };
         self.held.extend(notices.into_iter().map(|notice| HeldNotice { token, notice, durable }));
         self.tell_settled(step);
     }
@@ -89,7 +96,7 @@ impl CanvasP2PSynchronizer {
                 document.unsaved.saved();
             }
         }
-        self.saver_failing = false;
+        self.saver_failing = None;
         self.settled = self.settled.max(token);
         if self.actors_free_at.take_if(|at| *at <= token).is_some() {
             self.documents.values_mut().for_each(|document| document.actor.free());
@@ -99,7 +106,7 @@ impl CanvasP2PSynchronizer {
 
     /// Storage is full, or broken. Edits that waited for it are made, but not durable; all of it is tried again.
     pub(super) fn on_store_failed(&mut self, step: &mut Step, token: StoreToken, reason: &str) {
-        let first = !std::mem::replace(&mut self.saver_failing, true);
+        let first = self.saver_failing.replace(reason.to_owned()).is_none();
         let Some((documents, retry_ms)) = self.saver.failed(token, step.now) else { return };
         for id in documents {
             if let Some(document) = self.in_memory(&id) {
@@ -111,17 +118,14 @@ impl CanvasP2PSynchronizer {
         if let Some(at) = &mut self.actors_free_at {
             *at = self.saver.covering();
         }
-        let error = || SyncError::NotDurable { reason: reason.to_owned() };
         let mut told = false;
         for held in self.held.iter_mut().filter(|held| held.token <= token && held.durable) {
-            if let Notice::Outcome { result: result @ Ok(_), .. } = &mut held.notice {
-                *result = Err(error());
-                told = true;
-            }
+            not_durable(&mut held.notice, reason);
+            told |= matches!(held.notice, Notice::Outcome { .. });
         }
         self.settled = self.settled.max(token);
         if first && !told {
-            step.event(Event::Error(error()));
+            step.event(Event::Error(SyncError::NotDurable { reason: reason.to_owned() }));
         }
     }
 
@@ -140,7 +144,7 @@ impl CanvasP2PSynchronizer {
 
     /// A document that was damaged in memory comes back from storage. What the broker is not known to have leaves again.
     pub(super) fn restore_damaged(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+        let Some(document) = self.documents.get_mut(id).filter(|document| document.damaged) else { return };
         let acknowledged = stored.acknowledged.clone().unwrap_or_default();
         match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
             Ok(content) => document.replace(content),
@@ -162,5 +166,12 @@ impl CanvasP2PSynchronizer {
         }
         self.saver.hurry();
         step.own = true;
+    }
+}
+
+/// Makes of an edit's good outcome one that says that it is not durable. What was merely read is as good as it was.
+fn not_durable(notice: &mut Notice, reason: &str) {
+    if let Notice::Outcome { result: result @ Ok(Reply::Version(_) | Reply::Done), .. } = notice {
+        *result = Err(SyncError::NotDurable { reason: reason.to_owned() });
     }
 }

@@ -104,8 +104,8 @@ pub struct CanvasP2PSynchronizer {
     /// The canvas whose last patch is still to be read back, and who made it.
     pub(super) unread: Option<(DocumentId, String)>,
     pub(super) saver: Saver,
-    /// Whether storage has failed and not worked since.
-    pub(super) saver_failing: bool,
+    /// Why storage failed, if it has not worked since.
+    pub(super) saver_failing: Option<String>,
     /// All batches up to this one are stored, or have failed and were told of.
     pub(super) settled: StoreToken,
     /// Notices that wait for storage, in document order.
@@ -178,7 +178,7 @@ impl CanvasP2PSynchronizer {
             statistics: Statistics::default(),
             unread: None,
             saver: Saver::default(),
-            saver_failing: false,
+            saver_failing: None,
             settled: StoreToken(0),
             held: VecDeque::new(),
             actors_free_at: None,

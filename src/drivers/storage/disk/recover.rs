@@ -22,8 +22,12 @@ use crate::sync::StoreOperation;
 pub struct RecoveryReport {
     /// Documents (canvases and lists of canvases) of which something is there.
     pub documents: u64,
+    /// Those of them of which everything is there that was noted of them.
+    pub complete: u64,
     /// Changes in them.
     pub changes: u64,
+    /// Changes among these that depend on lost ones: they count again once another peer brings those.
+    pub waiting_changes: u64,
     /// Compacted documents that could be read, among them older ones.
     pub snapshots: u64,
     /// Bytes that belonged to documents and could not be used, as far as their beginnings were found. What was
@@ -93,6 +97,8 @@ fn rescue(
     let solved = keys.into_iter().zip(puzzles).filter_map(|(key, puzzle)| Some((key, puzzle.solve()?)));
     let mut count = |rescued: &Rescued| {
         report.documents += 1;
+        report.complete += u64::from(rescued.complete);
+        report.waiting_changes += rescued.changes.len() as u64;
         report.changes += rescued.change_count;
         report.snapshots += rescued.snapshots_read;
     };

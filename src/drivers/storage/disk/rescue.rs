@@ -23,6 +23,8 @@ pub(super) struct Rescued {
     pub(super) snapshots_read: u64,
     /// How many changes it has, applied or not.
     pub(super) change_count: u64,
+    /// Whether all is there that was noted of it.
+    pub(super) complete: bool,
 }
 
 /// What is known of one document while the pieces are sorted.
@@ -34,6 +36,8 @@ pub(super) struct Puzzle {
     /// Hashes that are of this document and no other: of its changes, of what they depend on, and of its noted heads.
     hashes: BTreeSet<ChangeHash>,
     acknowledged: Option<Heads>,
+    /// The newest changes that it should have, if the note on it was found.
+    noted: Option<Heads>,
 }
 
 enum Document {
@@ -87,9 +91,15 @@ impl Puzzle {
         pieces.snapshots.sort_by_key(|(covered, _)| std::cmp::Reverse(*covered));
         let acknowledged = pieces.acknowledged().and_then(values::decode_heads);
         let noted = pieces.notes.get(&SUMMARY).and_then(|row| values::decode_summary(row));
-        let mut puzzle =
-            Self { id, snapshots: Vec::new(), changes: BTreeMap::new(), hashes: BTreeSet::new(), acknowledged };
-        let heads = [noted.map(|summary| summary.heads), puzzle.acknowledged.clone()];
+        let mut puzzle = Self {
+            id,
+            snapshots: Vec::new(),
+            changes: BTreeMap::new(),
+            hashes: BTreeSet::new(),
+            acknowledged,
+            noted: noted.map(|summary| summary.heads),
+        };
+        let heads = [puzzle.noted.clone(), puzzle.acknowledged.clone()];
         puzzle.hashes.extend(heads.iter().flatten().flat_map(Heads::as_slice));
         puzzle.add(pieces);
         puzzle
@@ -142,7 +152,9 @@ impl Puzzle {
             return None;
         }
         let (nodes, edges) = document.counts();
+        let noted = |heads: &Heads| heads.as_slice().iter().all(|head| replica.contains(head));
         Some(Rescued {
+            complete: changes.is_empty() && self.noted.as_ref().is_some_and(noted),
             snapshot: sound.then_some(bytes),
             change_count: (applied + changes.len()) as u64,
             changes,
