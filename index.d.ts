@@ -659,8 +659,12 @@ export function startBroker(options?: BrokerOptions): Promise<EmbeddedBroker>;
 export interface StorageRecovery {
   /** Documents (canvases, and each repository's list of them) of which something is there. */
   documents: number;
+  /** Those of them of which everything is there that was noted of them; fewer than `documents`: something is lost. */
+  complete: number;
   /** Changes in them. */
   changes: number;
+  /** Changes among these that depend on lost ones: they count again once another peer brings those. */
+  waitingChanges: number;
   /** Compacted documents that could be read, among them older ones. */
   snapshots: number;
   /** Bytes that belonged to documents and could not be used; what was overwritten as a whole is not known of. */

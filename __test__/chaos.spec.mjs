@@ -13,6 +13,6 @@ mosquittoTest(
     assert.deepEqual(result.lost, [], again);
     assert.deepEqual(result.divergent, [], again);
     assert.ok(result.kills >= KILLS);
-    assert.ok(result.brokerKills > 0 && result.departures > 0);
+    assert.ok(result.brokerKills > 0 && result.departures > 0 && result.acknowledged > 0);
   },
 );

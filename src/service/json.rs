@@ -138,9 +138,14 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
         Event::SyncCompleted(report) => event("sync-completed", &sync_report(repository, report)),
         Event::Error(error) => event("error", &error_json(&error.clone().into())),
         Event::Quarantined { document, hash, reason } => {
+            let remedy = if reason.starts_with("equivocation") {
+                "Two processes use copies of one data directory, or an old copy was put back: \
+                 see 'Backup' in docs/guarantees.md"
+            } else {
+                "Ask its author to update, or report it"
+            };
             let message = format!(
-                "change {hash} of {document} was refused and set aside ({reason}); everything else goes on. \
-                 Ask its author to update, or report it"
+                "change {hash} of {document} was refused and set aside ({reason}); everything else goes on. {remedy}"
             );
             event("error", &json!({ "code": "ERR_CANVAS_INVALID", "message": message }))
         }

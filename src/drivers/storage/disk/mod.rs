@@ -109,13 +109,15 @@ impl DiskStorage {
         self.push(Request::Store { batch, done: Box::new(done) });
     }
 
-    /// Asks for a document. `done` is called like that of [`store`](Self::store), with what was handed over before in it.
+    /// Asks for a document, or for what is sound of it: what is damaged stays where it is, for `recover`. `done` is called
+    /// like that of [`store`](Self::store), with what was handed over before in it.
     pub fn read(
         &self,
         document: DocumentId,
         done: impl FnOnce(Result<Option<StoredDocument>, StorageError>) + Send + 'static,
     ) {
-        self.push(Request::Load { repository: self.repository.clone(), document, done: Box::new(done) });
+        let (repository, done) = (self.repository.clone(), Box::new(done));
+        self.push(Request::Load { repository, document, partial: true, done });
     }
 
     fn push(&self, request: Request) {
@@ -139,7 +141,7 @@ impl Storage for DiskStorage {
 
     fn load(&self, document: &DocumentId) -> Result<Option<StoredDocument>, StorageError> {
         let (repository, document) = (self.repository.clone(), document.clone());
-        self.wait(|done| Request::Load { repository, document, done })
+        self.wait(|done| Request::Load { repository, document, partial: false, done })
     }
 
     fn apply(&mut self, operations: Vec<StoreOperation>) -> Result<(), StorageError> {

@@ -20,6 +20,8 @@ pub(super) enum Request {
     Load {
         repository: RepositoryName,
         document: DocumentId,
+        /// Whether the sound part of a damaged document will do.
+        partial: bool,
         done: Done<Option<StoredDocument>>,
     },
     Documents {

@@ -219,29 +219,40 @@ impl Raw {
 
     /// The document, if all of it is as it was written.
     pub(super) fn check(self) -> Result<StoredDocument, String> {
+        match self.sound() {
+            (stored, None) => Ok(stored),
+            (_, Some(damage)) => Err(damage),
+        }
+    }
+
+    /// What of the document is as it was written, and the first thing that is not.
+    pub(super) fn sound(self) -> (StoredDocument, Option<String>) {
         let Self { key, snapshot, changes, acknowledged, .. } = self;
-        let snapshot = snapshot.map(|row| match row::expect(&row, Kind::Snapshot, &key) {
-            Some(payload) => Ok(payload.to_vec()),
-            None => Err("its snapshot is damaged".to_owned()),
-        });
-        let mut all = Vec::new();
-        for (number, row) in changes {
-            let damaged = || format!("its changes number {number} are damaged");
-            let payload = row::expect(&row, Kind::Changes, &keys::numbered(&key, number)).ok_or_else(damaged)?;
-            for change in values::changes(payload) {
-                all.push(change.ok_or_else(damaged)?.to_vec());
+        let mut stored = StoredDocument::default();
+        let mut damage = None;
+        if let Some(row) = snapshot {
+            stored.snapshot = row::expect(&row, Kind::Snapshot, &key).map(<[u8]>::to_vec);
+            if stored.snapshot.is_none() {
+                damage.get_or_insert("its snapshot is damaged".to_owned());
             }
         }
-        let heads = |row: Vec<u8>| {
-            row::expect(&row, Kind::Note, &note_key(&key, ACKNOWLEDGED))
-                .and_then(values::decode_heads)
-                .ok_or_else(|| "the note on what the broker has is damaged".to_owned())
-        };
-        Ok(StoredDocument {
-            snapshot: snapshot.transpose()?,
-            changes: all,
-            acknowledged: acknowledged.map(heads).transpose()?,
-        })
+        for (number, row) in changes {
+            let payload = row::expect(&row, Kind::Changes, &keys::numbered(&key, number));
+            let changes: Option<Vec<_>> =
+                payload.and_then(|payload| values::changes(payload).map(|change| Some(change?.to_vec())).collect());
+            match changes {
+                Some(changes) => stored.changes.extend(changes),
+                None => drop(damage.get_or_insert(format!("its changes number {number} are damaged"))),
+            }
+        }
+        if let Some(row) = acknowledged {
+            let payload = row::expect(&row, Kind::Note, &note_key(&key, ACKNOWLEDGED));
+            stored.acknowledged = payload.and_then(values::decode_heads);
+            if stored.acknowledged.is_none() {
+                damage.get_or_insert("the note on what the broker has is damaged".to_owned());
+            }
+        }
+        (stored, damage)
     }
 }
 

@@ -104,7 +104,7 @@ impl Writer {
 
     fn carry_out(&mut self, request: Request) {
         match request {
-            Request::Load { repository, document, done } => done(self.load(&repository, &document)),
+            Request::Load { repository, document, partial, done } => done(self.load(&repository, &document, partial)),
             Request::Documents { repository, done } => done(self.store.documents(&repository)),
             Request::Uncompacted { repository, document, done } => {
                 let key = keys::document(&repository, &document);
@@ -122,6 +122,7 @@ impl Writer {
         &mut self,
         repository: &RepositoryName,
         document: &DocumentId,
+        partial: bool,
     ) -> Result<Option<StoredDocument>, StorageError> {
         let key = keys::document(repository, document);
         // After a failure of the medium the database is opened again, which may help.
@@ -132,7 +133,15 @@ impl Writer {
         let Some(raw) = raw? else { return Ok(None) };
         let path = self.store.directory().path();
         let corrupt = |reason| StorageError::Corrupt { path: path.to_owned(), reason: format!("{document}: {reason}") };
-        raw.check().map(Some).map_err(corrupt)
+        match raw.sound() {
+            (_, Some(damage)) if !partial => Err(corrupt(damage)),
+            (stored, damage) => {
+                if let Some(error) = damage.map(corrupt) {
+                    tracing::error!(target: "mqtt:storage", %error, "not all of a document could be loaded");
+                }
+                Ok(Some(stored))
+            }
+        }
     }
 }
 

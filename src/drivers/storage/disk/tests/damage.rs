@@ -125,6 +125,11 @@ fn damage_to_an_open_database_is_an_error_of_the_document() {
         matches!(&result, Err(StorageError::Corrupt { reason, .. }) if reason.contains("r/canvas/a")),
         "{result:?}"
     );
+    let (sender, receiver) = std::sync::mpsc::channel();
+    storage.apply(vec![append("a", &[b"later"])]).unwrap();
+    storage.read(canvas("a"), move |result| sender.send(result).unwrap());
+    let sound = receiver.recv().unwrap().unwrap().unwrap();
+    assert_eq!(sound.changes, [b"later".to_vec()], "what is sound of it can be had");
     assert_eq!(changes(&disk, "r", "b"), Some(vec![b"sound".to_vec()]));
     assert!(storage.compact(&canvas("a")).is_err(), "what is damaged is not replaced");
     storage.apply(vec![append("c", &[b"1"])]).expect("the others go on");
