@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use automerge::ChangeHash;
 
-use super::document::{Actor, Content, Document};
+use super::document::{Actor, Content, Document, State};
 use super::error::SyncError;
 use super::io::{Command, Event};
 use super::stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
@@ -193,7 +193,7 @@ impl CanvasP2PSynchronizer {
             let reason = "some of its changes cannot be read from storage; they are fetched from other peers";
             step.event(Event::Error(SyncError::NotRead { document: id.clone(), reason }));
         }
-        document.incomplete = !complete;
+        document.state = if complete { State::Whole } else { State::Partial };
         document.reported = asleep.reported;
         document.used_ms = step.now.elapsed_ms;
         if asleep.summary.unsent {

@@ -100,6 +100,17 @@ impl Actor {
     }
 }
 
+/// How much of a document is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// All that this peer has of it.
+    Whole,
+    /// Storage could not give back all of it: nobody knows what of it the broker has.
+    Partial,
+    /// Nothing that is of use: it is being loaded again.
+    Damaged,
+}
+
 /// A document and its synchronisation.
 pub(crate) struct Document {
     pub(crate) id: DocumentId,
@@ -119,10 +130,7 @@ pub(crate) struct Document {
     /// When it was last needed.
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
-    /// Whether storage could not give back all of it: nobody knows what of it the broker has.
-    pub(crate) incomplete: bool,
-    /// Whether it is to be loaded again, the one in memory being of no use.
-    pub(crate) damaged: bool,
+    pub(crate) state: State,
     /// Changes that Automerge refused. Bounded by [`MAX_QUARANTINED_HASHES`]; beyond, the smallest hashes are forgotten,
     /// and would be fetched and refused again.
     quarantined: BTreeSet<ChangeHash>,
@@ -143,8 +151,7 @@ impl Document {
             unsaved: Unsaved::default(),
             used_ms: 0,
             actor: Actor::None,
-            incomplete: false,
-            damaged: false,
+            state: State::Whole,
             quarantined: BTreeSet::new(),
         }
     }
@@ -209,13 +216,17 @@ impl Document {
     /// What is to be known of it while it is asleep.
     pub(crate) fn summary(&self) -> Summary {
         let (nodes, edges) = self.canvas().map(CanvasDocument::counts).unwrap_or_default();
-        Summary { heads: self.replica().heads(), nodes, edges, unsent: self.outbox.len() > 0 || self.incomplete }
+        Summary {
+            heads: self.replica().heads(),
+            nodes,
+            edges,
+            unsent: self.outbox.len() > 0 || self.state == State::Partial,
+        }
     }
 
     /// Whether storage and the broker have all of it, and nothing of it is awaited; what was not reported yet is.
     pub(crate) fn may_sleep(&self) -> bool {
-        let settled =
-            self.reported && !self.incomplete && !self.damaged && self.unsaved.is_empty() && self.outbox.len() == 0;
+        let settled = self.reported && self.state == State::Whole && self.unsaved.is_empty() && self.outbox.len() == 0;
         self.canvas().is_some() && settled && self.causal.len() == 0 && self.catch_up.is_idle()
     }
 
@@ -237,7 +248,7 @@ impl Document {
     /// have been used beyond what was stored. What was refused stays refused.
     pub(crate) fn start_over(&mut self) {
         self.content = Content::new(&self.id);
-        self.damaged = true;
+        self.state = State::Damaged;
         self.outbox.clear();
         self.causal = CausalBuffer::default();
         self.actor = Actor::None;
@@ -246,7 +257,7 @@ impl Document {
     /// The damaged document was loaded again. What storage did not have yet is still known by its bytes.
     pub(crate) fn replace(&mut self, content: Content) {
         self.content = content;
-        self.damaged = false;
+        self.state = State::Whole;
         let decoded = self.unsaved.take().into_iter().filter_map(|bytes| decode_change(bytes).ok());
         let changes: Vec<_> = decoded.filter(|change| !self.is_quarantined(&change.hash())).collect();
         let raw = |change: &Change| (change.hash(), change.raw_bytes().to_vec());

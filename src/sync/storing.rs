@@ -1,7 +1,7 @@
 //! Documents going to storage, and what waits for it: outcomes of edits, and everything that must not overtake them.
 
 use super::asleep::{Asleep, Closed};
-use super::document::{Content, Document};
+use super::document::{Content, Document, State};
 use super::error::SyncError;
 use super::io::{Event, Notice, Reply, StoreToken};
 use super::stored::{StoreOperation, StoredDocument};
@@ -58,7 +58,9 @@ impl CanvasP2PSynchronizer {
         let failing = self.saver_failing.as_ref().filter(|_| durable && self.saver.is_resting());
         if let Some(reason) = failing {
             // Storage has just failed, so there is no need to wait for it to fail again.
-            notices.iter_mut().for_each(|notice| not_durable(notice, reason));
+            for notice in &mut notices {
+                not_durable(notice, reason);
+            }
         }
         let token = if failing.is_some() { self.held.back().map_or(self.settled, |last| last.token) } else { token };
         self.held.extend(notices.into_iter().map(|notice| HeldNotice { token, notice, durable }));
@@ -144,7 +146,9 @@ impl CanvasP2PSynchronizer {
 
     /// A document that was damaged in memory comes back from storage. What the broker is not known to have leaves again.
     pub(super) fn restore_damaged(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
-        let Some(document) = self.documents.get_mut(id).filter(|document| document.damaged) else { return };
+        let Some(document) = self.documents.get_mut(id).filter(|document| document.state == State::Damaged) else {
+            return;
+        };
         let acknowledged = stored.acknowledged.clone().unwrap_or_default();
         match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
             Ok(content) => document.replace(content),
