@@ -12,7 +12,8 @@ pub(crate) const DOCUMENT: u8 = 0;
 /// Type of a chunk that holds one uncompressed change.
 pub(crate) const CHANGE: u8 = 1;
 
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+/// What every chunk begins with.
+pub(crate) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHECKSUM_BYTES: usize = 4;
 /// In a column's specification, says that the column is deflated.
 const DEFLATE_BIT: u64 = 0b1000;
@@ -54,7 +55,8 @@ pub(crate) fn split(bytes: &[u8]) -> Option<(u8, &[u8])> {
     rest.is_empty().then_some((kind, body))
 }
 
-fn split_first(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+/// Splits the chunk at the front into type and body, and gives what follows it. Its checksum is for whoever decodes it.
+pub(crate) fn split_first(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let rest = bytes.strip_prefix(&MAGIC)?.get(CHECKSUM_BYTES..)?;
     let (kind, mut rest) = rest.split_first()?;
     let length = usize::try_from(read_uleb(&mut rest)?).ok()?;

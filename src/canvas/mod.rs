@@ -11,7 +11,7 @@
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
 
 mod changes;
-mod chunk;
+pub(crate) mod chunk;
 mod conflict;
 mod create;
 mod derived;

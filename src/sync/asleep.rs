@@ -7,7 +7,7 @@ use automerge::ChangeHash;
 use super::document::{Actor, Content, Document, State};
 use super::error::SyncError;
 use super::io::{Command, Event};
-use super::stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
+use super::stored::{KnownDocument, StoreOperation, StoredDocument, Summary};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::canvas::Memory;
@@ -27,7 +27,7 @@ pub(super) struct Asleep {
     pub(super) summary: Summary,
     pub(super) live: bool,
     pub(super) reported: bool,
-    actor: Actor,
+    pub(super) actor: Actor,
     quarantined: BTreeSet<ChangeHash>,
     memory: Option<Memory>,
     loading: Option<Loading>,
@@ -67,17 +67,10 @@ impl Asleep {
         }
     }
 
-    /// The actor that may go on where the document stands.
-    pub(super) fn mark(&self) -> Option<ActorMark> {
-        match &self.actor {
-            Actor::Left(mark) | Actor::Free(mark) => Some(mark.clone()),
-            Actor::None | Actor::Taken(_) => None,
-        }
-    }
-
-    /// Storage has forgotten the actor, so it may be used.
-    pub(super) fn free_actor(&mut self) {
-        self.actor.free();
+    /// What an earlier process has left.
+    fn left(known: KnownDocument, live: bool) -> (DocumentId, Self) {
+        let actor = known.actor.map_or(Actor::None, Actor::Left);
+        (known.document, Self::new(known.summary, live, actor))
     }
 }
 
@@ -95,38 +88,29 @@ impl CanvasP2PSynchronizer {
             self.saver.operation(StoreOperation::ForgetActors);
             self.actors_free_at = Some(self.saver.covering());
         }
-        let own = documents.iter().find(|known| known.document == index_id).cloned();
-        if let (Some(stored), Some(known)) = (index, own) {
-            let asleep = Asleep::new(known.summary, self.config.live, known.actor.map_or(Actor::None, Actor::Left));
+        let live = self.config.live;
+        let (own, others): (Vec<_>, Vec<_>) = documents.into_iter().partition(|known| known.document == index_id);
+        if let (Some(stored), Some(known)) = (index, own.into_iter().next()) {
+            let (_, asleep) = Asleep::left(known, live);
             self.wake_up(step, &index_id, asleep, Some(stored));
         }
-        for known in documents {
-            if known.document == index_id {
-                continue;
-            }
-            let id = known.document;
-            let unsent = known.summary.unsent;
-            let asleep = Asleep::new(known.summary, self.config.live, known.actor.map_or(Actor::None, Actor::Left));
-            let listed = self.canvas_of(&id).is_some() || matches!(id, DocumentId::Index { .. });
-            let asleep = Asleep { reported: asleep.reported && listed, ..asleep };
+        for known in others {
+            let (id, mut asleep) = Asleep::left(known, live);
+            let is_index = matches!(id, DocumentId::Index { .. });
+            let listed = is_index || self.canvas_of(&id).is_some();
+            asleep.reported &= listed;
             if !listed && self.was_deleted(&id) {
                 self.keep_closed(Closed::Asleep(id, Box::new(asleep)));
                 continue;
             }
             // What the index has never heard of is kept: perhaps the index was lost, and comes back from others.
+            let needed = is_index || asleep.summary.unsent;
             self.asleep.insert(id.clone(), asleep);
-            if unsent || matches!(id, DocumentId::Index { .. }) {
+            if needed {
                 self.wake(step, &id);
             }
         }
         self.open_listed(step);
-    }
-
-    /// Whether the index says that a canvas of this repository was deleted, or that another document took its id.
-    fn was_deleted(&self, id: &DocumentId) -> bool {
-        let DocumentId::Canvas { repository, canvas, generation } = id else { return false };
-        let last = self.index().and_then(|index| index.last_generation(canvas, repository));
-        last.is_some_and(|last| last >= *generation)
     }
 
     /// What the index lists and storage does not have yet is opened, and caught up with.
@@ -138,24 +122,18 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// Keeps what needs a document that is asleep until it has been loaded. Gives it back when the document is awake, or
-    /// not ours.
-    pub(super) fn park(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) -> Option<Parked> {
-        if !self.asleep.contains_key(id) {
-            return Some(parked);
-        }
+    /// Keeps what needs a document that is asleep until it has been loaded.
+    pub(super) fn park(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
         self.wake(step, id);
-        let loading = self.asleep.get_mut(id)?.loading.as_mut()?;
+        let Some(loading) = self.asleep.get_mut(id).and_then(|asleep| asleep.loading.as_mut()) else { return };
         if matches!(parked, Parked::Message { .. }) {
             loading.messages += 1;
             if loading.messages > MAX_PARKED_MESSAGES {
                 loading.behind = true;
-                self.statistics.reject("document is loading");
-                return None;
+                return self.statistics.reject("document is loading");
             }
         }
         loading.parked.push(parked);
-        None
     }
 
     /// Begins to load a document.
@@ -316,8 +294,7 @@ impl CanvasP2PSynchronizer {
             let topic = Topic::Sync(id.repository().clone());
             let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(id.clone(), heads.clone())] });
             let message = Parked::Message { topic, header: header.clone(), body, retained: false };
-            // It is asleep, so nothing comes back.
-            let _ = self.park(step, id, message);
+            self.park(step, id, message);
         }
     }
 }
@@ -343,6 +320,22 @@ impl Closed {
         match self {
             Self::Awake(document) => &document.id,
             Self::Asleep(id, _) => id,
+        }
+    }
+
+    /// The document, if it is in memory.
+    pub(super) fn awake(&self) -> Option<&Document> {
+        match self {
+            Self::Awake(document) => Some(document),
+            Self::Asleep(..) => None,
+        }
+    }
+
+    /// The document, if it is in memory.
+    pub(super) fn awake_mut(&mut self) -> Option<&mut Document> {
+        match self {
+            Self::Awake(document) => Some(document),
+            Self::Asleep(..) => None,
         }
     }
 }

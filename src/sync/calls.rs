@@ -150,8 +150,7 @@ impl CanvasP2PSynchronizer {
             self.calls.insert(call, Waiting::Sync(sync));
             for id in next {
                 if self.asleep.contains_key(&id) {
-                    // It is asleep, so nothing comes back.
-                    let _ = self.park(step, &id, Parked::Ask);
+                    self.park(step, &id, Parked::Ask);
                 } else if self.link.is_up() {
                     self.flush_all(step, &id);
                     self.ask(step, &id);
@@ -286,9 +285,7 @@ impl CanvasP2PSynchronizer {
     /// Waits until the broker has everything edited so far.
     pub(super) fn flush_call(&mut self, step: &mut Step, call: u64) {
         if let Some(id) = self.asleep.iter().find_map(|(id, asleep)| asleep.summary.unsent.then(|| id.clone())) {
-            // It is asleep, so nothing comes back.
-            let _ = self.park(step, &id, Parked::Command { call, command: Command::Flush });
-            return;
+            return self.park(step, &id, Parked::Command { call, command: Command::Flush });
         }
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         let mut remaining = BTreeMap::new();

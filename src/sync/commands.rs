@@ -68,10 +68,11 @@ impl CanvasP2PSynchronizer {
         if let Some(document) = self.documents.get_mut(&id) {
             document.used_ms = step.now.elapsed_ms;
         }
-        match self.park(step, &id, Parked::Command { call, command })? {
-            Parked::Command { command, .. } => Some(command),
-            Parked::Message { .. } | Parked::Ask => None,
+        if !self.asleep.contains_key(&id) {
+            return Some(command);
         }
+        self.park(step, &id, Parked::Command { call, command });
+        None
     }
 
     // ---- edits ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ use super::catch_up::CatchUp;
 use super::causal::CausalBuffer;
 use super::outbox::Outbox;
 use super::stored::{ActorMark, StoredDocument, Summary};
-use super::unsaved::Unsaved;
+use super::unsaved::{Unsaved, only};
 use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
 use crate::ids::DocumentId;
 use crate::limits::MAX_QUARANTINED_HASHES;
@@ -22,7 +22,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    fn new(id: &DocumentId) -> Self {
+    /// A document that nothing is known of.
+    pub(crate) fn new(id: &DocumentId) -> Self {
         match id {
             DocumentId::Index { .. } => Self::Index(Box::default()),
             DocumentId::Canvas { .. } => Self::Canvas(Box::default()),
@@ -44,18 +45,34 @@ impl Content {
         stored: StoredDocument,
         skip: impl Fn(&ChangeHash) -> bool,
     ) -> Result<Self, CanvasError> {
-        let mut content = match stored.snapshot {
-            Some(bytes) => Self::load(id, &bytes)?,
-            None => Self::new(id),
-        };
+        let mut content = Self::of_snapshot(id, stored.snapshot)?;
         let decoded = stored.changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
         let changes: Vec<_> = decoded.filter(|change| !skip(&change.hash())).collect();
         content.apply(changes);
         Ok(content)
     }
 
+    /// The same, but nothing may be left out: a change that Automerge refuses may be of use to a later version.
+    pub(crate) fn restore_whole(id: &DocumentId, stored: StoredDocument) -> Result<Self, CanvasError> {
+        let corrupt = |reason: String| CanvasError::Corrupt(reason);
+        let mut content = Self::of_snapshot(id, stored.snapshot)?;
+        let decoded = stored.changes.into_iter().map(decode_change).collect::<Result<Vec<_>, _>>();
+        let changes = decoded.map_err(|error| corrupt(error.to_string()))?;
+        let hashes: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
+        content.apply(changes);
+        if hashes.iter().all(|hash| content.replica().contains(hash)) {
+            Ok(content)
+        } else {
+            Err(corrupt("some of its changes cannot be applied".to_owned()))
+        }
+    }
+
+    fn of_snapshot(id: &DocumentId, snapshot: Option<Vec<u8>>) -> Result<Self, CanvasError> {
+        snapshot.map_or_else(|| Ok(Self::new(id)), |bytes| Self::load(id, &bytes))
+    }
+
     /// Takes in changes about which nobody need be told; returns those that were new.
-    fn apply(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
+    pub(crate) fn apply(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
         match self {
             Self::Canvas(canvas) => canvas.apply(changes).hashes,
             Self::Index(index) => index.apply(changes).hashes,
@@ -66,6 +83,14 @@ impl Content {
         match self {
             Self::Index(index) => index.replica(),
             Self::Canvas(canvas) => canvas.replica(),
+        }
+    }
+
+    /// How many nodes and edges it shows; none for an index.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        match self {
+            Self::Index(_) => (0, 0),
+            Self::Canvas(canvas) => canvas.counts(),
         }
     }
 
@@ -96,6 +121,14 @@ impl Actor {
     pub(crate) fn free(&mut self) {
         if let Self::Left(mark) = self {
             *self = Self::Free(mark.clone());
+        }
+    }
+
+    /// The one that was left where the document stands, if it was not taken since.
+    pub(crate) fn left(&self) -> Option<&ActorMark> {
+        match self {
+            Self::Left(mark) | Self::Free(mark) => Some(mark),
+            Self::None | Self::Taken(_) => None,
         }
     }
 }
@@ -205,17 +238,16 @@ impl Document {
     /// The actor that may go on where the document stands now, if it was edited.
     pub(crate) fn mark(&self) -> Option<ActorMark> {
         match &self.actor {
-            Actor::None => None,
-            Actor::Left(mark) | Actor::Free(mark) => Some(mark.clone()),
             Actor::Taken(actor) => {
                 Some(ActorMark { actor: actor.clone(), sequence: self.replica().last_sequence(actor) })
             }
+            actor => actor.left().cloned(),
         }
     }
 
     /// What is to be known of it while it is asleep.
     pub(crate) fn summary(&self) -> Summary {
-        let (nodes, edges) = self.canvas().map(CanvasDocument::counts).unwrap_or_default();
+        let (nodes, edges) = self.content.counts();
         Summary {
             heads: self.replica().heads(),
             nodes,
@@ -262,8 +294,8 @@ impl Document {
         let changes: Vec<_> = decoded.filter(|change| !self.is_quarantined(&change.hash())).collect();
         let raw = |change: &Change| (change.hash(), change.raw_bytes().to_vec());
         let raw: Vec<_> = changes.iter().map(raw).collect();
-        let applied: BTreeSet<_> = self.content.apply(changes).into_iter().collect();
-        self.unsaved.add(raw.into_iter().filter(|(hash, _)| applied.contains(hash)).map(|(_, bytes)| bytes).collect());
+        let applied = self.content.apply(changes);
+        self.unsaved.add(only(raw, &applied));
     }
 
     /// What was refused before the document was unloaded stays refused.

@@ -1,13 +1,12 @@
 //! Changes going into documents, and what follows: storage, events, the outbox.
 
-use std::collections::BTreeSet;
-
 use automerge::{Change, ChangeHash};
 
 use super::document::{Content, Document};
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
+use super::unsaved::only;
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
 use crate::ids::{CanvasId, DocumentId, PeerId};
 use crate::limits::PUBLISH_RETRY_MS;
@@ -276,13 +275,4 @@ impl CanvasP2PSynchronizer {
         let DocumentId::Canvas { canvas, .. } = id else { return None };
         (self.document_of(canvas).as_ref() == Some(id)).then(|| canvas.clone())
     }
-}
-
-/// Of raw changes those that were applied.
-fn only(raw: Vec<(ChangeHash, Vec<u8>)>, applied: &[ChangeHash]) -> Vec<Vec<u8>> {
-    if raw.len() == applied.len() {
-        return raw.into_iter().map(|(_, bytes)| bytes).collect();
-    }
-    let applied: BTreeSet<_> = applied.iter().collect();
-    raw.into_iter().filter(|(hash, _)| applied.contains(hash)).map(|(_, bytes)| bytes).collect()
 }

@@ -45,6 +45,8 @@ mod synchronizer;
 mod timers;
 mod unsaved;
 
+#[cfg(feature = "drivers")]
+pub(crate) use document::Content;
 pub use error::SyncError;
 pub use io::{
     CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,

@@ -52,8 +52,7 @@ impl CanvasP2PSynchronizer {
         };
         if let Some(id) = about.filter(|id| self.asleep.contains_key(id)).cloned() {
             let message = Parked::Message { topic: topic.clone(), header: header.clone(), body, retained };
-            // It is asleep, so nothing comes back.
-            let _ = self.park(step, &id, message);
+            self.park(step, &id, message);
         } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
             let changes = if self.follows(id) { self.decode_changes(changes) } else { Vec::new() };
             let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };

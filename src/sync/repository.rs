@@ -79,6 +79,14 @@ impl CanvasP2PSynchronizer {
         Generation(kept.chain(listed).max().map_or(1, |generation| generation.0.saturating_add(1)))
     }
 
+    /// Whether the index says that a canvas was deleted, or that another document took its id. What the index has never
+    /// heard of may still come.
+    pub(super) fn was_deleted(&self, id: &DocumentId) -> bool {
+        let DocumentId::Canvas { repository, canvas, generation } = id else { return false };
+        let last = self.index().and_then(|index| index.last_generation(canvas, repository));
+        last.is_some_and(|last| last >= *generation)
+    }
+
     /// Lists a canvas in this repository's index.
     pub(super) fn put_entry(&mut self, step: &mut Step, entry: &IndexEntry, author: &str) {
         let index_id = self.index_id();

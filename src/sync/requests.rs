@@ -181,12 +181,8 @@ impl CanvasP2PSynchronizer {
     /// A document from which answers can be given, also when its canvas was deleted here: another repository into which
     /// it was shared may go on with it.
     fn held(&self, id: &DocumentId) -> Option<&Document> {
-        self.documents.get(id).or_else(|| {
-            self.closed.iter().find_map(|closed| match closed {
-                Closed::Awake(document) if document.id == *id => Some(document.as_ref()),
-                _ => None,
-            })
-        })
+        let closed = || self.closed.iter().filter_map(Closed::awake).find(|document| document.id == *id);
+        self.documents.get(id).or_else(closed)
     }
 
     // ---- the answerers --------------------------------------------------------------------------------------------

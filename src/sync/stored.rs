@@ -95,10 +95,10 @@ pub struct StoredDocument {
 /// Makes one snapshot of everything that storage has of a document, loads it again, and compares.
 ///
 /// # Errors
-/// [`CanvasError::Corrupt`]: the snapshot cannot be read, or does not lead back to the same heads. What is stored must
-/// stay as it is.
+/// [`CanvasError::Corrupt`]: not everything that is stored can be put into one, or it does not lead back to the same heads.
+/// What is stored must stay as it is.
 pub fn compact(document: &DocumentId, stored: StoredDocument) -> Result<Vec<u8>, CanvasError> {
-    let content = Content::restore(document, stored, |_| false)?;
+    let content = Content::restore_whole(document, stored)?;
     let bytes = content.replica().save();
     if Content::load(document, &bytes)?.replica().heads() == content.replica().heads() {
         Ok(bytes)

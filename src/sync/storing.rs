@@ -1,6 +1,6 @@
 //! Documents going to storage, and what waits for it: outcomes of edits, and everything that must not overtake them.
 
-use super::asleep::{Asleep, Closed};
+use super::asleep::Closed;
 use super::document::{Content, Document, State};
 use super::error::SyncError;
 use super::io::{Event, Notice, Reply, StoreToken};
@@ -46,15 +46,8 @@ impl CanvasP2PSynchronizer {
             }
             step.out.store = Some((token, batch));
         }
-        // An outcome waits for the storage of what it speaks of, and what comes after it waits too: results and events
-        // are told in document order. What others did is told at once: they have it.
-        let token = match self.held.back() {
-            _ if step.own => self.saver.covering(),
-            Some(last) => last.token,
-            None => self.settled,
-        };
-        let durable = step.own;
         let mut notices = std::mem::take(&mut step.out.notices);
+        let durable = step.own;
         let failing = self.saver_failing.as_ref().filter(|_| durable && self.saver.is_resting());
         if let Some(reason) = failing {
             // Storage has just failed, so there is no need to wait for it to fail again.
@@ -62,17 +55,19 @@ impl CanvasP2PSynchronizer {
                 not_durable(notice, reason);
             }
         }
-        let token = if failing.is_some() { self.held.back().map_or(self.settled, |last| last.token) } else { token };
+        // An outcome waits for the storage of what it speaks of, and what comes after it waits too: results and events
+        // are told in document order. What others did is told at once: they have it.
+        let token = if durable && failing.is_none() {
+            self.saver.covering()
+        } else {
+            self.held.back().map_or(self.settled, |last| last.token)
+        };
         self.held.extend(notices.into_iter().map(|notice| HeldNotice { token, notice, durable }));
         self.tell_settled(step);
     }
 
     fn write_document(&mut self, id: &DocumentId, batch: &mut Vec<StoreOperation>) {
-        let closed = self.closed.iter_mut().find_map(|closed| match closed {
-            Closed::Awake(document) if document.id == *id => Some(document.as_mut()),
-            _ => None,
-        });
-        let Some(document) = self.documents.get_mut(id).or(closed) else { return };
+        let Some(document) = self.in_memory(id) else { return };
         let replica = document.content.replica();
         let changes = document.unsaved.begin(|count| replica.newest(count));
         if !changes.is_empty() {
@@ -102,7 +97,7 @@ impl CanvasP2PSynchronizer {
         self.settled = self.settled.max(token);
         if self.actors_free_at.take_if(|at| *at <= token).is_some() {
             self.documents.values_mut().for_each(|document| document.actor.free());
-            self.asleep.values_mut().for_each(Asleep::free_actor);
+            self.asleep.values_mut().for_each(|asleep| asleep.actor.free());
         }
     }
 
@@ -137,11 +132,8 @@ impl CanvasP2PSynchronizer {
     }
 
     fn in_memory(&mut self, id: &DocumentId) -> Option<&mut Document> {
-        let closed = self.closed.iter_mut().find_map(|closed| match closed {
-            Closed::Awake(document) if document.id == *id => Some(document.as_mut()),
-            _ => None,
-        });
-        self.documents.get_mut(id).or(closed)
+        let mut closed = self.closed.iter_mut().filter_map(Closed::awake_mut);
+        self.documents.get_mut(id).or_else(|| closed.find(|document| document.id == *id))
     }
 
     /// A document that was damaged in memory comes back from storage. What the broker is not known to have leaves again.
@@ -164,7 +156,7 @@ impl CanvasP2PSynchronizer {
     /// The end is an orderly one: the actors may be used again by the next process.
     pub(super) fn keep_actors(&mut self, step: &mut Step) {
         let awake = self.documents.values().filter_map(|document| Some((document.id.clone(), document.mark()?)));
-        let asleep = self.asleep.iter().filter_map(|(id, asleep)| Some((id.clone(), asleep.mark()?)));
+        let asleep = self.asleep.iter().filter_map(|(id, asleep)| Some((id.clone(), asleep.actor.left()?.clone())));
         for (document, mark) in awake.chain(asleep).collect::<Vec<_>>() {
             self.saver.operation(StoreOperation::KeepActor { document, mark });
         }

@@ -1,6 +1,8 @@
 //! What one document has and storage does not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+
+use automerge::ChangeHash;
 
 use crate::limits::MAX_UNSAVED_CACHE_BYTES;
 
@@ -63,6 +65,15 @@ impl Unsaved {
     pub(crate) fn failed(&mut self) {
         self.under_way = 0;
     }
+}
+
+/// Of raw changes those that were applied.
+pub(crate) fn only(raw: Vec<(ChangeHash, Vec<u8>)>, applied: &[ChangeHash]) -> Vec<Vec<u8>> {
+    if raw.len() == applied.len() {
+        return raw.into_iter().map(|(_, bytes)| bytes).collect();
+    }
+    let applied: BTreeSet<_> = applied.iter().collect();
+    raw.into_iter().filter(|(hash, _)| applied.contains(hash)).map(|(_, bytes)| bytes).collect()
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ async function run({ dataDir, json }: Options): Promise<void> {
   if (!path) throw new UsageError('recover needs --data-dir <path>: the directory that the error message named');
   const report = await recoverStorage(path);
   const { documents, complete, changes, waitingChanges, snapshots, lostBytes, damagedFile } = report;
-  const status = documents > 0 && complete === documents ? 0 : 1;
+  const whole = documents > 0 && complete === documents;
+  process.exitCode = damagedFile === null || whole ? 0 : 1;
   if (json) {
     printJson(report);
-    process.exitCode = damagedFile === null ? 0 : status;
     return;
   }
   if (damagedFile === null) {
@@ -36,12 +36,10 @@ async function run({ dataDir, json }: Options): Promise<void> {
   if (documents === 0) {
     print(`${CROSS} nothing could be rescued; start with an empty directory, and catch up from other peers`);
   } else {
-    const whole = complete === documents;
     print(`${whole ? TICK : CROSS} rescued ${documents} documents with ${changes} changes (${snapshots} snapshots)`);
     print(whole ? '  everything that was noted of them is there' : `  ${documents - complete} of them lack something`);
     if (waitingChanges > 0) print(`  ${waitingChanges} changes cannot be shown until others that are lost come back`);
     if (lostBytes > 0) print(`  ${lostBytes} bytes were found damaged; other peers may have what was in them`);
   }
   print(`  the damaged file is ${damagedFile}; delete it when all is well`);
-  process.exitCode = status;
 }

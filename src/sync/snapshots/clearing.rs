@@ -123,14 +123,11 @@ impl CanvasP2PSynchronizer {
         self.clear_litter(step, id);
     }
 
-    /// Whether the index says that a canvas of this repository was deleted, or that another document took its id. What
-    /// the index has never heard of may still come.
+    /// Whether a canvas of this repository is gone for good.
     fn is_dead(&self, id: &DocumentId) -> bool {
-        let DocumentId::Canvas { repository, canvas, generation } = id else { return false };
-        let last = || self.index().and_then(|index| index.last_generation(canvas, repository));
-        *repository == self.config.repository
+        *id.repository() == self.config.repository
             && !self.documents.contains_key(id)
             && !self.asleep.contains_key(id)
-            && last().is_some_and(|last| last >= *generation)
+            && self.was_deleted(id)
     }
 }

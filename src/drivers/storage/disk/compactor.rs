@@ -9,17 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use automerge::ChangeHash;
-
 use super::keys;
 use super::ledger::Ledger;
 use super::queue::{Done, Queue, Request};
 use super::store::{Raw, Replacement, Store};
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
 use crate::drivers::storage::StorageError;
-use crate::ids::DocumentId;
 use crate::limits::COMPACT_BYTES;
-use crate::sync::{StoredDocument, compact};
+use crate::sync::compact;
 
 /// As debuggers and `ps` show it.
 const THREAD_NAME: &str = "mqtt-p2p-tidy";
@@ -124,27 +120,8 @@ pub(super) fn replacement(raw: Raw) -> Result<Replacement, String> {
     let (key, last, incarnation) = (raw.key.clone(), raw.last, raw.incarnation);
     let (_, document, _) = keys::read(&key).ok_or("a key is damaged")?;
     let stored = raw.check()?;
-    let made = catch_unwind(AssertUnwindSafe(|| snapshot(&document, stored)));
-    let snapshot = made.map_err(|_| format!("compacting {document} panicked"))??;
+    let made = catch_unwind(AssertUnwindSafe(|| compact(&document, stored)));
+    let made = made.map_err(|_| format!("compacting {document} panicked"))?;
+    let snapshot = made.map_err(|error| format!("{document}: {error}"))?;
     Replacement::new(key, last, incarnation, &snapshot).ok_or_else(|| format!("{document} is too large"))
-}
-
-/// The snapshot, if every stored change is in it: one that Automerge refused may be of use to a later version.
-fn snapshot(document: &DocumentId, stored: StoredDocument) -> Result<Vec<u8>, String> {
-    let mut hashes = Vec::with_capacity(stored.changes.len());
-    for bytes in &stored.changes {
-        let change = decode_change(bytes.clone()).map_err(|error| format!("{document}: {error}"))?;
-        hashes.push(change.hash());
-    }
-    let failed = |error: CanvasError| format!("{document}: {error}");
-    let bytes = compact(document, stored).map_err(failed)?;
-    let complete = match document {
-        DocumentId::Index { .. } => has_all(IndexDocument::load(&bytes).map_err(failed)?.replica(), &hashes),
-        DocumentId::Canvas { .. } => has_all(CanvasDocument::load(&bytes).map_err(failed)?.replica(), &hashes),
-    };
-    if complete { Ok(bytes) } else { Err(format!("{document}: some of its changes cannot be applied")) }
-}
-
-fn has_all(replica: &Replica, hashes: &[ChangeHash]) -> bool {
-    hashes.iter().all(|hash| replica.contains(hash))
 }

@@ -8,9 +8,9 @@ use automerge::{Change, ChangeHash};
 use super::scan::{Found, Pieces};
 use super::tables::SUMMARY;
 use super::values;
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
+use crate::canvas::decode_change;
 use crate::ids::{DocumentId, Heads};
-use crate::sync::Summary;
+use crate::sync::{Content, Summary};
 
 /// A document as it is stored anew.
 pub(super) struct Rescued {
@@ -31,7 +31,7 @@ pub(super) struct Rescued {
 pub(super) struct Puzzle {
     id: DocumentId,
     /// The snapshots that can be read, the newest first.
-    snapshots: Vec<Document>,
+    snapshots: Vec<Content>,
     changes: BTreeMap<ChangeHash, Change>,
     /// Hashes that are of this document and no other: of its changes, of what they depend on, and of its noted heads.
     hashes: BTreeSet<ChangeHash>,
@@ -40,50 +40,9 @@ pub(super) struct Puzzle {
     noted: Option<Heads>,
 }
 
-enum Document {
-    Index(Box<IndexDocument>),
-    Canvas(Box<CanvasDocument>),
-}
-
-impl Document {
-    fn new(id: &DocumentId) -> Self {
-        match id {
-            DocumentId::Index { .. } => Self::Index(Box::default()),
-            DocumentId::Canvas { .. } => Self::Canvas(Box::default()),
-        }
-    }
-
-    /// Automerge may panic on bytes that pass its checks.
-    fn load(id: &DocumentId, bytes: &[u8]) -> Option<Self> {
-        let load = || -> Result<Self, CanvasError> {
-            Ok(match id {
-                DocumentId::Index { .. } => Self::Index(Box::new(IndexDocument::load(bytes)?)),
-                DocumentId::Canvas { .. } => Self::Canvas(Box::new(CanvasDocument::load(bytes)?)),
-            })
-        };
-        catch_unwind(AssertUnwindSafe(load)).ok()?.ok()
-    }
-
-    fn replica(&self) -> &Replica {
-        match self {
-            Self::Index(index) => index.replica(),
-            Self::Canvas(canvas) => canvas.replica(),
-        }
-    }
-
-    fn apply(&mut self, changes: Vec<Change>) {
-        match self {
-            Self::Index(index) => drop(index.apply(changes)),
-            Self::Canvas(canvas) => drop(canvas.apply(changes)),
-        }
-    }
-
-    fn counts(&self) -> (usize, usize) {
-        match self {
-            Self::Index(_) => (0, 0),
-            Self::Canvas(canvas) => canvas.counts(),
-        }
-    }
+/// Automerge may panic on bytes that pass its checks.
+fn load(id: &DocumentId, bytes: &[u8]) -> Option<Content> {
+    catch_unwind(AssertUnwindSafe(|| Content::load(id, bytes))).ok()?.ok()
 }
 
 impl Puzzle {
@@ -107,7 +66,7 @@ impl Puzzle {
 
     fn add(&mut self, pieces: Pieces<'_>) {
         for (_, bytes) in pieces.snapshots {
-            if let Some(document) = Document::load(&self.id, bytes) {
+            if let Some(document) = load(&self.id, bytes) {
                 self.hashes.extend(document.replica().history());
                 self.snapshots.push(document);
             }
@@ -118,7 +77,7 @@ impl Puzzle {
             self.changes.insert(change.hash(), change);
         }
         // All documents of a kind have these.
-        for hash in Document::new(&self.id).replica().history() {
+        for hash in Content::new(&self.id).replica().history() {
             self.hashes.remove(hash);
         }
     }
@@ -136,7 +95,7 @@ impl Puzzle {
     pub(super) fn solve(mut self) -> Option<Rescued> {
         let snapshots_read = self.snapshots.len() as u64;
         let mut all = self.snapshots.drain(..);
-        let mut document = all.next().unwrap_or_else(|| Document::new(&self.id));
+        let mut document = all.next().unwrap_or_else(|| Content::new(&self.id));
         for older in all {
             self.changes.extend(older.replica().changes_since(&[]).into_iter().map(|change| (change.hash(), change)));
         }
@@ -144,10 +103,10 @@ impl Puzzle {
         let replica = document.replica();
         let bytes = replica.save();
         // What cannot be read back is worth nothing; then its changes are kept one by one.
-        let sound = Document::load(&self.id, &bytes).is_some_and(|read| read.replica().heads() == replica.heads());
+        let sound = load(&self.id, &bytes).is_some_and(|read| read.replica().heads() == replica.heads());
         let lacking = |change: &&Change| !sound || !replica.contains(&change.hash());
         let changes: Vec<_> = self.changes.values().filter(lacking).map(|change| change.raw_bytes().to_vec()).collect();
-        let applied = if sound { replica.change_count() - Document::new(&self.id).replica().change_count() } else { 0 };
+        let applied = if sound { replica.change_count() - Content::new(&self.id).replica().change_count() } else { 0 };
         if applied == 0 && changes.is_empty() {
             return None;
         }
@@ -183,7 +142,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn snapshot(bytes: &'a [u8], canvas: &DocumentId, index: &DocumentId) -> Self {
-        let history = |id| Document::load(id, bytes).map_or_else(Vec::new, |read| read.replica().history().to_vec());
+        let history = |id| load(id, bytes).map_or_else(Vec::new, |read| read.replica().history().to_vec());
         Self { bytes, is_change: false, as_canvas: history(canvas), as_index: history(index) }
     }
 

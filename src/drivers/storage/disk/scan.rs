@@ -10,14 +10,7 @@ use super::keys;
 use super::row::{self, Kind};
 use super::tables::ACKNOWLEDGED;
 use super::values;
-
-/// Automerge's chunks begin with these bytes, a checksum of four, a type, and a length (LEB128).
-const CHUNK_MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
-const CHUNK_TYPE: usize = 8;
-/// Type of a chunk that holds a whole document.
-const DOCUMENT: u8 = 0;
-/// Type of a chunk that holds one uncompressed change.
-const CHANGE: u8 = 1;
+use crate::canvas::chunk::{self, CHANGE, DOCUMENT};
 
 /// What was found, borrowed from the bytes.
 #[derive(Default)]
@@ -47,7 +40,7 @@ impl<'a> Found<'a> {
         while at < bytes.len() {
             at += match bytes[at] {
                 first if first == row::MAGIC[0] => self.row(&bytes[at..]),
-                first if first == CHUNK_MAGIC[0] => self.loose_chunk(&bytes[at..]),
+                first if first == chunk::MAGIC[0] => self.loose_chunk(&bytes[at..]),
                 _ => None,
             }
             .unwrap_or(1);
@@ -111,9 +104,9 @@ impl<'a> Pieces<'a> {
     }
 
     fn take_chunk(&mut self, chunk: &'a [u8]) {
-        match chunk.get(CHUNK_TYPE) {
-            Some(&DOCUMENT) => self.snapshots.push((0, chunk)),
-            Some(&CHANGE) => self.changes.push(chunk),
+        match chunk::split_first(chunk) {
+            Some((DOCUMENT, ..)) => self.snapshots.push((0, chunk)),
+            Some((CHANGE, ..)) => self.changes.push(chunk),
             _ => {}
         }
     }
@@ -135,19 +128,8 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The chunk at the beginning of the bytes, if they go on to its end. Its checksum is for whoever decodes it.
+/// The chunk at the beginning of the bytes, if they go on to its end and it is of a kind that we keep.
 fn chunk(bytes: &[u8]) -> Option<&[u8]> {
-    if !bytes.starts_with(&CHUNK_MAGIC) || !matches!(bytes.get(CHUNK_TYPE)?, &(DOCUMENT | CHANGE)) {
-        return None;
-    }
-    let (mut length, mut at) = (0_usize, CHUNK_TYPE + 1);
-    for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(at)?;
-        at += 1;
-        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return bytes.get(..at.checked_add(length)?);
-        }
-    }
-    None
+    let (kind, _, rest) = chunk::split_first(bytes)?;
+    matches!(kind, DOCUMENT | CHANGE).then(|| &bytes[..bytes.len() - rest.len()])
 }
