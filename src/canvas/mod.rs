@@ -9,6 +9,7 @@
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
+//! | files | [`file`]: reading and writing `.canvas` files, merging, comparing and describing canvases |
 
 mod changes;
 pub(crate) mod chunk;
@@ -17,6 +18,7 @@ mod create;
 mod derived;
 mod document;
 mod error;
+pub mod file;
 mod held;
 mod index;
 mod intake;

@@ -80,6 +80,14 @@ fn next_kept(keeps: &[bool], from: usize) -> usize {
     keeps.iter().skip(from).position(|keeps| *keeps).map_or(keeps.len(), |offset| from + offset)
 }
 
+/// Which elements have to move to get from an old order to a new one, as few as possible: indices into the list of old
+/// places by new place. New elements, which have no old place, are not among them.
+pub(crate) fn moved(places: &[Option<usize>]) -> Vec<usize> {
+    let stays = longest_increasing(places);
+    let known = places.iter().zip(stays).enumerate();
+    known.filter(|(_, (place, stays))| place.is_some() && !stays).map(|(index, _)| index).collect()
+}
+
 /// Marks a longest increasing subsequence of the places that are known (patience sorting, O(n log n)).
 fn longest_increasing(places: &[Option<usize>]) -> Vec<bool> {
     // For each length, the index at which the subsequence of that length with the least last place ends.

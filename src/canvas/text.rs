@@ -1,20 +1,25 @@
 //! Texts: how far two differ, writing a new one into a Text object, and merging three.
 
+use std::collections::BTreeMap;
+
 use automerge::transaction::{Transactable, Transaction};
 use automerge::{ActorId, AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc};
+use similar::{Algorithm, DiffTag};
 
 use crate::limits::MAX_TEXT_COMPARISON;
 
 /// What remains of two texts without their common start and end, in characters.
-struct Middle<'a> {
+pub(crate) struct Middle<'a> {
     /// Characters before it.
-    start: usize,
-    old: &'a str,
-    new: &'a str,
+    pub(crate) start: usize,
+    /// Of the old text.
+    pub(crate) old: &'a str,
+    /// Of the new text.
+    pub(crate) new: &'a str,
 }
 
 impl<'a> Middle<'a> {
-    fn of(old: &'a str, new: &'a str) -> Self {
+    pub(crate) fn of(old: &'a str, new: &'a str) -> Self {
         let prefix: usize = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
         let start = old.get(..prefix).unwrap_or_default().chars().count();
         let (old, new) = (old.get(prefix..).unwrap_or_default(), new.get(prefix..).unwrap_or_default());
@@ -78,6 +83,44 @@ fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeEr
     second.text(&text)
 }
 
+/// The base with all that both did to it alike: a merge from there does that once, not twice. Alike is what replaces the
+/// same characters by the same, or by the beginning of what the other has there. Comparing texts that differ much is not
+/// affordable: then it is the base.
+pub(crate) fn agreed(base: &str, ours: &str, theirs: &str) -> String {
+    let characters: Vec<char> = base.chars().collect();
+    let (Some(ours), Some(theirs)) = (replaced(base, &characters, ours), replaced(base, &characters, theirs)) else {
+        return base.to_owned();
+    };
+    let mut agreed = String::with_capacity(base.len());
+    let mut at = 0;
+    for ((start, end), ours) in ours {
+        let Some(theirs) = theirs.get(&(start, end)) else { continue };
+        let both = if theirs.starts_with(&ours) { &ours } else { theirs };
+        if ours.starts_with(both.as_str()) {
+            agreed.extend(characters.get(at..start).unwrap_or_default());
+            agreed.push_str(both);
+            at = end;
+        }
+    }
+    agreed.extend(characters.get(at..).unwrap_or_default());
+    agreed
+}
+
+/// What stands in a new text in place of which characters of the old one; `None` if that is too much to find out.
+fn replaced(old: &str, old_characters: &[char], new: &str) -> Option<BTreeMap<(usize, usize), String>> {
+    let middle = Middle::of(old, new);
+    if middle.old.chars().count().saturating_mul(middle.new.chars().count()) > MAX_TEXT_COMPARISON {
+        return None;
+    }
+    let characters: Vec<char> = new.chars().collect();
+    let differences = similar::capture_diff_slices(Algorithm::Myers, old_characters, &characters);
+    let changed = differences.into_iter().filter(|difference| difference.tag() != DiffTag::Equal).map(|difference| {
+        let (old, new) = (difference.old_range(), difference.new_range());
+        ((old.start, old.end), characters.get(new).unwrap_or_default().iter().collect())
+    });
+    Some(changed.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +132,22 @@ mod tests {
         assert_eq!(difference("aaa", "aa"), 1);
         assert_eq!(difference("ä€x", "ä€y"), 1);
         assert_eq!(difference("", "four"), 4);
+    }
+
+    #[test]
+    fn what_both_did_alike_is_agreed() {
+        for (base, ours, theirs, expected) in [
+            ("a cat", "a big cat", "a big cat", "a big cat"),
+            ("a cat", "a cat!", "a cat!?", "a cat!"),
+            ("a cat", "the cat!?", "a cat!", "a cat!"),
+            ("a cat", "cat", "cats", "cat"),
+            ("a cat", "a dog", "a pig", "a cat"),
+            ("", "x", "", ""),
+        ] {
+            assert_eq!(agreed(base, ours, theirs), expected, "{ours} | {theirs}");
+        }
+        let (long, other) = ("x".repeat(10_000), "y".repeat(10_000));
+        assert_eq!(agreed(&long, &other, &other), long);
     }
 
     #[test]

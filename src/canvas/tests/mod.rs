@@ -2,7 +2,7 @@
 
 mod alone;
 mod bases;
-mod mutation;
+pub(crate) mod mutation;
 mod properties;
 mod quarantine;
 mod together;

@@ -8,7 +8,7 @@ use crate::canvas::{Canvas, CanvasPatch, Element, ElementsPatch, Properties, Val
 
 /// A change that an application makes to its own copy of the canvas. Numbers choose among what there is.
 #[derive(Debug, Clone)]
-pub(super) enum Mutation {
+pub(crate) enum Mutation {
     AddNode(u8),
     RemoveNode(u8),
     Move(u8, i64),
@@ -24,7 +24,7 @@ pub(super) enum Mutation {
     Title(u8),
 }
 
-pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let any = || 0..6_u8;
     prop_oneof![
         3 => any().prop_map(Mutation::AddNode),
@@ -43,7 +43,7 @@ pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-pub(super) fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
+pub(crate) fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
     prop::collection::vec(mutation(), 1..4)
 }
 
@@ -53,7 +53,7 @@ fn find(elements: &mut [Element], number: u8) -> Option<&mut Element> {
 }
 
 impl Mutation {
-    pub(super) fn apply_to(&self, canvas: &mut Canvas) {
+    pub(crate) fn apply_to(&self, canvas: &mut Canvas) {
         let set = |element: &mut Element, key: &str, value| element.properties.insert(key.to_owned(), value);
         match self {
             Self::AddNode(number) => {
@@ -131,7 +131,7 @@ fn edit_text(canvas: &mut Canvas, number: u8, edit: impl FnOnce(&mut String)) {
 }
 
 /// The patch that leads from one canvas to another, order aside.
-pub(super) fn patch_between(before: &Canvas, after: &Canvas) -> CanvasPatch {
+pub(crate) fn patch_between(before: &Canvas, after: &Canvas) -> CanvasPatch {
     let part = |before: &[Element], after: &[Element]| {
         let old = |id: &str| before.iter().find(|element| element.id == id);
         let changed = |element: &Element| {
@@ -159,6 +159,6 @@ fn own((key, value): (&String, &Value)) -> (String, Value) {
     (key.clone(), value.clone())
 }
 
-pub(super) fn ids(elements: &[Element]) -> BTreeSet<&str> {
+pub(crate) fn ids(elements: &[Element]) -> BTreeSet<&str> {
     elements.iter().map(|element| element.id.as_str()).collect()
 }
