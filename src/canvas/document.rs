@@ -2,6 +2,7 @@
 
 use automerge::{ActorId, Change, ChangeHash};
 
+use crate::canvas::aside::Aside;
 use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
 use crate::canvas::create::import;
@@ -95,6 +96,7 @@ pub struct CanvasDocument {
     pub(super) view: View,
     pub(super) held: Held,
     pub(super) own_texts: OwnTextEdits,
+    pub(super) aside: Aside,
     /// Own changes that the view does not show yet; empty but between the two halves of a patch.
     unread: Vec<Change>,
 }
@@ -104,6 +106,7 @@ pub struct CanvasDocument {
 pub struct Memory {
     held: Option<Held>,
     own_texts: OwnTextEdits,
+    aside: Aside,
     actors: Vec<ActorId>,
 }
 
@@ -111,13 +114,15 @@ impl CanvasDocument {
     /// Lets go of the document; what is not in its changes is kept.
     #[must_use]
     pub fn into_memory(self) -> Memory {
-        Memory { held: Some(self.held), own_texts: self.own_texts, actors: self.replica.into_actors() }
+        let (held, own_texts, aside) = (Some(self.held), self.own_texts, self.aside);
+        Memory { held, own_texts, aside, actors: self.replica.into_actors() }
     }
 
     /// The counterpart of [`into_memory`](Self::into_memory), for the same document loaded again.
     pub fn recall(&mut self, memory: Memory) {
         self.held = memory.held.unwrap_or_else(|| Held::nothing(self.replica.root_heads()));
         self.own_texts = memory.own_texts;
+        self.aside = memory.aside;
         self.replica.remember_actors(memory.actors);
     }
 
@@ -139,7 +144,8 @@ impl CanvasDocument {
 
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
-        Self { replica, view, held, own_texts: OwnTextEdits::default(), unread: Vec::new() }
+        let (own_texts, aside) = (OwnTextEdits::default(), Aside::default());
+        Self { replica, view, held, own_texts, aside, unread: Vec::new() }
     }
 
     /// The document below: heads, changes, questions about who has what.
@@ -202,13 +208,18 @@ impl CanvasDocument {
         if !self.replica.is_pristine() {
             return self.update(canvas, &Base::Explicit(Version(self.replica.root_heads())), author);
         }
-        let batch = import(canvas);
-        let change = self.replica.derive(|tx, maps| batch.write(tx, maps))?;
-        let taken = self.replica.take(change.into_iter().collect());
-        let content = !taken.applied.is_empty();
-        let edit = self.finish(taken.applied, &taken.touched, content, self.replica.heads());
+        let edit = self.import(canvas)?;
         self.held.replace(self.replica.heads(), canvas.clone(), Ahead::new());
         Ok(edit)
+    }
+
+    /// The first import into a pristine document.
+    pub(super) fn import(&mut self, canvas: &Canvas) -> Result<LocalEdit, CanvasError> {
+        let batch = import(canvas);
+        let change = self.replica.derive(&self.replica.root_heads(), |tx, maps| batch.write(tx, maps))?;
+        let taken = self.replica.take(change.into_iter().collect());
+        let content = !taken.applied.is_empty();
+        Ok(self.finish(taken.applied, &taken.touched, content, self.replica.heads()))
     }
 
     /// Takes in a whole canvas: the difference between it and its base.
@@ -218,7 +229,9 @@ impl CanvasDocument {
     pub fn update(&mut self, passed: &Canvas, base: &Base, author: &str) -> Result<LocalEdit, CanvasError> {
         passed.check()?;
         let basis = self.basis(base)?;
-        self.update_from(passed, &basis, author)
+        let (mut edit, plan) = self.update_from(passed, &basis, author)?;
+        self.remember(passed, &basis, &plan, &mut edit.version);
+        Ok(edit)
     }
 
     /// Changes what a patch names, at present.
@@ -289,7 +302,13 @@ impl CanvasDocument {
         Ok(View::read(reader(&self.replica, Some(heads.as_slice()))))
     }
 
-    fn update_from(&mut self, passed: &Canvas, basis: &Basis, author: &str) -> Result<LocalEdit, CanvasError> {
+    /// Writes the difference between a basis and what is passed.
+    pub(super) fn update_from(
+        &mut self,
+        passed: &Canvas,
+        basis: &Basis,
+        author: &str,
+    ) -> Result<(LocalEdit, Plan), CanvasError> {
         let present = self.replica.heads();
         let at_present = present.as_slice() == basis.heads;
         let heads = (!at_present).then_some(basis.heads.as_slice());
@@ -307,10 +326,9 @@ impl CanvasDocument {
         let rest = self.write(None, &plan.present, author);
         changes.extend(rest.as_ref().ok().cloned().flatten());
         let touched = self.touched_by(&changes);
-        let mut edit = self.finish(changes, &touched, content, version);
+        let edit = self.finish(changes, &touched, content, version);
         rest?;
-        self.remember(passed, basis, &plan, &mut edit.version);
-        Ok(edit)
+        Ok((edit, plan))
     }
 
     fn write(&mut self, at: Option<&[ChangeHash]>, batch: &Batch, author: &str) -> Result<Option<Change>, CanvasError> {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use automerge::Change;
+
 use crate::canvas::document::{Base, CanvasDocument, reader};
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::{Canvas, ElementKind};
@@ -112,7 +114,7 @@ impl CanvasDocument {
             Base::Explicit(version) => (version, false),
             Base::Remembered(version) => (version, true),
         };
-        let version = if version.0.as_slice().is_empty() { self.replica.root_heads() } else { version.0.clone() };
+        let version = self.named(version);
         let end = self.held.chain_end(&version);
         let held = version == self.held.heads && !self.held.ambiguous;
         if held || (remembered && end == self.held.heads) {
@@ -124,12 +126,18 @@ impl CanvasDocument {
         Ok(Basis { version, heads, canvas, ahead })
     }
 
-    /// Brings a view of an older version up to date with this process's own edits since, and says which elements
+    /// The version that was named: no hashes stand for the root.
+    pub(super) fn named(&self, version: &Version) -> Heads {
+        if version.0.as_slice().is_empty() { self.replica.root_heads() } else { version.0.clone() }
+    }
+
+    /// Brings a view of an older version up to date with the application's own edits since, and says which elements
     /// these touched.
     fn unite_own_edits(&self, view: &mut View, since: &Heads) -> Ahead {
         let mut ahead = Ahead::new();
         let changes = self.replica.changes_since(since.as_slice());
-        for change in changes.iter().filter(|change| self.replica.is_own(change.actor_id())) {
+        let own = |change: &&Change| self.replica.is_own(change.actor_id()) && !self.aside.contains(&change.hash());
+        for change in changes.iter().filter(own) {
             let touched = self.replica.touched_by(change);
             let at = vec![change.hash()];
             ahead.extend(elements(view, &touched).map(|element| (element, at.clone())).collect::<BTreeMap<_, _>>());

@@ -8,9 +8,11 @@
 //! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
+//! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
 //! | files | [`file`]: reading and writing `.canvas` files, merging, comparing and describing canvases |
 
+mod aside;
 mod changes;
 pub(crate) mod chunk;
 mod conflict;
@@ -29,6 +31,7 @@ mod parse;
 mod patch;
 mod patching;
 mod plan;
+mod pulled;
 mod reader;
 mod replica;
 mod root;

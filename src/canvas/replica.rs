@@ -235,22 +235,34 @@ impl Replica {
         self.sequences.insert(change.actor_id().clone(), change.seq());
     }
 
-    /// Makes the edit that every peer makes alike from the same content, on a document that holds nothing but the root.
+    /// Makes the edit that every peer makes alike from the same content at the same version: on a document that holds that
+    /// version and nothing else, for the numbers of operations follow from what a document holds.
     pub(super) fn derive(
         &self,
+        at: &Heads,
         write: impl FnOnce(&mut Transaction<'_>, &Maps) -> Result<(), CanvasError>,
     ) -> Result<Option<Change>, CanvasError> {
-        let mut scratch = Self::new(self.root);
-        scratch.doc.set_actor(derived::zero_actor());
-        let mut tx = scratch.doc.transaction();
+        let mut scratch = self.doc.fork_at(at.as_slice())?;
+        scratch.set_actor(derived::zero_actor());
+        let mut tx = scratch.transaction();
         write(&mut tx, &self.maps)?;
         check_size(tx.pending_ops())?;
         let (hash, _) = tx.commit_with(CommitOptions::default().with_time(0));
-        let change = hash.and_then(|hash| scratch.doc.get_change_by_hash(&hash));
+        let change = hash.and_then(|hash| scratch.get_change_by_hash(&hash));
         change
             .map(|change| derived::derive(&change))
             .transpose()
             .map_err(|error| CanvasError::Internal(error.to_string()))
+    }
+
+    /// The newest content-derived changes that were made at a version, at most `limit`.
+    pub(super) fn derived_at(&self, at: &Heads, limit: usize) -> Vec<Change> {
+        let later = self.doc.get_changes_meta(at.as_slice()).into_iter().rev();
+        let hashes = later
+            .filter(|change| change.actor.to_bytes().len() == derived::DERIVED_ACTOR_BYTES)
+            .filter(|change| Heads::new(change.deps.clone()) == *at)
+            .map(|change| change.hash);
+        hashes.take(limit).filter_map(|hash| self.change(&hash)).collect()
     }
 
     /// What a change of our own touched.

@@ -2,6 +2,7 @@
 
 mod alone;
 mod bases;
+mod beside;
 pub(crate) mod mutation;
 mod properties;
 mod quarantine;
