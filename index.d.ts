@@ -130,7 +130,7 @@ export interface MQTTIntegrationConfig {
     connectTimeoutMs?: number;
   };
   /** Repositories to take part in, at least one: groups of canvases that the same peers replicate. */
-  repositories: (string | { name: string })[];
+  repositories: (string | RepositoryConfig)[];
   /** What is switched on. */
   features?: {
     /** Send and receive each edit at once. Default: true. */
@@ -179,6 +179,29 @@ export interface MQTTIntegrationConfig {
    * from then on, connecting goes on being tried, and `connected` tells when it has come about. Default: `reject`.
    */
   offline?: 'allow' | 'reject';
+}
+
+/** A repository with more than a name. */
+export interface RepositoryConfig {
+  /** Its name. */
+  name: string;
+  /**
+   * A folder whose `.canvas` files are the repository's canvases, both ways: `boards/plan.canvas` below it is the canvas
+   * `boards/plan`. It may be (in) a git work tree. Hidden files and folders and what `.gitignore` names are left alone. It
+   * must be there. See `docs/files.md`. Default: none.
+   */
+  path?: string;
+  /** Whose edits those made in the files are. Default: git's `user.name` there, else the system's user. */
+  author?: string;
+  /** The git branch whose files are bound; see `files-paused`. Default: the one that is checked out at the start. */
+  branch?: string;
+  /** How long a file must have been left alone before it is read, in milliseconds, 1 to 60000. Default: 50. */
+  debounceMs?: number;
+  /**
+   * How long after this service wrote a file an editor may still save what it had read before, in milliseconds, 0 to
+   * 3600000: such a save is taken as a difference from what the editor had read. Default: 5000.
+   */
+  staleWindowMs?: number;
 }
 
 /** Every default. Names no repository, so it needs some to be a valid configuration. */
@@ -267,6 +290,11 @@ export interface RepositoryStatus {
   requests: { asked: number; answered: number };
   /** When a catch-up last ended with an answer, in milliseconds since the Unix epoch; null before the first. */
   lastSync: number | null;
+  /**
+   * The folder that is bound to it, the number of canvases that are files there, and why nothing is done with them for the
+   * moment (see `files-paused`); null without a folder.
+   */
+  files: { path: string; canvases: number; paused: FilesPausedReason | null } | null;
 }
 
 /** The service at a glance. */
@@ -351,9 +379,15 @@ export type ErrorCode =
 
 /** Every error of this package. The message says what to do. */
 export class MqttP2pError extends Error {
-  constructor(code: ErrorCode, message: string);
+  constructor(code: ErrorCode, message: string, place?: { path?: string; line?: number; column?: number });
   /** Tells what happened, for programs. */
   readonly code: ErrorCode;
+  /** The file that it is about, if it is about one; an absolute path. */
+  readonly path?: string;
+  /** The line in that file, from 1, where that is known. */
+  readonly line?: number;
+  /** The column in that line, from 1, where that is known. */
+  readonly column?: number;
 }
 
 // ---- Events --------------------------------------------------------------------------------------------------------
@@ -368,7 +402,7 @@ export interface CanvasEvent {
   author: string;
   /** The peer whose edit it is. */
   peerId: string;
-  /** Who brought it: this service, or another peer. */
+  /** Who brought it: this service, another peer, or a file that is bound to the canvas here. */
   origin: 'local' | 'remote' | 'file';
   /** When it was made, in milliseconds since the Unix epoch by its author's clock. Information only. */
   timestamp: number;
@@ -419,6 +453,70 @@ export interface ConflictEvent {
   winner: JsonValue;
   /** The value that lost. */
   loser: JsonValue;
+  /** When a save of a file overwrote it: that file. `property` is `id` where a whole element was removed. */
+  path?: string;
+  /** When a save of a file overwrote it: a version that still has it, for `getCanvas`. */
+  version?: CanvasVersion;
+}
+
+/** Why nothing is done with a folder's files: another branch is checked out, git is in the middle of something, or the files
+ *  have gone all at once. */
+export type FilesPausedReason = 'branch' | 'rebase' | 'merge' | 'cherry-pick' | 'bisect' | 'folder';
+
+/** The files of a repository's folder and its canvases have been brought together for the first time. */
+export interface FilesReadyEvent {
+  repository: string;
+  /** The folder. */
+  path: string;
+  /** Number of canvases that are files there. */
+  canvases: number;
+}
+
+/** Nothing is done with a folder's files for a while; what happens to them and to their canvases meanwhile is kept. */
+export interface FilesPausedEvent {
+  repository: string;
+  /** The folder. */
+  path: string;
+  reason: FilesPausedReason;
+  /** What it is, and what to do, in words. */
+  message: string;
+}
+
+/** It goes on. */
+export interface FilesResumedEvent {
+  repository: string;
+  /** The folder. */
+  path: string;
+}
+
+/** The canvas was written into its file. */
+export interface FileWrittenEvent {
+  repository: string;
+  canvasId: string;
+  /** The file. */
+  path: string;
+  /** The version that the file holds. */
+  version: CanvasVersion;
+  /** Whether there was no such file before. */
+  created: boolean;
+}
+
+/** A file was removed, because its canvas was deleted. */
+export interface FileRemovedEvent {
+  repository: string;
+  canvasId: string;
+  /** The file. */
+  path: string;
+}
+
+/** A file and a canvas met with different values and nothing to tell which is newer: the file's are in a copy beside it. */
+export interface FileSetAsideEvent {
+  repository: string;
+  canvasId: string;
+  /** The file. */
+  path: string;
+  /** The copy. */
+  aside: string;
 }
 
 /** The broker link is up: connected, subscribed and announced. */
@@ -465,6 +563,12 @@ export interface MQTTIntegrationEvents {
   disconnected: [event: DisconnectedEvent];
   reconnecting: [event: ReconnectingEvent];
   'peer-throttled': [event: ThrottledEvent];
+  'files-ready': [event: FilesReadyEvent];
+  'files-paused': [event: FilesPausedEvent];
+  'files-resumed': [event: FilesResumedEvent];
+  'file-written': [event: FileWrittenEvent];
+  'file-removed': [event: FileRemovedEvent];
+  'file-set-aside': [event: FileSetAsideEvent];
   /** Only what no promise can carry. Without a listener it becomes a process warning; it never ends the process. */
   error: [error: MqttP2pError];
 }

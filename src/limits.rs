@@ -345,3 +345,32 @@ pub const MAX_PERFORMANCE_MESSAGES: usize = 100_000;
 pub const DEFAULT_PERFORMANCE_PAYLOAD_BYTES: usize = 200;
 /// Bytes of changes that a document gathers in storage before it is compacted.
 pub const COMPACT_BYTES: usize = 1 << 20;
+
+// ---- files --------------------------------------------------------------------------------------------------------
+
+/// Default of a repository's `debounceMs`: how long a file must have been left alone before it is read.
+pub const DEFAULT_FILE_DEBOUNCE_MS: u64 = 50;
+/// Default of a repository's `staleWindowMs`: how long after we wrote a file an editor may still save what it had read before.
+pub const DEFAULT_STALE_WINDOW_MS: u64 = 5_000;
+/// Files that have not come to rest. More: the whole folder is looked at instead.
+pub const MAX_RESTLESS_FILES: usize = 4_096;
+/// Contents that a file and its canvas had in common, kept to tell a save of an old copy from an edit. One more: the oldest
+/// is forgotten, and a copy of it saved now would count as an edit of the next.
+pub const MAX_FILE_COMMONS: usize = 8;
+/// Versions kept of a canvas that git has too. One more: the oldest is forgotten, and what git brings on top of it becomes an
+/// ordinary edit.
+pub const MAX_NOTED_BLOBS: usize = 32;
+/// Shortest time between two writes of one file. What changes meanwhile is written at its end.
+pub const FILE_WRITE_INTERVAL_MS: u64 = 200;
+/// How long a file may be half written before that is reported.
+pub const UNUSABLE_FILE_GRACE_MS: u64 = 1_000;
+/// How long until what failed with a file is tried again.
+pub const FILE_RETRY_MS: u64 = 1_000;
+/// How long a file that git has put back to its last commit is left so: time for a pull.
+pub const RESTORED_FILE_HOLD_MS: u64 = 10_000;
+/// How often, and at how long intervals, git is waited for while it is at work; then its lock counts as left behind.
+pub const MAX_GIT_WAITS: u32 = 200;
+/// See [`MAX_GIT_WAITS`].
+pub const GIT_WAIT_MS: u64 = 50;
+/// Complaints about files that are remembered, so that each is made once. More: all are forgotten, and may be made again.
+pub const MAX_FILE_COMPLAINTS: usize = 1_024;

@@ -3,12 +3,23 @@ import type { ErrorCode } from '../index.js';
 /** Every error of this package. */
 export class MqttP2pError extends Error {
   readonly code: ErrorCode;
+  declare readonly path?: string;
+  declare readonly line?: number;
+  declare readonly column?: number;
 
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, place: Place = {}) {
     super(message);
     this.name = 'MqttP2pError';
     this.code = code;
+    Object.assign(this, place);
   }
+}
+
+/** Where in which file. */
+export interface Place {
+  path?: string;
+  line?: number;
+  column?: number;
 }
 
 /** Codes with which the binding reports an argument of a wrong JavaScript type, such as `StringExpected`. */

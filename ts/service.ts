@@ -18,12 +18,12 @@ import type {
   RepositoryStatus,
   SyncReport,
 } from '../index.js';
-import { MqttP2pError, publicError, toJson } from './errors.js';
+import { MqttP2pError, type Place, publicError, toJson } from './errors.js';
 import { Mailbox } from './mailbox.js';
 import { type Remembered, remember, versionFor } from './versions.js';
 
 /** One canvas of this peer, as versions are remembered for it. */
-type Place = Omit<Remembered, 'version'>;
+type Home = Omit<Remembered, 'version'>;
 
 /** One peer; `index.d.ts` documents every member. Here is delegation only: the work is done by the native core. */
 export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
@@ -199,7 +199,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   // ---- inside ----
 
-  #place(repository: string, canvasId: string): Place {
+  #place(repository: string, canvasId: string): Home {
     return { peer: this, repository, canvasId };
   }
 
@@ -209,7 +209,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   /** Passes a whole canvas; the object remembers the version that comes back. */
   async #passCanvas(
-    place: Place,
+    place: Home,
     canvas: CanvasData,
     send: (call: number, json: string) => void,
   ): Promise<CanvasVersion> {
@@ -221,7 +221,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   #deliver(event: string, payload: unknown): void {
     if (event === 'error') {
-      this.#report(payload as { code: ErrorCode; message: string });
+      this.#report(payload as { code: ErrorCode; message: string } & Place);
       return;
     }
     const { repository, canvasId, version, changes } = payload as Partial<Omit<Remembered, 'peer'>> & {
@@ -235,8 +235,9 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   }
 
   /** An error that no promise can carry. Trouble with a network must not end a process that did not ask to hear of it. */
-  #report({ code, message }: { code: ErrorCode; message: string }): void {
-    const error = new MqttP2pError(code, message);
+  #report({ code, message, path, line, column }: { code: ErrorCode; message: string } & Place): void {
+    const place = { ...(path && { path }), ...(line && { line }), ...(column && { column }) };
+    const error = new MqttP2pError(code, message, place);
     if (this.listenerCount('error') > 0) this.emit('error', error);
     else process.emitWarning(error);
   }

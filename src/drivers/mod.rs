@@ -1,4 +1,5 @@
 //! Everything that touches a socket, a file or a clock: it carries out what `sync` decides.
 
+pub mod files;
 pub mod mqtt;
 pub mod storage;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::error::ServiceError;
 use super::json;
-use super::manager::P2PNetworkManager;
+use super::manager::{P2PNetworkManager, Repository};
 use super::probe::PerformanceOptions;
 use super::router::LinkState;
 use crate::drivers::mqtt::CanvasMQTTBroker;
@@ -214,7 +214,7 @@ impl P2PNetworkManager {
         let repositories: serde_json::Map<_, _> = inner
             .repositories
             .iter()
-            .map(|(name, repository)| (name.to_string(), json::repository_status(name, &Self::status_of(repository))))
+            .map(|(name, repository)| (name.to_string(), Self::status_json(name, repository)))
             .collect();
         let last_error = statistics
             .last_error
@@ -255,6 +255,11 @@ impl P2PNetworkManager {
     pub fn repository_status(&self, name: &str) -> Result<String, ServiceError> {
         let repository = self.repository(name)?;
         let name = RepositoryName::new(name)?;
-        Ok(json::repository_status(&name, &Self::status_of(repository)).to_string())
+        Ok(Self::status_json(&name, repository).to_string())
+    }
+
+    fn status_json(name: &RepositoryName, repository: &Repository) -> serde_json::Value {
+        let files = repository.files.as_ref().map(|files| files.status.json());
+        json::repository_status(name, &Self::status_of(repository), files)
     }
 }

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::error::ServiceError;
 use crate::ids::RepositoryName;
 use crate::limits::{
-    DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS, DEFAULT_MAX_MESSAGE_BYTES,
-    DEFAULT_MAX_OPEN_CANVASES, DEFAULT_MAX_PEERS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
+    DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS,
+    DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES, DEFAULT_MAX_PEERS, DEFAULT_STALE_WINDOW_MS,
+    MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
 };
 use crate::wire::TopicSpace;
 
@@ -62,7 +63,10 @@ pub enum Offline {
 
 /// A repository: its name, or an object that has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a name, or an object with a name")]
+#[serde(
+    untagged,
+    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs"
+)]
 pub enum RepositoryConfig {
     /// The name alone.
     Name(String),
@@ -72,16 +76,63 @@ pub enum RepositoryConfig {
 
 /// A repository as an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RepositoryObject {
     /// Its name.
     pub name: String,
+    /// A folder whose `.canvas` files are the repository's canvases. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whose edits those made in the files are. Default: git's `user.name` there, else the system's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The git branch whose files are bound. Default: the one that is checked out at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// How long a file must have been left alone before it is read, in milliseconds. Default 50.
+    #[serde(default = "default_debounce_ms")]
+    pub debounce_ms: u64,
+    /// How long after we wrote a file an editor may still save what it had read before, in milliseconds. Default 5,000.
+    #[serde(default = "default_stale_window_ms")]
+    pub stale_window_ms: u64,
+}
+
+fn default_debounce_ms() -> u64 {
+    DEFAULT_FILE_DEBOUNCE_MS
+}
+
+fn default_stale_window_ms() -> u64 {
+    DEFAULT_STALE_WINDOW_MS
 }
 
 impl RepositoryConfig {
     fn name(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Object(RepositoryObject { name }) => name,
+            Self::Name(name) | Self::Object(RepositoryObject { name, .. }) => name,
+        }
+    }
+
+    /// The object, if it is one.
+    pub(super) fn object(&self) -> Option<&RepositoryObject> {
+        match self {
+            Self::Name(_) => None,
+            Self::Object(object) => Some(object),
+        }
+    }
+
+    /// What is wrong with the options of its folder.
+    fn problem(&self) -> Option<&'static str> {
+        let RepositoryObject { path, author, branch, debounce_ms, stale_window_ms, .. } = self.object()?;
+        if path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
+            Some("path must name a folder")
+        } else if path.is_none() && (author.is_some() || branch.is_some()) {
+            Some("author and branch are of a folder; name its path")
+        } else if !(1..=60_000).contains(debounce_ms) {
+            Some("debounceMs must be 1 to 60000")
+        } else if *stale_window_ms > 3_600_000 {
+            Some("staleWindowMs must be 0 to 3600000")
+        } else {
+            None
         }
     }
 }
@@ -246,6 +297,9 @@ impl ServiceConfig {
                 seen.insert(repository.name()),
                 format!("repositories[{index}] names '{}' a second time", repository.name()),
             );
+            if let Some(problem) = repository.problem() {
+                check(false, format!("repositories[{index}]: {problem}"));
+            }
         }
         let encryption = "features.encryption is not available in this version; leave it false";
         check(!self.features.encryption, encryption.to_owned());

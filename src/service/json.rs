@@ -37,8 +37,8 @@ pub(crate) fn error_json(error: &ServiceError) -> Value {
 /// What a reply of a repository is to the application.
 pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
     match reply {
-        // Entries are for the service itself.
-        Reply::Done | Reply::Entry(_) => "null".to_owned(),
+        // Entries and standings are for the service itself.
+        Reply::Done | Reply::Entry(_) | Reply::Standing(_) => "null".to_owned(),
         Reply::Version(version) => text(&version.to_string()),
         Reply::Canvas { version, json } => format!(r#"{{"version":{},"canvas":{json}}}"#, text(&version.to_string())),
         Reply::Canvases(canvases) => {
@@ -203,6 +203,7 @@ fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
         origin: match canvas.origin {
             Origin::Local => "local",
             Origin::Remote => "remote",
+            Origin::File => "file",
         },
         timestamp: canvas.timestamp_unix_ms,
         version: canvas.version.to_string(),
@@ -213,7 +214,7 @@ fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
 }
 
 /// A repository's status.
-pub(crate) fn repository_status(repository: &RepositoryName, status: &RepositoryStatus) -> Value {
+pub(crate) fn repository_status(repository: &RepositoryName, status: &RepositoryStatus, files: Option<Value>) -> Value {
     let statistics = &status.statistics;
     json!({
         "name": repository.as_str(),
@@ -232,6 +233,7 @@ pub(crate) fn repository_status(repository: &RepositoryName, status: &Repository
         },
         "requests": { "asked": statistics.requests, "answered": statistics.answers },
         "lastSync": statistics.last_sync_unix_ms,
+        "files": files,
     })
 }
 

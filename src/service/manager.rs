@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::config::{Offline, ServiceConfig};
 use super::error::ServiceError;
+use super::files::{BoundFolder, Desk, FilesStatus};
 use super::inbox::Inbox;
 use super::json;
 use super::keeper::Keeper;
@@ -65,6 +66,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.router.set_broker(None);
         for repository in self.repositories.values() {
+            if let Some(files) = &repository.files {
+                files.desk.close();
+            }
             repository.inbox.close();
         }
     }
@@ -73,6 +77,14 @@ impl Drop for Inner {
 pub(super) struct Repository {
     inbox: Arc<Inbox>,
     pub(super) status: Arc<Mutex<RepositoryStatus>>,
+    /// Of the folder that is bound to it, if one is.
+    pub(super) files: Option<Files>,
+}
+
+/// What the service holds of a binding.
+pub(super) struct Files {
+    desk: Arc<Desk>,
+    pub(super) status: Arc<FilesStatus>,
 }
 
 impl P2PNetworkManager {
@@ -102,7 +114,13 @@ impl P2PNetworkManager {
         let started = Instant::now();
         let mut repositories = BTreeMap::new();
         let mut tasks = Vec::new();
-        for ((index, name), inbox) in (0_u16..).zip(&names).zip(inboxes) {
+        let mut folders = Vec::new();
+        for (((index, name), inbox), repository) in (0_u16..).zip(&names).zip(inboxes).zip(&config.repositories) {
+            let folder = repository.object().map(|object| BoundFolder::of(object, name, &inbox, &mailbox));
+            let folder = folder.transpose()?.flatten();
+            let files =
+                folder.as_ref().map(|folder| Files { desk: folder.desk.clone(), status: folder.status.clone() });
+            folders.extend(folder);
             let mut rng = ChaCha20Rng::from_rng(&mut rng);
             let session = Session(rng.next_u64());
             let synchronizer =
@@ -118,12 +136,14 @@ impl P2PNetworkManager {
                 mailbox: mailbox.clone(),
                 router: router.clone(),
                 status: status.clone(),
+                files: files.as_ref().map(|files| files.desk.clone()),
                 rng,
                 started,
             };
             tasks.push(task);
-            repositories.insert(name.clone(), Repository { inbox, status });
+            repositories.insert(name.clone(), Repository { inbox, status, files });
         }
+        BoundFolder::check_apart(folders.iter())?;
         let peer = identity.peer().to_string();
         let client_id = config.broker.client_id.clone().unwrap_or_else(|| default_client_id(&peer, instance));
         let inner = Inner {
@@ -135,7 +155,7 @@ impl P2PNetworkManager {
             started,
             mailbox,
             runtime,
-            startup: tokio::sync::Mutex::new(Startup::new(tasks)),
+            startup: tokio::sync::Mutex::new(Startup::new(tasks, folders)),
             tasks: Mutex::default(),
             running: Arc::default(),
             closed: AtomicBool::new(false),
@@ -166,7 +186,7 @@ impl P2PNetworkManager {
         }
         let mut startup = inner.startup.lock().await;
         let path = inner.config.storage.as_ref().map(|storage| storage.path.clone().into());
-        let tasks = startup.begin(path, &inner.runtime).await?;
+        let tasks = startup.begin(path, &inner.router.link, &inner.runtime).await?;
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         if inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);
@@ -257,6 +277,11 @@ impl P2PNetworkManager {
             // Whoever waits for the connection need not wait longer.
             inner.router.set_link(LinkState::Closed);
         }
+        // What was saved so far is taken in before all is sent.
+        for files in inner.repositories.values().filter_map(|repository| repository.files.as_ref()) {
+            files.desk.close();
+        }
+        startup.end_bindings(limit).await;
         if inner.router.opened.load(Ordering::SeqCst) {
             let leaving: Vec<_> =
                 inner.repositories.values().map(|repository| Self::ask(repository, Command::Leave)).collect();

@@ -8,12 +8,14 @@
 //! | `router.rs` | between the one connection and the repositories |
 //! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
 //! | `keeper.rs` | where its documents are kept |
+//! | `files/` | repositories whose canvases are also files in a folder |
 //! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
 //! | `probe.rs` | real round trips, for health and measurements |
 
 mod calls;
 mod config;
 mod error;
+mod files;
 mod inbox;
 mod json;
 mod keeper;

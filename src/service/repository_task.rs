@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use tokio::sync::oneshot;
 
 use super::error::ServiceError;
+use super::files::Desk;
 use super::inbox::{Batch, Entry, Inbox};
 use super::json;
 use super::keeper::Keeper;
@@ -56,6 +57,8 @@ pub(crate) struct RepositoryTask {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) router: Arc<Router>,
     pub(crate) status: Arc<Mutex<RepositoryStatus>>,
+    /// To be told of each canvas that changes, where they are files too.
+    pub(crate) files: Option<Arc<Desk>>,
     pub(crate) rng: ChaCha20Rng,
     pub(crate) started: Instant,
 }
@@ -182,7 +185,12 @@ impl RepositoryTask {
             match notice {
                 Notice::Outcome { call, result } => calls.answer(call, result, &self.name, turn),
                 Notice::Event(Event::Ready { connection }) => self.router.ready(self.index, connection),
-                Notice::Event(event) => turn.items.extend(json::repository_event(&self.name, &event)),
+                Notice::Event(event) => {
+                    if let (Some(files), Event::Canvas(happened)) = (&self.files, &event) {
+                        files.canvas_changed(&happened.canvas);
+                    }
+                    turn.items.extend(json::repository_event(&self.name, &event));
+                }
             }
         }
     }

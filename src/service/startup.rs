@@ -2,31 +2,38 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::config::ServiceConfig;
 use super::error::ServiceError;
+use super::files::{self, BoundFolder};
 use super::json;
 use super::keeper::{self, Keeper};
 use super::repository_task::RepositoryTask;
+use super::router::LinkState;
 use crate::crypto::Identity;
 use crate::drivers::storage::{Disk, StorageError, identity_seed};
 use crate::ids::{RepositoryName, Session};
 use crate::sync::Config;
 use crate::wire::TopicSpace;
 
-/// The repositories' tasks until they begin, and afterwards the open data directory, if there is one.
+/// The repositories' tasks and bound folders until they begin, and afterwards the open data directory, if there is one, and
+/// the threads of the bindings.
 pub(super) struct Startup {
     waiting: Vec<RepositoryTask>,
+    folders: Vec<BoundFolder>,
+    bindings: Vec<std::thread::JoinHandle<()>>,
     disk: Option<Disk>,
 }
 
 impl Startup {
-    pub(super) fn new(waiting: Vec<RepositoryTask>) -> Self {
-        Self { waiting, disk: None }
+    pub(super) fn new(waiting: Vec<RepositoryTask>, folders: Vec<BoundFolder>) -> Self {
+        Self { waiting, folders, bindings: Vec::new(), disk: None }
     }
 
     /// Opens storage and starts the tasks, unless they have begun. Reading all of a database may take a while, so another
@@ -34,8 +41,10 @@ impl Startup {
     pub(super) async fn begin(
         &mut self,
         path: Option<PathBuf>,
+        link: &watch::Sender<LinkState>,
         runtime: &Handle,
     ) -> Result<Vec<JoinHandle<()>>, ServiceError> {
+        let directory = path.clone();
         if let Some(path) = path.filter(|_| !self.waiting.is_empty()) {
             let names: Vec<_> = self.waiting.iter().map(|task| task.name.clone()).collect();
             let opening = runtime.spawn_blocking(move || {
@@ -52,7 +61,24 @@ impl Startup {
                 task.restored = restored;
             }
         }
-        Ok(self.waiting.drain(..).map(|task| runtime.spawn(supervise(task))).collect())
+        let tasks = self.waiting.drain(..).map(|task| runtime.spawn(supervise(task))).collect();
+        if !self.folders.is_empty() {
+            let opening = runtime.spawn_blocking(move || files::open_ledger(directory.as_deref()));
+            let ledger = Arc::new(opening.await.unwrap_or(Err(StorageError::Closed))?);
+            let begun =
+                self.folders.drain(..).filter_map(|folder| folder.begin(ledger.clone(), link.subscribe(), runtime));
+            self.bindings.extend(begun);
+        }
+        Ok(tasks)
+    }
+
+    /// Waits until the bindings, which were told to end, have taken in what was saved so far; not for ever.
+    pub(super) async fn end_bindings(&mut self, limit: Duration) {
+        let threads = std::mem::take(&mut self.bindings);
+        let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        if timeout(limit, ended).await.is_err() {
+            tracing::warn!(target: "mqtt:files", "left before all files were looked at");
+        }
     }
 
     /// Waits until everything handed to storage is on disk, however long that takes, and the directory is free for others.

@@ -8,9 +8,7 @@ use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use crate::canvas::{
-    Base, Canvas, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version,
-};
+use crate::canvas::{Base, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
 use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
@@ -19,21 +17,28 @@ impl CanvasP2PSynchronizer {
     pub(super) fn on_command(&mut self, step: &mut Step, call: u64, command: Command) {
         let Some(command) = self.when_awake(step, call, command) else { return };
         // The version that an edit brings must be durable, also when the edit itself changes nothing.
-        step.own |= matches!(command, Command::Create { .. } | Command::Update { .. } | Command::Patch { .. });
+        step.own |= matches!(
+            command,
+            Command::Create { .. } | Command::Update { .. } | Command::Patch { .. } | Command::File(_)
+        );
         let result = match command {
-            Command::Create { canvas, content, author } => self.create(step, &canvas, &content, &author),
+            Command::Create { canvas, content, author } => {
+                self.create(step, &canvas, &author, Origin::Local, |document| document.create(&content, &author))
+            }
             Command::Update { canvas, content, base, remembered, author } => {
                 let base = match (base, remembered) {
                     (Some(version), _) => Base::Explicit(version),
                     (None, Some(version)) => Base::Remembered(version),
                     (None, None) => Base::Last,
                 };
-                self.edit(step, &canvas, &author, |document| document.update(&content, &base, &author))
+                self.edit(step, &canvas, Some(&author), Origin::Local, |document| {
+                    document.update(&content, &base, &author)
+                })
             }
             Command::Patch { canvas, patch, author } => self.patch(step, &canvas, &author, &patch),
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
-            Command::Delete { canvas, author } => self.delete(step, &canvas, &author),
+            Command::Delete { canvas, author } => self.delete(step, &canvas, &author, Origin::Local),
             Command::Describe { canvas } => self
                 .require(&canvas)
                 .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
@@ -45,6 +50,7 @@ impl CanvasP2PSynchronizer {
             Command::Sync { canvas } => return self.sync(step, call, canvas),
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
+            Command::File(command) => self.on_file_command(step, command),
             Command::Flush => return self.flush_call(step, call),
             Command::Leave => return self.leave(step, call),
         };
@@ -61,6 +67,7 @@ impl CanvasP2PSynchronizer {
             | Command::Announce { canvas }
             | Command::Sync { canvas: Some(canvas) }
             | Command::SetLive { canvas, .. } => self.document_of(canvas),
+            Command::File(command) => self.document_of(command.canvas()),
             Command::ShareOut { target, .. } => Some(DocumentId::Index { repository: target.clone() }),
             _ => None,
         };
@@ -77,12 +84,13 @@ impl CanvasP2PSynchronizer {
 
     // ---- edits ----------------------------------------------------------------------------------------------------
 
-    fn create(
+    pub(super) fn create(
         &mut self,
         step: &mut Step,
         canvas: &CanvasId,
-        content: &Canvas,
         author: &str,
+        origin: Origin,
+        fill: impl FnOnce(&mut CanvasDocument) -> Result<LocalEdit, CanvasError>,
     ) -> Result<Reply, SyncError> {
         if self.entry(canvas).is_some() {
             let repository = self.config.repository.clone();
@@ -96,7 +104,7 @@ impl CanvasP2PSynchronizer {
         };
         let id = super::repository::document_id(&entry);
         let mut document = Document::new(id.clone(), self.config.live);
-        let edit = document.edit_canvas(step.rng).ok_or(SyncError::Closed)?.create(content, author)?;
+        let edit = fill(document.edit_canvas(step.rng).ok_or(SyncError::Closed)?)?;
         self.documents.insert(id.clone(), document);
         // Also when nothing is in it: the next process must know that it is there.
         self.saver.add(&id);
@@ -104,23 +112,24 @@ impl CanvasP2PSynchronizer {
         // The index goes first, so that others know what the changes that follow belong to.
         self.put_entry(step, &entry, author);
         let version = edit.version.clone();
-        self.after_edit(step, &id, author, edit);
+        self.after_edit(step, &id, Some(author), origin, edit);
         self.serve_canvas_waits(step, canvas);
         Ok(Reply::Version(version))
     }
 
-    fn edit(
+    pub(super) fn edit(
         &mut self,
         step: &mut Step,
         canvas: &CanvasId,
-        author: &str,
+        author: Option<&str>,
+        origin: Origin,
         change: impl FnOnce(&mut CanvasDocument) -> Result<LocalEdit, CanvasError>,
     ) -> Result<Reply, SyncError> {
         let id = self.require(canvas)?;
         let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(step.rng));
         let edit = change(document.ok_or(SyncError::Closed)?)?;
         let version = edit.version.clone();
-        self.after_edit(step, &id, author, edit);
+        self.after_edit(step, &id, author, origin, edit);
         Ok(Reply::Version(version))
     }
 
@@ -153,15 +162,21 @@ impl CanvasP2PSynchronizer {
         self.report_conflicts(step, &id, read.conflicts);
     }
 
-    fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: &str, edit: LocalEdit) {
+    fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, origin: Origin, edit: LocalEdit) {
         self.statistics.local_edits += u64::from(!edit.changes.is_empty());
         self.keep_and_send(step, id, &edit.changes, edit.content);
         let source = self.here(step);
-        self.report_edit(step, id, Some(author.to_owned()), source, Origin::Local, edit.diff);
+        self.report_edit(step, id, author.map(str::to_owned), source, origin, edit.diff);
         self.report_conflicts(step, id, edit.conflicts);
     }
 
-    fn delete(&mut self, step: &mut Step, canvas: &CanvasId, author: &str) -> Result<Reply, SyncError> {
+    pub(super) fn delete(
+        &mut self,
+        step: &mut Step,
+        canvas: &CanvasId,
+        author: &str,
+        origin: Origin,
+    ) -> Result<Reply, SyncError> {
         self.require(canvas)?;
         let index_id = self.index_id();
         let Some(index) = self.documents.get_mut(&index_id).and_then(|document| document.edit_index(step.rng)) else {
@@ -172,7 +187,7 @@ impl CanvasP2PSynchronizer {
         self.keep_and_send(step, &index_id, &edit.changes, true);
         if let Some(entry) = entry {
             let source = self.here(step);
-            self.close(step, &entry, Some(author.to_owned()), source, Origin::Local);
+            self.close(step, &entry, Some(author.to_owned()), source, origin);
         }
         Ok(Reply::Done)
     }

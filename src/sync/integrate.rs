@@ -225,7 +225,7 @@ impl CanvasP2PSynchronizer {
         };
         // A first import names no author, since it is the same change whoever makes it; the index knows.
         let creator = || self.canvas_of(id).and_then(|canvas| self.entry(&canvas)?.created_by.clone());
-        let author = author.or_else(creator);
+        let author = author.or_else(|| creator().filter(|_| kind == CanvasEventKind::Created));
         self.report(step, id, kind, author, source, origin, changes);
     }
 

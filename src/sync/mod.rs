@@ -10,6 +10,7 @@
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
+//! | `files.rs` | what the binding of canvases to files asks for |
 //! | `snapshots/` | what the broker keeps for those who come when nobody is there |
 //! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
 //! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
@@ -28,6 +29,7 @@ mod commands;
 mod counters;
 mod document;
 mod error;
+mod files;
 mod integrate;
 mod io;
 mod link;
@@ -49,8 +51,8 @@ mod unsaved;
 pub(crate) use document::Content;
 pub use error::SyncError;
 pub use io::{
-    CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
-    PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
+    CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, FileCommand, Input, Message, Notice, Origin, Output,
+    Publish, PublishToken, QualityOfService, Reply, Standing, StoreToken, SyncReport,
 };
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use status::{RepositoryStatus, Statistics};

@@ -211,7 +211,7 @@ impl CanvasP2PSynchronizer {
         for timer in Timer::of_document(&id) {
             self.timers.clear(&timer);
         }
-        self.forget_snapshots(step, &id, origin == Origin::Local);
+        self.forget_snapshots(step, &id, origin != Origin::Remote);
         self.round_finished(step, &id, false);
         self.check_flushed(step);
         self.check_left(step);

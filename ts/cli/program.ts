@@ -11,6 +11,7 @@ import { recover } from './recover.js';
 import { server } from './server.js';
 import { UsageError } from './settings.js';
 import { test } from './test.js';
+import { watch } from './watch.js';
 
 /** Runs the command line and sets the exit status: 0 done, 1 failed, 2 wrong usage. */
 export async function main(argv: string[]): Promise<void> {
@@ -29,7 +30,7 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test, recover]) {
+  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test, watch, recover]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;

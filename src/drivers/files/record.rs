@@ -1,0 +1,256 @@
+//! What a file and its canvas last had in common, and what tells an edit from an old copy.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::canvas::file::distance;
+use crate::canvas::{Canvas, Version};
+use crate::ids::Heads;
+use crate::limits::{MAX_FILE_COMMONS, MAX_NOTED_BLOBS};
+
+/// SHA-256 of a file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest([u8; 32]);
+
+impl FileDigest {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// A content that file and canvas had in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Common {
+    /// The version of the canvas that holds it.
+    pub version: Version,
+    /// The content.
+    pub canvas: Canvas,
+    /// When we wrote it into the file, in milliseconds since the Unix epoch; none if it was saved by somebody else, who
+    /// therefore has it.
+    pub written_unix_ms: Option<u64>,
+}
+
+/// Everything that is kept of one file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileRecord {
+    /// The bytes that the file had.
+    pub digest: FileDigest,
+    /// The contents that file and canvas had in common, the newest first; never empty. Only the newest that a stale copy
+    /// may have been read from: up to the newest that somebody else saved.
+    commons: VecDeque<Arc<Common>>,
+    /// Versions that hold what git has under these object ids, the newest first.
+    blobs: VecDeque<(String, Version)>,
+}
+
+/// From what a saved file is taken to differ.
+#[derive(Debug, PartialEq)]
+pub struct Basis<'a> {
+    /// What it was most probably made from.
+    pub common: &'a Common,
+    /// An older content that it is closer to, although our last write is too long ago for that to be assumed.
+    pub suspect: Option<&'a Common>,
+}
+
+impl FileRecord {
+    /// File and canvas are equal for the first time.
+    #[must_use]
+    pub fn new(digest: FileDigest, common: Common) -> Self {
+        Self { digest, commons: VecDeque::from([Arc::new(common)]), blobs: VecDeque::new() }
+    }
+
+    /// What they last had in common.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        // Never empty: made with one, and only ever cut down to one.
+        self.commons.front().unwrap_or_else(|| unreachable!("a record has a content"))
+    }
+
+    /// File and canvas are equal again.
+    pub fn renew(&mut self, digest: FileDigest, common: Common) {
+        self.digest = digest;
+        if common.version == self.common().version && common.canvas == self.common().canvas {
+            return;
+        }
+        if common.written_unix_ms.is_none() {
+            self.commons.clear();
+        }
+        self.commons.push_front(Arc::new(common));
+        self.commons.truncate(MAX_FILE_COMMONS);
+    }
+
+    /// Chooses what a saved file is a difference from. Within `window_ms` after each of our writes an editor may still have
+    /// what was there before, so that of the contents since then the one from which the file differs least is taken.
+    #[must_use]
+    pub fn basis(&self, saved: &Canvas, now_unix_ms: u64, window_ms: u64) -> Basis<'_> {
+        let recent = |common: &Arc<Common>| {
+            common.written_unix_ms.is_some_and(|at_ms| now_unix_ms.saturating_sub(at_ms) <= window_ms)
+        };
+        // One more than those that were written recently: what was there before them.
+        let within = 1 + self.commons.iter().take_while(|common| recent(common)).count();
+        let nearest = |count: usize| {
+            let candidates =
+                self.commons.iter().take(count).map(|common| (distance(&common.canvas, saved), common.as_ref()));
+            candidates.min_by_key(|(distance, _)| *distance)
+        };
+        let Some((by, common)) = nearest(within) else { return Basis { common: self.common(), suspect: None } };
+        let suspect = nearest(self.commons.len()).filter(|(closer, _)| *closer < by).map(|(_, suspect)| suspect);
+        Basis { common, suspect }
+    }
+
+    /// Notes that the present common content is what git has under an object id.
+    pub fn note_blob(&mut self, id: &str) {
+        let version = self.common().version.clone();
+        self.note_blob_at(id, version);
+    }
+
+    /// Notes the version that holds what git has under an object id. The first that was noted stays: all peers have it
+    /// sooner or later, and the same one serves them all.
+    pub fn note_blob_at(&mut self, id: &str, version: Version) {
+        if self.blobs.iter().any(|(known, _)| known == id) {
+            return;
+        }
+        self.blobs.push_front((id.to_owned(), version));
+        self.blobs.truncate(MAX_NOTED_BLOBS);
+    }
+
+    /// The version that holds what git has under an object id.
+    #[must_use]
+    pub fn version_of_blob(&self, id: &str) -> Option<&Version> {
+        self.blobs.iter().find(|(known, _)| known == id).map(|(_, version)| version)
+    }
+}
+
+/// The version that holds all that either holds.
+#[must_use]
+pub fn union(one: &Version, other: &Version) -> Version {
+    Version(Heads::new(one.0.as_slice().iter().chain(other.0.as_slice()).copied().collect()))
+}
+
+/// The form in which a record is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    digest: FileDigest,
+    commons: Vec<(String, String, Option<u64>)>,
+    blobs: Vec<(String, String)>,
+}
+
+impl FileRecord {
+    /// The record as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let common =
+            |common: &Arc<Common>| (common.version.to_string(), common.canvas.to_json(), common.written_unix_ms);
+        let kept = Kept {
+            digest: self.digest,
+            commons: self.commons.iter().map(common).collect(),
+            blobs: self.blobs.iter().map(|(id, version)| (id.clone(), version.to_string())).collect(),
+        };
+        // Nothing in it can fail to be JSON.
+        serde_json::to_vec(&kept).unwrap_or_default()
+    }
+
+    /// Reads what [`encode`](Self::encode) gave; `None` if it is anything else, or of another version of this format.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let kept: Kept = serde_json::from_slice(bytes).ok()?;
+        let common = |(version, json, written_unix_ms): (String, String, Option<u64>)| {
+            let (version, canvas) = (version.parse().ok()?, Canvas::from_json(&json).ok()?);
+            Some(Arc::new(Common { version, canvas, written_unix_ms }))
+        };
+        let commons: VecDeque<_> = kept.commons.into_iter().map(common).collect::<Option<_>>()?;
+        let blob = |(id, version): (String, String)| Some((id, version.parse().ok()?));
+        let blobs = kept.blobs.into_iter().map(blob).collect::<Option<_>>()?;
+        (!commons.is_empty()).then_some(Self { digest: kept.digest, commons, blobs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use automerge::ChangeHash;
+
+    use super::*;
+
+    const WINDOW_MS: u64 = 5_000;
+
+    fn canvas(nodes: &[&str]) -> Canvas {
+        let node = |id: &&str| format!(r#"{{"id":"{id}","type":"text","x":0,"text":"{id}"}}"#);
+        Canvas::from_json(&format!(r#"{{"nodes":[{}]}}"#, nodes.iter().map(node).collect::<Vec<_>>().join(",")))
+            .unwrap()
+    }
+
+    fn version(number: u8) -> Version {
+        Version(Heads::new(vec![ChangeHash([number; 32])]))
+    }
+
+    fn common(number: u8, nodes: &[&str], written_unix_ms: Option<u64>) -> Common {
+        Common { version: version(number), canvas: canvas(nodes), written_unix_ms }
+    }
+
+    /// An editor saved `a`; then we wrote `b`, and a while later `c`, which others had added.
+    fn record() -> FileRecord {
+        let mut record = FileRecord::new(FileDigest::of(b"1"), common(1, &["a"], None));
+        record.renew(FileDigest::of(b"2"), common(2, &["a", "b"], Some(10_000)));
+        record.renew(FileDigest::of(b"3"), common(3, &["a", "b", "c"], Some(12_000)));
+        record
+    }
+
+    #[test]
+    fn a_copy_read_before_our_last_writes_is_a_difference_from_what_it_was_read_from() {
+        let record = record();
+        let of = |nodes: &[&str], now_ms| record.basis(&canvas(nodes), now_ms, WINDOW_MS).common.version.clone();
+        assert_eq!(of(&["a", "new"], 13_000), version(1));
+        assert_eq!(of(&["a", "b", "new"], 13_000), version(2));
+        assert_eq!(of(&["a", "b", "c", "new"], 13_000), version(3));
+        // The window of the first write is over, that of the second is not.
+        assert_eq!(of(&["a", "new"], 15_500), version(2));
+    }
+
+    #[test]
+    fn outside_the_window_the_last_content_counts_and_an_old_copy_is_suspected() {
+        let record = record();
+        let (saved, clean) = (canvas(&["a", "new"]), canvas(&["a", "b", "c", "new"]));
+        let late = record.basis(&saved, 60_000, WINDOW_MS);
+        assert_eq!(
+            (late.common.version.clone(), late.suspect.map(|old| old.version.clone())),
+            (version(3), Some(version(1)))
+        );
+        assert_eq!(record.basis(&clean, 60_000, WINDOW_MS).suspect, None);
+    }
+
+    #[test]
+    fn what_an_editor_saved_it_has() {
+        let mut record = record();
+        record.renew(FileDigest::of(b"4"), common(4, &["a", "b", "c", "d"], None));
+        // Taking back one's own edit is an edit.
+        let undone = canvas(&["a", "b", "c"]);
+        let basis = record.basis(&undone, 13_000, WINDOW_MS);
+        assert_eq!((basis.common.version.clone(), basis.suspect), (version(4), None));
+    }
+
+    #[test]
+    fn a_record_reads_back_and_anything_else_does_not() {
+        let mut record = record();
+        record.note_blob("0123");
+        record.note_blob_at("0123", version(9));
+        assert_eq!(FileRecord::decode(&record.encode()), Some(record.clone()));
+        assert_eq!(record.version_of_blob("0123"), Some(&version(3)));
+        for bytes in [&b""[..], b"{}", br#"{"digest":[],"commons":[],"blobs":[]}"#] {
+            assert_eq!(FileRecord::decode(bytes), None);
+        }
+    }
+
+    #[test]
+    fn old_contents_and_blobs_are_bounded() {
+        let mut record = record();
+        for number in 0..100 {
+            record.renew(FileDigest::of(&[number]), common(number, &["x"], Some(u64::from(number))));
+            record.note_blob(&number.to_string());
+        }
+        assert_eq!((record.commons.len(), record.blobs.len()), (MAX_FILE_COMMONS, MAX_NOTED_BLOBS));
+    }
+}

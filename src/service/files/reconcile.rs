@@ -1,0 +1,374 @@
+//! One canvas and its file: what each has that the other lacks.
+
+use serde_json::{Value, json};
+
+use super::super::error::ServiceError;
+use super::binding::Binding;
+use super::port::shown;
+use crate::canvas::file::{FileLayout, MergeConflict, merge, read, render};
+use crate::canvas::{Canvas, CanvasError, Conflict, Version};
+use crate::drivers::files::{
+    Action, CanvasNow, CanvasPath, Common, FileDigest, FileNow, FileRecord, FolderError, Replaced, decide, taken_back,
+    union,
+};
+use crate::ids::CanvasId;
+use crate::limits::{FILE_RETRY_MS, FILE_WRITE_INTERVAL_MS, UNUSABLE_FILE_GRACE_MS};
+use crate::sync::{FileCommand, Standing, SyncError};
+
+/// A file as it was read.
+pub(super) struct Found {
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: FileDigest,
+    pub(super) canvas: Canvas,
+    pub(super) layout: FileLayout,
+}
+
+/// What stands in the way of one file; everything else goes on.
+pub(super) enum Trouble {
+    Folder(FolderError),
+    Service(ServiceError),
+}
+
+impl From<FolderError> for Trouble {
+    fn from(error: FolderError) -> Self {
+        Self::Folder(error)
+    }
+}
+
+impl From<ServiceError> for Trouble {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<CanvasError> for Trouble {
+    fn from(error: CanvasError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl Binding {
+    /// Brings file and canvas together, as far as that can be done now.
+    pub(super) fn look_after(&mut self, canvas: &CanvasId) {
+        let path = match CanvasPath::of_id(canvas) {
+            Ok(path) => path,
+            Err(error) => return self.complain_of_folder("ERR_CANVAS_INVALID", error.to_string()),
+        };
+        if let Some(other) = self.is_claimed(&path) {
+            let message = format!(
+                "the canvases {canvas:?} and {:?} would be one file on some systems; only the second has one here; \
+                 rename one of them",
+                other.as_str()
+            );
+            return self.complain(&path, "ERR_CANVAS_INVALID", message, None);
+        }
+        match self.reconcile(&path) {
+            Ok(()) => {}
+            Err(Trouble::Service(error)) => self.retry(canvas, &error),
+            Err(Trouble::Folder(error)) => {
+                let code = match &error {
+                    FolderError::TooLarge { .. } => "ERR_PAYLOAD_TOO_LARGE",
+                    FolderError::Link { .. } => "ERR_CANVAS_INVALID",
+                    FolderError::Folder { .. } | FolderError::File { .. } => "ERR_STORAGE_FULL",
+                };
+                self.complain(&path, code, error.to_string(), None);
+                self.again_in(canvas, FILE_RETRY_MS);
+            }
+        }
+    }
+
+    /// Tries again later; tells why, once.
+    pub(super) fn retry(&mut self, canvas: &CanvasId, error: &ServiceError) {
+        if matches!(error, ServiceError::Closed | ServiceError::Sync(SyncError::Closed)) {
+            return;
+        }
+        self.again_in(canvas, FILE_RETRY_MS);
+        if !matches!(error, ServiceError::RateLimited { .. })
+            && let Ok(path) = CanvasPath::of_id(canvas)
+        {
+            self.complain(&path, error.code(), error.to_string(), None);
+        }
+    }
+
+    pub(super) fn again_in(&mut self, canvas: &CanvasId, after_ms: u64) {
+        let at_ms = self.desk.now_ms() + after_ms;
+        let due_ms = self.later.entry(canvas.clone()).or_insert(at_ms);
+        *due_ms = at_ms.min(*due_ms);
+    }
+
+    fn reconcile(&mut self, path: &CanvasPath) -> Result<(), Trouble> {
+        let canvas = path.id();
+        let bytes = self.folder.read(path)?;
+        let record = self.records.get(canvas).cloned();
+        let known = record.as_ref().map(|record| record.common().version.clone());
+        let standing = self.port.look(canvas, known.as_ref())?;
+        let unchanged = matches!(&standing, Standing::There { content: None, .. });
+        let canvas_now = match standing {
+            Standing::Unknown => CanvasNow::Unknown,
+            Standing::Deleted => CanvasNow::Deleted,
+            Standing::Awaited => CanvasNow::Awaited,
+            Standing::There { .. } if unchanged => CanvasNow::Same,
+            Standing::There { .. } => CanvasNow::Changed,
+        };
+        let digest = bytes.as_deref().map(FileDigest::of);
+        if unchanged && digest.is_some() && digest == record.as_ref().map(|record| record.digest) {
+            self.waiting.remove(canvas);
+            return Ok(());
+        }
+        let (file_now, found) = match bytes {
+            None => (FileNow::Absent, None),
+            Some(bytes) => match self.parse(path, bytes) {
+                None => (FileNow::Unusable, None),
+                Some(found) => (self.compare(record.as_ref(), &found), Some(found)),
+            },
+        };
+        let action = decide(record.is_some(), file_now, canvas_now);
+        tracing::debug!(target: "mqtt:files", %canvas, ?file_now, ?canvas_now, ?action);
+        self.act(path, action, found, record)
+    }
+
+    fn act(
+        &mut self,
+        path: &CanvasPath,
+        action: Action,
+        found: Option<Found>,
+        record: Option<FileRecord>,
+    ) -> Result<(), Trouble> {
+        match (action, found, record) {
+            (Action::Forget, ..) => self.forget(path.id()),
+            (Action::Delete, ..) => self.note_gone(path.clone()),
+            (Action::Write, found, record) => self.write(path, found, record)?,
+            (Action::Create, Some(found), _) => self.create(path, found)?,
+            (Action::Meet, Some(found), _) => self.meet(path, found)?,
+            (Action::Save, Some(found), Some(record)) => self.save(path, found, record)?,
+            (Action::Remove, Some(found), _) => self.remove(path, &found)?,
+            (Action::Nothing, Some(found), Some(mut record)) if record.digest != found.digest => {
+                // The same canvas in another layout.
+                record.digest = found.digest;
+                self.keep(path, record);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    // ---- the file -------------------------------------------------------------------------------------------------
+
+    /// Reads a file's bytes; what cannot be read is told, unless it may only be half written.
+    fn parse(&mut self, path: &CanvasPath, bytes: Vec<u8>) -> Option<Found> {
+        let digest = FileDigest::of(&bytes);
+        let read = std::str::from_utf8(&bytes).map_err(|error| {
+            let (line, column) = place_of(&bytes, error.valid_up_to());
+            CanvasError::Syntax { line, column, reason: "not UTF-8".to_owned() }
+        });
+        match read.and_then(read_file) {
+            Ok((canvas, layout)) => {
+                if self.waiting.get(path.id()).is_none_or(|(waiting, _)| *waiting != digest) {
+                    self.waiting.remove(path.id());
+                }
+                self.is_fine(path);
+                Some(Found { bytes, digest, canvas, layout })
+            }
+            Err(error) => {
+                self.wait_or_complain(path, digest, &error);
+                None
+            }
+        }
+    }
+
+    fn wait_or_complain(&mut self, path: &CanvasPath, digest: FileDigest, error: &CanvasError) {
+        let now_ms = self.desk.now_ms();
+        match self.waiting.get(path.id()) {
+            Some((waiting, since_ms)) if *waiting == digest && now_ms >= since_ms + UNUSABLE_FILE_GRACE_MS => {
+                let place = match error {
+                    CanvasError::Syntax { line, column, .. } => Some((*line, *column)),
+                    _ => None,
+                };
+                let message =
+                    format!("{} is left alone: {error}; it is taken up when it can be read again", path.relative());
+                self.complain(path, SyncError::from(error.clone()).code(), message, place);
+            }
+            Some((waiting, _)) if *waiting == digest => {}
+            _ => {
+                self.waiting.insert(path.id().clone(), (digest, now_ms));
+                self.again_in(path.id(), UNUSABLE_FILE_GRACE_MS);
+            }
+        }
+    }
+
+    fn compare(&self, record: Option<&FileRecord>, found: &Found) -> FileNow {
+        match record {
+            Some(record) if record.digest == found.digest || record.common().canvas == found.canvas => FileNow::Same,
+            _ => FileNow::Changed,
+        }
+    }
+
+    // ---- from the file --------------------------------------------------------------------------------------------
+
+    fn create(&mut self, path: &CanvasPath, found: Found) -> Result<(), Trouble> {
+        if !self.asked {
+            // Perhaps somebody has it; once the network has been asked, everything is looked at again.
+            return Ok(());
+        }
+        let (canvas, content, author) = (path.id().clone(), found.canvas.clone(), self.author.clone());
+        let version = self.port.edit(FileCommand::Import { canvas, content, author })?;
+        let common = Common { version, canvas: found.canvas, written_unix_ms: None };
+        self.keep(path, FileRecord::new(found.digest, common));
+        Ok(())
+    }
+
+    /// Takes what was saved into the canvas, then writes what the canvas is into the file.
+    fn save(&mut self, path: &CanvasPath, found: Found, mut record: FileRecord) -> Result<(), Trouble> {
+        if self.is_gits(path, &found, &record) {
+            return if self.is_held(path, &found) { Ok(()) } else { self.write(path, Some(found), Some(record)) };
+        }
+        let version = match self.changed_beside(path, &found)? {
+            Some(version) => version,
+            None => self.save_from_basis(path, &found, &record)?,
+        };
+        let common = Common { version, canvas: found.canvas.clone(), written_unix_ms: None };
+        record.renew(found.digest, common);
+        self.keep(path, record.clone());
+        self.write(path, Some(found), Some(record))
+    }
+
+    fn save_from_basis(&mut self, path: &CanvasPath, found: &Found, record: &FileRecord) -> Result<Version, Trouble> {
+        let basis = record.basis(&found.canvas, Self::unix_ms(), self.settings.stale_window_ms);
+        if let Some(old) = basis.suspect {
+            let lost = taken_back(&basis.common.canvas, &old.canvas, &found.canvas);
+            self.tell_conflicts(path, &basis.common.version, lost);
+        }
+        let base = match self.brought(path.id()) {
+            Some(brought) => union(&basis.common.version, brought),
+            None => basis.common.version.clone(),
+        };
+        let (canvas, content, author) = (path.id().clone(), found.canvas.clone(), self.author.clone());
+        match self.port.edit(FileCommand::Save { canvas, content, base, author }) {
+            // The canvas was created anew, or its storage was lost: the contents tell what was changed.
+            Err(ServiceError::Sync(SyncError::Canvas(CanvasError::UnknownVersion))) => {
+                self.merge_in(path, &basis.common.canvas, &found.canvas)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Makes the difference between two contents an edit of the present.
+    pub(super) fn merge_in(&mut self, path: &CanvasPath, base: &Canvas, ours: &Canvas) -> Result<Version, Trouble> {
+        let (version, present) = self.port.present(path.id())?.ok_or(ServiceError::Closed)?;
+        let merged = merge(base, ours, &present)?;
+        self.tell_merge_conflicts(path, &version, merged.conflicts);
+        if merged.canvas == present {
+            return Ok(version);
+        }
+        let (canvas, content, author) = (path.id().clone(), merged.canvas, self.author.clone());
+        Ok(self.port.edit(FileCommand::Save { canvas, content, base: version, author })?)
+    }
+
+    // ---- into the file --------------------------------------------------------------------------------------------
+
+    /// Writes what the canvas is into the file, unless it holds that already.
+    pub(super) fn write(
+        &mut self,
+        path: &CanvasPath,
+        found: Option<Found>,
+        record: Option<FileRecord>,
+    ) -> Result<(), Trouble> {
+        let canvas = path.id();
+        let now_ms = self.desk.now_ms();
+        let next_ms = self.written_ms.get(canvas).map_or(0, |at_ms| at_ms + FILE_WRITE_INTERVAL_MS);
+        if now_ms < next_ms {
+            self.again_in(canvas, next_ms - now_ms);
+            return Ok(());
+        }
+        if record.is_none() && found.is_none() && self.is_ignored_by_git(path) {
+            return Ok(());
+        }
+        let Some((version, content)) = self.port.present(canvas)? else { return Ok(()) };
+        let (digest, written) = match &found {
+            Some(found) if found.canvas == content => (found.digest, false),
+            _ => {
+                let text = render(&content, found.as_ref().map_or(&FileLayout::default(), |found| &found.layout));
+                let expected = found.as_ref().map(|found| found.bytes.as_slice());
+                if self.folder.replace(path, expected, text.as_bytes())? == Replaced::Raced {
+                    self.again_in(canvas, self.settings.debounce_ms);
+                    return Ok(());
+                }
+                (FileDigest::of(text.as_bytes()), true)
+            }
+        };
+        if written {
+            self.written_ms.insert(canvas.clone(), now_ms);
+            self.tell_of(path, "file-written", json!({ "version": version.to_string(), "created": found.is_none() }));
+        }
+        let written_unix_ms = written.then(Self::unix_ms);
+        let common = Common { version, canvas: content, written_unix_ms };
+        let record = match record {
+            Some(mut record) => {
+                record.renew(digest, common);
+                record
+            }
+            None => FileRecord::new(digest, common),
+        };
+        self.keep(path, record);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &CanvasPath, found: &Found) -> Result<(), Trouble> {
+        match self.folder.remove(path, &found.bytes)? {
+            Replaced::Done => {
+                self.forget(path.id());
+                self.tell_of(path, "file-removed", json!({}));
+            }
+            Replaced::Raced => self.again_in(path.id(), self.settings.debounce_ms),
+        }
+        Ok(())
+    }
+
+    // ---- telling --------------------------------------------------------------------------------------------------
+
+    pub(super) fn tell_of(&self, path: &CanvasPath, event: &str, mut fields: Value) {
+        if let Value::Object(fields) = &mut fields {
+            fields.insert("canvasId".to_owned(), path.id().as_str().into());
+            fields.insert("path".to_owned(), shown(&self.folder.path().join(path.relative())).into());
+        }
+        self.port.tell(event, fields);
+    }
+
+    /// Tells what a save of the file overwrote; `before` is a version that has it still.
+    fn tell_conflicts(&self, path: &CanvasPath, before: &Version, conflicts: Vec<Conflict>) {
+        for conflict in conflicts {
+            let mut fields = serde_json::to_value(conflict).unwrap_or_default();
+            if let Value::Object(fields) = &mut fields {
+                fields.insert("version".to_owned(), before.to_string().into());
+            }
+            self.tell_of(path, "conflict", fields);
+        }
+    }
+
+    pub(super) fn tell_merge_conflicts(&self, path: &CanvasPath, before: &Version, conflicts: Vec<MergeConflict>) {
+        let told = conflicts.into_iter().map(|MergeConflict { element, id, property, ours, theirs, .. }| Conflict {
+            element,
+            id,
+            property,
+            winner: ours.unwrap_or(crate::canvas::Value::Null),
+            loser: theirs.unwrap_or(crate::canvas::Value::Null),
+        });
+        self.tell_conflicts(path, before, told.collect());
+    }
+}
+
+/// An editor that has emptied the file is about to write it: nothing is no canvas without anything in it.
+fn read_file(text: &str) -> Result<(Canvas, FileLayout), CanvasError> {
+    if text.trim().is_empty() {
+        return Err(CanvasError::Syntax { line: 1, column: 1, reason: "the file is empty".to_owned() });
+    }
+    read(text)
+}
+
+/// Line and column of a byte, from 1.
+fn place_of(bytes: &[u8], at: usize) -> (usize, usize) {
+    let before = bytes.get(..at).unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    (line, column)
+}
