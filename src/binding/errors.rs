@@ -2,6 +2,7 @@
 
 use napi::Error;
 
+use crate::canvas::file::TextError;
 use crate::drivers::mqtt::embedded::EmbeddedBrokerError;
 use crate::service::ServiceError;
 
@@ -10,6 +11,11 @@ pub(super) type Coded = Error<String>;
 
 pub(super) fn coded(error: &ServiceError) -> Coded {
     Error::new(error.code().to_owned(), error.to_string())
+}
+
+/// The code of what is wrong with a text, and which text it is.
+pub(super) fn coded_text(error: &TextError) -> Coded {
+    Error::new(ServiceError::from(error.error.clone()).code().to_owned(), error.to_string())
 }
 
 pub(super) fn coded_broker(error: &EmbeddedBrokerError) -> Coded {

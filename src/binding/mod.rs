@@ -6,6 +6,7 @@
 
 mod broker;
 mod errors;
+mod files;
 mod logging;
 mod service;
 mod storage;

@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { MqttP2pError } from '../index.js';
 import { client } from './client.js';
+import { configGit } from './config-git.js';
 import { demo } from './demo.js';
 import { demoLateJoiner } from './demo-late-joiner.js';
+import { diff } from './diff.js';
 import { health } from './health.js';
+import { mergeDriver } from './merge-driver.js';
 import { monitor } from './monitor.js';
 import { recover } from './recover.js';
 import { server } from './server.js';
@@ -30,7 +33,8 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  for (const command of [server, client, demo, demoLateJoiner, health, monitor, test, watch, recover]) {
+  const peers = [server, client, watch, health, monitor, test, demo, demoLateJoiner];
+  for (const command of [...peers, mergeDriver, diff, configGit, recover]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;

@@ -51,3 +51,22 @@ pub fn render_conflicts(merge: &Merge, layout: &FileLayout, other: &FileLayout, 
     go_to(&mut out, side, ChangeTag::Equal);
     out
 }
+
+/// Our side of what [`render_conflicts`] wrote, whatever the size of its markers.
+pub(super) fn our_side(marked: &str) -> String {
+    let is = |line: &str, sign: char, label: &str| {
+        line.trim_end().strip_suffix(label).is_some_and(|signs| !signs.is_empty() && signs.chars().all(|c| c == sign))
+    };
+    let mut theirs = false;
+    let mut out = String::with_capacity(marked.len());
+    for line in marked.split_inclusive('\n') {
+        if is(line, '<', " ours") || is(line, '>', " theirs") {
+            theirs = false;
+        } else if is(line, '=', "") {
+            theirs = true;
+        } else if !theirs {
+            out.push_str(line);
+        }
+    }
+    out
+}

@@ -3,6 +3,7 @@
 //! | part | modules |
 //! | --- | --- |
 //! | text | `scan` (structure of a JSON text), `layout` (reading), `style`, `render` (writing over an older text), `markers` |
+//! | git | `texts`: all of this from text to text |
 //! | content | `merge` (three ways, by the rules of live edits), `distance`, `describe` and `words` |
 
 mod describe;
@@ -13,6 +14,7 @@ mod merge;
 mod render;
 mod scan;
 mod style;
+mod texts;
 mod words;
 
 #[cfg(test)]
@@ -24,3 +26,4 @@ pub use layout::{FileLayout, read};
 pub use markers::render_conflicts;
 pub use merge::{Merge, MergeConflict, merge};
 pub use render::{render, render_with};
+pub use texts::{MergedText, TextError, describe_texts, merge_texts, plain_text};

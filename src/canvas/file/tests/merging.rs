@@ -4,7 +4,9 @@ use automerge::ActorId;
 use proptest::prelude::*;
 
 use super::*;
-use crate::canvas::file::{Merge, describe_conflict, merge, read, render, render_conflicts};
+use crate::canvas::file::{
+    Merge, describe_conflict, describe_texts, merge, merge_texts, plain_text, read, render, render_conflicts,
+};
 use crate::canvas::tests::mutation::ids;
 use crate::canvas::{Base, CanvasDocument, ElementKind};
 
@@ -97,6 +99,38 @@ fn conflicts_are_marked_around_their_lines() {
     let one_line = read("{\"nodes\":[{\"id\":\"a\",\"x\":1}]}").unwrap().1;
     let marked = render_conflicts(&result, &one_line, &other, 9);
     assert!(marked.starts_with("<<<<<<<<< ours\n{") && marked.ends_with("}\n>>>>>>>>> theirs\n"), "{marked}");
+}
+
+#[test]
+fn texts_merge_in_the_layout_of_whoever_changed_them() {
+    let base = "{\r\n  \"nodes\": [\r\n    {\"id\": \"a\", \"x\": 1.0}\r\n  ]\r\n}\r\n";
+    let theirs = "{\"nodes\":[{\"x\":2,\"id\":\"a\"}]}";
+    let merged = |base, ours, theirs| merge_texts(base, ours, theirs, 7).unwrap();
+    assert_eq!(merged(base, base, theirs).text, theirs);
+    assert_eq!(merged(base, theirs, base).text, theirs);
+    let ours = base.replace("  ]", "  ],\r\n  \"edges\": []");
+    assert_eq!(merged(base, &ours, theirs).text, ours.replace("1.0", "2"));
+    assert_eq!(merged("\n", &ours, "").text, ours, "blank is empty");
+    let other = base.replace("1.0", "3");
+    let conflict = merged(base, &other, theirs);
+    assert_eq!(conflict.conflicts, ["node (a): x: ours 3, theirs 2"]);
+    assert!(
+        conflict.text.contains("<<<<<<< ours\r\n    {\"id\": \"a\", \"x\": 3}\r\n=======\r\n"),
+        "{}",
+        conflict.text
+    );
+    let onwards = merged(&conflict.text, &other.replace('3', "4"), &other);
+    assert_eq!((onwards.text, onwards.conflicts), (other.replace('3', "4"), vec![]), "a marked base is our side of it");
+    let error = merge_texts(base, "{", theirs, 7).unwrap_err().to_string();
+    assert_eq!(error, "ours: not JSON: EOF while parsing an object (line 1, column 1)");
+}
+
+#[test]
+fn texts_are_told_apart_and_made_plain() {
+    assert_eq!(describe_texts("", "{\"nodes\":[{\"id\":\"a\"}]}").unwrap(), ["added node (a)"]);
+    assert_eq!(describe_texts("[]", "").unwrap_err().text, "before");
+    let plain = "{\n\t\"nodes\":[\n\t\t{\"id\":\"a\",\"x\":1}\n\t],\n\t\"edges\":[]\n}\n";
+    assert_eq!(plain_text("{\"nodes\": [{\"x\": 1.0, \"id\": \"a\"}]}").unwrap(), plain);
 }
 
 /// Each side of what lies between markers, and what lies outside of them.
