@@ -5,6 +5,7 @@ import { MqttP2pError } from '../index.js';
 import { client } from './client.js';
 import { configGit } from './config-git.js';
 import { demo } from './demo.js';
+import { demoFiles } from './demo-files.js';
 import { demoLateJoiner } from './demo-late-joiner.js';
 import { diff } from './diff.js';
 import { health } from './health.js';
@@ -33,7 +34,7 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  const peers = [server, client, watch, health, monitor, test, demo, demoLateJoiner];
+  const peers = [server, client, watch, health, monitor, test, demo, demoFiles, demoLateJoiner];
   for (const command of [...peers, mergeDriver, diff, configGit, recover]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }

@@ -3,8 +3,8 @@ import { basename, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import {
   type CanvasEvent,
-  MQTTIntegrationService,
   type MQTTIntegrationEvents,
+  MQTTIntegrationService,
   type MqttP2pError,
   type RepositoryConfig,
 } from '../index.js';
@@ -39,7 +39,8 @@ Examples:
 Whoever watches a folder under the same name through the same broker has the same canvases.`;
 
 async function run(repositories: RepositoryConfig[], options: Options): Promise<void> {
-  if (options.repositories) throw new UsageError('name the repositories of the folders with --name, not --repositories');
+  if (options.repositories)
+    throw new UsageError('name the repositories of the folders with --name, not --repositories');
   const wanted = settings(options, []);
   // Offline is normal: what is saved meanwhile goes out later.
   wanted.config = { offline: 'allow', ...wanted.config, repositories };
@@ -66,7 +67,13 @@ function folders(paths: string[], { name: names = [], author, branch, debounce }
     const name = names[index] ?? basename(realpathSync(path));
     if (taken.has(name)) throw new UsageError(`two folders have the name "${name}"; tell them apart with --name`);
     taken.add(name);
-    return { name, path, ...(author && { author }), ...(branch && { branch }), ...(debounce && { debounceMs: debounce }) };
+    return {
+      name,
+      path,
+      ...(author && { author }),
+      ...(branch && { branch }),
+      ...(debounce && { debounceMs: debounce }),
+    };
   });
 }
 
@@ -118,7 +125,9 @@ function follow(service: MQTTIntegrationService, repositories: RepositoryConfig[
   on('files-paused', ({ message, repository }) => colour.yellow(`! ${repository} pauses: ${message}`));
   on('files-resumed', ({ repository }) => `${repository} goes on`);
   on('conflict', ({ canvasId, element, id, property, path }) =>
-    path ? colour.yellow(`! ${shown(path)}: ${element} ${id}: ${property} of others was overwritten`) : `conflict in ${canvasId}`,
+    path
+      ? colour.yellow(`! ${shown(path)}: ${element} ${id}: ${property} of others was overwritten`)
+      : `conflict in ${canvasId}`,
   );
   on('connected', () => 'broker connected');
   on('disconnected', ({ reason }) => colour.yellow(`! broker away: ${reason}`));

@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use super::path::CanvasPath;
 use crate::ids::CanvasId;
 
+/// How many commits of one line are looked at one by one.
+const MOST_STEPS: &str = "64";
+
 /// Where a repository stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GitState {
@@ -45,12 +48,12 @@ impl Operation {
     }
 }
 
-/// What a move of `HEAD` brought from elsewhere: the difference between two commits.
+/// The difference between two commits, one following the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incoming {
-    /// The last commit that both sides had.
+pub struct Pulled {
+    /// The earlier commit.
     pub base: String,
-    /// What came.
+    /// The later one.
     pub tip: String,
 }
 
@@ -156,32 +159,53 @@ impl Git {
         }
     }
 
-    /// What came from elsewhere when `HEAD` moved; none if nothing did: back to an older commit, or unrelated ones.
+    /// What `HEAD` came by when it moved from one commit to another: commit by commit, so that it is the same for who pulls them
+    /// at once and who pulls them one after the other. None if it went back, or the two have nothing in common.
     ///
-    /// | move | base | tip |
-    /// | --- | --- | --- |
-    /// | fast-forward, own commit | old | new |
-    /// | merge into old | merge base | the other parent |
-    /// | rebase of old | merge base | where the branch upstream stands, as far as new has it |
+    /// | move | commits |
+    /// | --- | --- |
+    /// | forward | those between, the first parents |
+    /// | of these, a merge | those that it merged, from where they left the others |
+    /// | rebase of old | those of the branch upstream that new has and old lacks |
+    ///
+    /// Of very many the oldest are taken together.
     #[must_use]
-    pub fn incoming(&self, old: &str, new: &str) -> Option<Incoming> {
-        let shared = self.ask(["merge-base", old, new]).ok()?;
+    pub fn pulled(&self, old: &str, new: &str) -> Vec<Pulled> {
+        let Ok(shared) = self.ask(["merge-base", old, new]) else { return Vec::new() };
         if shared == new {
-            return None;
+            return Vec::new();
         }
-        let tip = if shared == old { self.merged_into(old, new) } else { self.upstream_within(new, old) };
-        let tip = tip.unwrap_or_else(|| new.to_owned());
-        let base = self.ask(["merge-base", old, &tip]).ok()?;
-        (base != tip).then_some(Incoming { base, tip })
+        if shared != old {
+            let tip = self.upstream_within(new, old).unwrap_or_else(|| new.to_owned());
+            return self.ask(["merge-base", old, &tip]).map(|base| self.line(&base, &tip)).unwrap_or_default();
+        }
+        let mut pulled = Vec::new();
+        for step in self.line(old, new) {
+            match self.merged_by(&step.tip) {
+                Some(merged) => {
+                    let base = self.ask(["merge-base", &step.base, &merged]);
+                    pulled.extend(base.map(|base| self.line(&base, &merged)).unwrap_or_default());
+                }
+                None => pulled.push(step),
+            }
+        }
+        pulled
     }
 
-    /// The second parent, if `new` is a merge into `old`.
-    fn merged_into(&self, old: &str, new: &str) -> Option<String> {
-        let line = self.ask(["rev-list", "--parents", "--max-count=1", new]).ok()?;
-        match line.split(' ').collect::<Vec<_>>()[..] {
-            [_, first, second] if first == old => Some(second.to_owned()),
-            _ => None,
-        }
+    /// The first parents from one commit to another, step by step.
+    fn line(&self, base: &str, tip: &str) -> Vec<Pulled> {
+        let range = format!("{base}..{tip}");
+        let newest_first =
+            self.ask(["rev-list", "--first-parent", "--max-count", MOST_STEPS, &range]).unwrap_or_default();
+        let mut base = base.to_owned();
+        let step = |tip: &str| Pulled { base: std::mem::replace(&mut base, tip.to_owned()), tip: tip.to_owned() };
+        newest_first.lines().rev().map(step).collect()
+    }
+
+    /// The second parent of a commit, if it has two.
+    fn merged_by(&self, commit: &str) -> Option<String> {
+        let parent = format!("{commit}^2");
+        self.ask(["rev-parse", "-q", "--verify", &parent]).ok()
     }
 
     /// The newest commit of the upstream branch that `new` has and `old` lacks.

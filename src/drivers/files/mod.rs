@@ -28,7 +28,7 @@ mod watcher;
 pub use debounce::Debounce;
 pub use decide::{Action, CanvasNow, FileNow, decide, looks_emptied};
 pub use folder::{Folder, FolderError, Replaced};
-pub use git::{Git, GitState, Incoming, Operation};
+pub use git::{Git, GitState, Operation, Pulled};
 pub use ledger::{Ledger, Place};
 pub use meet::{Meeting, meet};
 pub use path::{CanvasPath, EXTENSION, PathError};

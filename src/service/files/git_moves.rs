@@ -1,16 +1,18 @@
 //! What a binding does when git changes the files: nobody else's branch becomes an edit, and what two peers pull is edited
 //! once.
 
+use std::collections::BTreeMap;
+
 use super::super::error::ServiceError;
 use super::binding::Binding;
 use super::git_watch::{GitWatch, Move};
 use super::reconcile::{Found, Trouble};
 use super::status::Pause;
 use crate::canvas::Version;
-use crate::drivers::files::{CanvasPath, FileRecord, Git, GitState, Place};
+use crate::drivers::files::{CanvasPath, FileRecord, Git, GitState, Place, Pulled, union};
 use crate::ids::CanvasId;
 use crate::limits::RESTORED_FILE_HOLD_MS;
-use crate::sync::FileCommand;
+use crate::sync::{Command, FileCommand, SyncError};
 
 impl Binding {
     /// Finds out where git stands, and takes up the records of an earlier process, unless they are of another branch.
@@ -90,34 +92,44 @@ impl Binding {
         let old = git.head.clone();
         git.set_head(head.clone());
         git.moving = Some(Move { resumed, ..Move::default() });
-        let incoming = old.zip(head).and_then(|(old, new)| git.git.incoming(&old, &new));
-        let Some(incoming) = incoming else { return };
-        let (before, after) = (git.git.tree(&incoming.base), git.git.tree(&incoming.tip));
-        for (canvas, id) in after {
-            let Some(base) = before.get(&canvas).filter(|base| **base != id) else { continue };
-            match self.bring(&canvas, base, &id) {
-                Ok(Some(version)) => {
-                    let moving = self.git.as_mut().and_then(|git| git.moving.as_mut());
-                    moving.and_then(|moving| moving.brought.insert(canvas, version));
-                }
-                Ok(None) | Err(Trouble::Folder(_)) => {}
-                Err(Trouble::Service(error)) => self.retry(&canvas, &error),
+        tracing::debug!(target: "mqtt:files", repository = %self.port.repository, ?old, ?head, resumed, "HEAD has moved");
+        let pulled = old.zip(head).map(|(old, new)| git.git.pulled(&old, &new)).unwrap_or_default();
+        let mut before = BTreeMap::new();
+        for Pulled { base, tip } in pulled {
+            let Some(git) = &self.git else { return };
+            // Most often the commit that was looked at last.
+            if !before.contains_key(&base) {
+                before = BTreeMap::from([(base.clone(), git.git.tree(&base))]);
             }
+            let (had, has) = (before.remove(&base).unwrap_or_default(), git.git.tree(&tip));
+            for (canvas, id) in &has {
+                let Some(base) = had.get(canvas).filter(|base| *base != id) else { continue };
+                match self.bring(canvas, base, id) {
+                    Ok(()) | Err(Trouble::Folder(_)) => {}
+                    Err(Trouble::Service(error)) => self.retry(canvas, &error),
+                }
+            }
+            before.insert(tip, has);
         }
     }
 
     /// Makes the difference between two contents that git has an edit: on the version that holds the first, if one is known,
     /// so that it is the same change on every peer.
-    fn bring(&mut self, canvas: &CanvasId, base_id: &str, tip_id: &str) -> Result<Option<Version>, Trouble> {
-        let (Some(git), Some(record)) = (&self.git, self.records.get(canvas)) else { return Ok(None) };
-        let (Some(before), Some(after)) = (git.canvas_of(base_id), git.canvas_of(tip_id)) else { return Ok(None) };
+    fn bring(&mut self, canvas: &CanvasId, base_id: &str, tip_id: &str) -> Result<(), Trouble> {
+        let (Some(git), Some(record)) = (&self.git, self.records.get_mut(canvas)) else { return Ok(()) };
+        let (Some(before), Some(after)) = (git.canvas_of(base_id), git.canvas_of(tip_id)) else { return Ok(()) };
         let common = record.common();
+        if common.canvas == after {
+            // A commit of what is live already.
+            record.note_blob(tip_id);
+            return Ok(());
+        }
         let here = || (common.canvas == before).then_some(&common.version);
         if let Some(base) = record.version_of_blob(base_id).or_else(here).cloned() {
             let bring = FileCommand::Bring { canvas: canvas.clone(), content: after.clone(), base: base.clone() };
             match self.port.edit(bring) {
-                Ok(version) => return Ok((version != base).then_some(version)),
-                Err(error @ ServiceError::Sync(crate::sync::SyncError::Canvas(_))) => {
+                Ok(version) => return Ok(self.note_brought(canvas, tip_id, &base, version)),
+                Err(error @ ServiceError::Sync(SyncError::Canvas(_))) => {
                     tracing::warn!(target: "mqtt:files", %canvas, %error, "what git brought becomes an ordinary edit");
                 }
                 Err(error) => return Err(error.into()),
@@ -126,7 +138,21 @@ impl Binding {
         if let (Ok(path), Some(_)) = (CanvasPath::of_id(canvas), self.port.present(canvas)?) {
             self.merge_in(&path, &before, &after)?;
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// What git brought is in the canvas: what is saved next may build on it, and so may what git brings next.
+    fn note_brought(&mut self, canvas: &CanvasId, tip_id: &str, base: &Version, version: Version) {
+        if let Some(record) = self.records.get_mut(canvas) {
+            record.note_blob_at(tip_id, version.clone());
+        }
+        let Some(moving) = self.git.as_mut().and_then(|git| git.moving.as_mut()) else { return };
+        let brought = match moving.brought.remove(canvas) {
+            // Made on top of what was brought before, which it therefore holds.
+            Some(earlier) if earlier != *base => union(&earlier, &version),
+            _ => version,
+        };
+        moving.brought.insert(canvas.clone(), brought);
     }
 
     /// All files have been looked at since the move began.
@@ -222,7 +248,7 @@ impl Binding {
             return Ok(());
         }
         if self.is_connected() {
-            self.port.ask(crate::sync::Command::Sync { canvas: Some(path.id().clone()) })?;
+            self.port.ask(Command::Sync { canvas: Some(path.id().clone()) })?;
         }
         let Some((version, present)) = self.port.present(path.id())? else { return Ok(()) };
         if present == found.canvas {
