@@ -12,7 +12,7 @@ use crate::ids::Heads;
 use crate::limits::{MAX_FILE_COMMONS, MAX_NOTED_BLOBS};
 
 /// SHA-256 of a file's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileDigest([u8; 32]);
 
 impl FileDigest {
@@ -73,7 +73,11 @@ impl FileRecord {
     /// File and canvas are equal again.
     pub fn renew(&mut self, digest: FileDigest, common: Common) {
         self.digest = digest;
-        if common.version == self.common().version && common.canvas == self.common().canvas {
+        if common.canvas == self.common().canvas {
+            // The same content at another version: who has it, and since when, is as before.
+            let written_unix_ms = self.common().written_unix_ms;
+            self.commons.pop_front();
+            self.commons.push_front(Arc::new(Common { written_unix_ms, ..common }));
             return;
         }
         if common.written_unix_ms.is_none() {
@@ -233,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn another_version_of_the_same_content_changes_nothing_about_old_copies() {
+        let mut record = record();
+        record.renew(FileDigest::of(b"3"), common(4, &["a", "b", "c"], None));
+        let basis = record.basis(&canvas(&["a", "b", "new"]), 13_000, WINDOW_MS);
+        assert_eq!(basis.common.version, version(2));
+        assert_eq!(record.common().version, version(4));
+    }
+
+    #[test]
     fn a_record_reads_back_and_anything_else_does_not() {
         let mut record = record();
         record.note_blob("0123");
@@ -248,7 +261,8 @@ mod tests {
     fn old_contents_and_blobs_are_bounded() {
         let mut record = record();
         for number in 0..100 {
-            record.renew(FileDigest::of(&[number]), common(number, &["x"], Some(u64::from(number))));
+            let node = number.to_string();
+            record.renew(FileDigest::of(&[number]), common(number, &[&node], Some(u64::from(number))));
             record.note_blob(&number.to_string());
         }
         assert_eq!((record.commons.len(), record.blobs.len()), (MAX_FILE_COMMONS, MAX_NOTED_BLOBS));

@@ -56,6 +56,8 @@ pub(crate) struct Binding {
     claims: BTreeMap<String, CanvasId>,
     /// Files that disappeared, until it is known whether the folder did.
     gone: BTreeSet<CanvasPath>,
+    /// Files that appeared in this turn; one that has what another had was renamed.
+    appeared: BTreeMap<CanvasId, FileDigest>,
     ready: bool,
     watcher: Option<Watcher>,
 }
@@ -93,6 +95,7 @@ impl Binding {
             complaints: BTreeSet::new(),
             claims: BTreeMap::new(),
             gone: BTreeSet::new(),
+            appeared: BTreeMap::new(),
             ready: false,
             watcher: None,
         }
@@ -268,21 +271,30 @@ impl Binding {
         self.gone.insert(path);
     }
 
+    /// Notes that a canvas was created from a file.
+    pub(super) fn note_appeared(&mut self, canvas: &CanvasId, digest: FileDigest) {
+        self.appeared.insert(canvas.clone(), digest);
+    }
+
     /// Deletes the canvases whose files have gone, or pauses if the folder may have gone with them.
     fn settle_gone(&mut self) {
         let gone = std::mem::take(&mut self.gone);
+        let appeared = std::mem::take(&mut self.appeared);
         if gone.is_empty() {
             return;
         }
-        let known: BTreeSet<CanvasPath> =
-            self.records.keys().filter_map(|canvas| CanvasPath::of_id(canvas).ok()).collect();
+        let renamed: BTreeSet<FileDigest> = appeared.values().copied().collect();
+        let was_renamed = |canvas: &CanvasId| self.records.get(canvas).is_some_and(|of| renamed.contains(&of.digest));
+        let lost: BTreeSet<CanvasPath> = gone.iter().filter(|path| !was_renamed(path.id())).cloned().collect();
+        let before = self.records.keys().filter(|canvas| !appeared.contains_key(*canvas));
+        let known: BTreeSet<CanvasPath> = before.filter_map(|canvas| CanvasPath::of_id(canvas).ok()).collect();
         let emptied = |path: &CanvasPath| match self.folder.is_empty_beside(path) {
             Ok(empty) => empty == Some(true),
             Err(_) => true,
         };
         let unusable = self.folder.is_empty().unwrap_or(true);
-        if unusable || looks_emptied(&known, &gone, emptied) {
-            let paths: Vec<String> = gone.iter().map(CanvasPath::relative).collect();
+        if unusable || looks_emptied(&known, &lost, emptied) {
+            let paths: Vec<String> = lost.iter().map(CanvasPath::relative).collect();
             return self.pause(Pause::Folder { gone: paths });
         }
         for path in gone {

@@ -12,7 +12,7 @@ use crate::canvas::Version;
 use crate::drivers::files::{CanvasPath, FileRecord, Git, GitState, Place, Pulled, union};
 use crate::ids::CanvasId;
 use crate::limits::RESTORED_FILE_HOLD_MS;
-use crate::sync::{Command, FileCommand, SyncError};
+use crate::sync::{FileCommand, SyncError};
 
 impl Binding {
     /// Finds out where git stands, and takes up the records of an earlier process, unless they are of another branch.
@@ -246,9 +246,6 @@ impl Binding {
     pub(super) fn meet(&mut self, path: &CanvasPath, found: Found) -> Result<(), Trouble> {
         if !self.asked {
             return Ok(());
-        }
-        if self.is_connected() {
-            self.port.ask(Command::Sync { canvas: Some(path.id().clone()) })?;
         }
         let Some((version, present)) = self.port.present(path.id())? else { return Ok(()) };
         if present == found.canvas {

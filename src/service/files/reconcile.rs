@@ -212,6 +212,7 @@ impl Binding {
         }
         let (canvas, content, author) = (path.id().clone(), found.canvas.clone(), self.author.clone());
         let version = self.port.edit(FileCommand::Import { canvas, content, author })?;
+        self.note_appeared(path.id(), found.digest);
         let common = Common { version, canvas: found.canvas, written_unix_ms: None };
         self.keep(path, FileRecord::new(found.digest, common));
         Ok(())
