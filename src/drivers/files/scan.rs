@@ -1,7 +1,7 @@
 //! Finding the canvas files below a folder.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 
@@ -12,6 +12,8 @@ use super::path::{CanvasPath, PathError};
 pub struct Scan {
     /// The canvas files.
     pub files: BTreeSet<CanvasPath>,
+    /// The folders in which there may be some, the folder itself among them.
+    pub folders: BTreeSet<PathBuf>,
     /// Files that have the extension and cannot be synchronised.
     pub refused: Vec<PathError>,
     /// Parts of the folder that could not be read, in words: what is in them is not known.
@@ -33,8 +35,13 @@ pub fn scan(folder: &Path) -> Scan {
                 continue;
             }
         };
-        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            continue;
+        match entry.file_type() {
+            Some(kind) if kind.is_dir() => {
+                scan.folders.insert(entry.into_path());
+                continue;
+            }
+            Some(kind) if kind.is_file() => {}
+            _ => continue,
         }
         let Ok(relative) = entry.path().strip_prefix(folder) else { continue };
         match CanvasPath::of_file(relative) {

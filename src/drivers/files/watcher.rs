@@ -1,5 +1,6 @@
 //! Being told when something below a folder changes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use notify::event::{AccessKind, AccessMode};
@@ -27,10 +28,19 @@ pub enum Seen {
 
 /// Watches until it is dropped.
 #[derive(Debug)]
-pub struct Watcher(RecommendedWatcher);
+pub struct Watcher {
+    watcher: RecommendedWatcher,
+    folder: PathBuf,
+    followed: BTreeSet<PathBuf>,
+}
+
+/// Where the system watches a folder and all below it at the price of one. On Linux each folder has its price, so that only
+/// those are watched that may have canvases: not those that are ignored, which may be many thousands.
+const WHOLE: bool = cfg!(any(target_os = "macos", windows));
 
 impl Watcher {
-    /// Watches a folder and all below it. `tell` is called on a thread of the watcher's, for each thing that happens.
+    /// Watches a folder, and those below it that [`follow`](Self::follow) names. `tell` is called on a thread of the
+    /// watcher's, for each thing that happens.
     ///
     /// # Errors
     /// The system refuses, for instance because its limit of watches is reached.
@@ -44,10 +54,34 @@ impl Watcher {
                 tell(Seen::Everything);
             }
         };
-        let watcher = notify::recommended_watcher(handler);
-        let mut watcher = Self(watcher.map_err(|error| failed(folder, &error))?);
-        watcher.watch(folder, RecursiveMode::Recursive)?;
-        Ok(watcher)
+        let mut watcher = notify::recommended_watcher(handler).map_err(|error| failed(folder, &error))?;
+        let mode = if WHOLE { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        watcher.watch(folder, mode).map_err(|error| failed(folder, &error))?;
+        let followed = BTreeSet::from([folder.to_owned()]);
+        Ok(Self { watcher, folder: folder.to_owned(), followed })
+    }
+
+    /// Watches just these of the folders below; whether some are new, in which something may have happened already.
+    ///
+    /// # Errors
+    /// The system refuses one; it is tried again the next time.
+    pub fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> Result<bool, WatchError> {
+        if WHOLE {
+            return Ok(false);
+        }
+        for gone in self.followed.extract_if(.., |known| *known != self.folder && !folders.contains(known)) {
+            // One that was removed is not watched any more.
+            let _ = self.watcher.unwatch(&gone);
+        }
+        let mut news = false;
+        for folder in folders {
+            if !self.followed.contains(folder) {
+                self.also(folder)?;
+                self.followed.insert(folder.clone());
+                news = true;
+            }
+        }
+        Ok(news)
     }
 
     /// Also watches what is directly in another folder.
@@ -55,11 +89,7 @@ impl Watcher {
     /// # Errors
     /// The system refuses.
     pub fn also(&mut self, folder: &Path) -> Result<(), WatchError> {
-        self.watch(folder, RecursiveMode::NonRecursive)
-    }
-
-    fn watch(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
-        self.0.watch(folder, mode).map_err(|error| failed(folder, &error))
+        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| failed(folder, &error))
     }
 }
 

@@ -1,7 +1,6 @@
 //! One repository's folder, bound to its canvases: the thread that looks after both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,10 +12,10 @@ use super::desk::{Desk, Work};
 use super::git_watch::GitWatch;
 use super::port::{Complaint, Port, shown};
 use super::status::{FilesStatus, Pause};
-use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Folder, Ledger, Watcher, looks_emptied, scan};
+use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Folder, Ledger, Watcher};
 use crate::ids::CanvasId;
 use crate::limits::MAX_FILE_COMPLAINTS;
-use crate::sync::{Command, FileCommand};
+use crate::sync::Command;
 
 /// What an application sets for a folder.
 #[derive(Debug, Clone)]
@@ -55,11 +54,11 @@ pub(crate) struct Binding {
     /// Names that some system takes for the same, and the canvas that has the file.
     claims: BTreeMap<String, CanvasId>,
     /// Files that disappeared, until it is known whether the folder did.
-    gone: BTreeSet<CanvasPath>,
+    pub(super) gone: BTreeSet<CanvasPath>,
     /// Files that appeared in this turn; one that has what another had was renamed.
-    appeared: BTreeMap<CanvasId, FileDigest>,
+    pub(super) appeared: BTreeMap<CanvasId, FileDigest>,
     ready: bool,
-    watcher: Option<Watcher>,
+    pub(super) watcher: Option<Watcher>,
 }
 
 /// Everything that a binding is made of.
@@ -197,112 +196,6 @@ impl Binding {
             Err(error) => {
                 tracing::debug!(target: "mqtt:files", %error, "not caught up");
                 false
-            }
-        }
-    }
-
-    // ---- the folder -----------------------------------------------------------------------------------------------
-
-    /// Sorts what the watcher saw into canvases that are known; whether everything has to be looked at instead.
-    fn sort_paths(&mut self, paths: Vec<PathBuf>, due: &mut BTreeSet<CanvasId>) -> bool {
-        let mut everything = false;
-        for path in paths {
-            let Ok(relative) = path.strip_prefix(self.folder.path()) else { continue };
-            if relative.components().any(|part| part.as_os_str() == ".git") {
-                continue;
-            }
-            match CanvasPath::of_file(relative) {
-                Ok(file) if self.records.contains_key(file.id()) => {
-                    due.insert(file.id().clone());
-                }
-                // A new one: whether it is ignored, the look at all tells.
-                Ok(_) => everything = true,
-                Err(_) => everything |= self.concerns_many(relative, &path, due),
-            }
-        }
-        everything
-    }
-
-    /// Whether it is a folder, or says what is to be ignored.
-    fn concerns_many(&self, relative: &Path, path: &Path, due: &mut BTreeSet<CanvasId>) -> bool {
-        if let Some(folder) = relative.to_str() {
-            let below = format!("{folder}/");
-            let inside = self.records.keys().filter(|canvas| folder.is_empty() || canvas.as_str().starts_with(&below));
-            due.extend(inside.cloned());
-        }
-        relative.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore") || path.is_dir()
-    }
-
-    /// All canvases that have a file, had one, or are listed.
-    fn find_all(&mut self) -> BTreeSet<CanvasId> {
-        let scan = scan(self.folder.path());
-        for refused in scan.refused {
-            self.complain_of_folder("ERR_CANVAS_INVALID", refused.to_string());
-        }
-        for unread in scan.unread {
-            self.complain_of_folder("ERR_CONFIG_INVALID", unread);
-        }
-        let mut all: BTreeSet<CanvasId> = scan.files.iter().map(|path| path.id().clone()).collect();
-        let unlisted: Vec<CanvasId> = self.records.keys().filter(|canvas| !all.contains(*canvas)).cloned().collect();
-        for canvas in unlisted {
-            if self.has_file(&canvas) {
-                // It is there, and is to be ignored from now on: neither deleted nor followed.
-                self.forget(&canvas);
-            } else {
-                all.insert(canvas);
-            }
-        }
-        match self.port.ask(Command::List) {
-            Ok(crate::sync::Reply::Canvases(canvases)) => {
-                all.extend(canvases.into_iter().map(|info| info.entry.canvas))
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(target: "mqtt:files", %error, "not listed"),
-        }
-        all
-    }
-
-    fn has_file(&self, canvas: &CanvasId) -> bool {
-        CanvasPath::of_id(canvas).is_ok_and(|path| self.folder.read(&path).is_ok_and(|found| found.is_some()))
-    }
-
-    /// Notes that a file that was known has disappeared.
-    pub(super) fn note_gone(&mut self, path: CanvasPath) {
-        self.gone.insert(path);
-    }
-
-    /// Notes that a canvas was created from a file.
-    pub(super) fn note_appeared(&mut self, canvas: &CanvasId, digest: FileDigest) {
-        self.appeared.insert(canvas.clone(), digest);
-    }
-
-    /// Deletes the canvases whose files have gone, or pauses if the folder may have gone with them.
-    fn settle_gone(&mut self) {
-        let gone = std::mem::take(&mut self.gone);
-        let appeared = std::mem::take(&mut self.appeared);
-        if gone.is_empty() {
-            return;
-        }
-        let renamed: BTreeSet<FileDigest> = appeared.values().copied().collect();
-        let was_renamed = |canvas: &CanvasId| self.records.get(canvas).is_some_and(|of| renamed.contains(&of.digest));
-        let lost: BTreeSet<CanvasPath> = gone.iter().filter(|path| !was_renamed(path.id())).cloned().collect();
-        let before = self.records.keys().filter(|canvas| !appeared.contains_key(*canvas));
-        let known: BTreeSet<CanvasPath> = before.filter_map(|canvas| CanvasPath::of_id(canvas).ok()).collect();
-        let emptied = |path: &CanvasPath| match self.folder.is_empty_beside(path) {
-            Ok(empty) => empty == Some(true),
-            Err(_) => true,
-        };
-        let unusable = self.folder.is_empty().unwrap_or(true);
-        if unusable || looks_emptied(&known, &lost, emptied) {
-            let paths: Vec<String> = lost.iter().map(CanvasPath::relative).collect();
-            return self.pause(Pause::Folder { gone: paths });
-        }
-        for path in gone {
-            let canvas = path.id().clone();
-            let delete = FileCommand::Delete { canvas: canvas.clone(), author: self.author.clone() };
-            match self.port.ask(Command::File(delete)) {
-                Ok(_) => self.forget(&canvas),
-                Err(error) => self.retry(&canvas, &error),
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `binding.rs` | the thread that looks after one folder: what happened, which canvases that concerns |
+//! | `binding.rs` | the thread that looks after one folder |
+//! | `finding.rs` | which canvases what happened concerns, and what it means that files have gone |
 //! | `reconcile.rs` | one canvas and its file, as `drivers::files::decide` decides |
 //! | `git_moves.rs`, `git_watch.rs` | other branches, pulled commits, the first contact; what is remembered of git |
 //! | `desk.rs` | what waits for the thread |
@@ -10,6 +11,7 @@
 
 mod binding;
 mod desk;
+mod finding;
 mod git_moves;
 mod git_watch;
 mod port;
