@@ -7,6 +7,7 @@ use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
 use crate::canvas::create::import;
 use crate::canvas::error::CanvasError;
+use crate::canvas::foresee::Foretold;
 use crate::canvas::held::Held;
 use crate::canvas::lost_text::OwnTextEdits;
 use crate::canvas::model::Canvas;
@@ -99,6 +100,8 @@ pub struct CanvasDocument {
     pub(super) aside: Aside,
     /// Own changes that the view does not show yet; empty but between the two halves of a patch.
     unread: Vec<Change>,
+    /// What the view shows and the replica does not have yet; see [`CanvasDocument::foresee`].
+    pub(super) foretold: Option<Foretold>,
 }
 
 /// What a canvas document keeps that is not in its changes: what the application has of it, and which edits were ours.
@@ -145,7 +148,7 @@ impl CanvasDocument {
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
         let (own_texts, aside) = (OwnTextEdits::default(), Aside::default());
-        Self { replica, view, held, own_texts, aside, unread: Vec::new() }
+        Self { replica, view, held, own_texts, aside, unread: Vec::new(), foretold: None }
     }
 
     /// The document below: heads, changes, questions about who has what.
@@ -163,7 +166,12 @@ impl CanvasDocument {
     /// The version of the canvas at present.
     #[must_use]
     pub fn version(&self) -> Version {
-        Version(self.replica.heads())
+        Version(self.foretold.as_ref().map_or_else(|| self.replica.heads(), |told| Heads::new(vec![told.change])))
+    }
+
+    /// Whether the view and the document say the same.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unread.is_empty() && self.foretold.is_none()
     }
 
     /// The canvas at present.
@@ -271,12 +279,13 @@ impl CanvasDocument {
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
-    /// ignored.
+    /// ignored. Of what [`foresee`](Self::foresee) has told, only what turned out otherwise is a difference.
     pub fn apply(&mut self, changes: Vec<Change>) -> Applied {
         let mut taken = self.replica.take(changes);
         if taken.damaged {
             return Applied { rejected: taken.rejected, damaged: true, ..Applied::default() };
         }
+        taken.touched.extend(self.foretold.take().map(|told| told.touched).unwrap_or_default());
         let repair = self.repair_texts(&taken.touched);
         taken.touched.extend(self.touched_by(&repair));
         let diff = self.view.refresh(reader(&self.replica, None), &taken.touched);

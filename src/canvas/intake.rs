@@ -32,7 +32,7 @@ pub(super) struct Taken {
 
 /// What is known of a batch while its changes are checked in causal order.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     /// Changes that did not pass.
     refused: BTreeSet<ChangeHash>,
     /// Texts that were begun.
@@ -112,7 +112,7 @@ impl Replica {
     }
 
     /// Checks a change before Automerge sees it.
-    fn check(&self, change: &Change, batch: &mut Batch) -> Result<Touched, String> {
+    pub(super) fn check(&self, change: &Change, batch: &mut Batch) -> Result<Touched, String> {
         if change.deps().iter().any(|dep| batch.refused.contains(dep)) {
             return Err(DEPENDS_ON_REFUSED.to_owned());
         }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere) |
+//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `foresee` (telling them first) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
@@ -21,6 +21,7 @@ mod derived;
 mod document;
 mod error;
 pub mod file;
+mod foresee;
 mod held;
 mod index;
 mod intake;
@@ -50,6 +51,7 @@ pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placem
 pub use derived::{ChangeError, decode_change};
 pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, ReadBack, Written};
 pub use error::CanvasError;
+pub use foresee::Told;
 pub use index::{AppliedIndex, IndexDocument, IndexEntry, LocalIndexEdit};
 pub use model::{Canvas, Element, ElementKind, Properties};
 pub use patch::{CanvasPatch, ElementsPatch};

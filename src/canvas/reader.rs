@@ -7,6 +7,15 @@ use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, text_id, text_object};
 use crate::canvas::value::Value;
 
+/// Where a view reads what stands at keys that were touched.
+pub(crate) trait Source: Copy {
+    /// What stands at a key of a map.
+    fn get(&self, map: CanvasMap, key: &str) -> Option<(Stored<'_>, ObjId)>;
+
+    /// The content of a Text object.
+    fn text(&self, id: &TextId) -> Option<String>;
+}
+
 /// Where values are read: the document at present, or at an older version.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
@@ -15,8 +24,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) heads: Option<&'a [ChangeHash]>,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn get(&self, map: CanvasMap, key: &str) -> Option<(Stored<'a>, ObjId)> {
+impl Source for Reader<'_> {
+    fn get(&self, map: CanvasMap, key: &str) -> Option<(Stored<'_>, ObjId)> {
         let object = self.maps.id(map.number(key));
         let found = match self.heads {
             None => self.doc.get(object, key),
@@ -25,7 +34,7 @@ impl<'a> Reader<'a> {
         found.ok().flatten()
     }
 
-    pub(crate) fn text(&self, id: &TextId) -> Option<String> {
+    fn text(&self, id: &TextId) -> Option<String> {
         let object = text_object(id);
         match self.heads {
             None => self.doc.text(object),
@@ -33,7 +42,9 @@ impl<'a> Reader<'a> {
         }
         .ok()
     }
+}
 
+impl<'a> Reader<'a> {
     /// What stands at a key.
     pub(crate) fn stands(&self, map: CanvasMap, key: &str) -> Stands {
         match self.get(map, key) {

@@ -71,7 +71,8 @@ impl Maps {
         self.ids.get(map).unwrap_or(&ObjId::Root)
     }
 
-    fn index_of(&self, id: &OpId) -> Option<usize> {
+    /// Which of the maps it is.
+    pub(crate) fn index_of(&self, id: &OpId) -> Option<usize> {
         if *id.actor() != self.actor {
             return None;
         }

@@ -6,7 +6,7 @@ use automerge::{ObjId, ObjType, Value as Stored};
 
 use crate::canvas::changes::{CanvasChanges, PropertyChanges};
 use crate::canvas::model::{Canvas, ElementKind, Properties};
-use crate::canvas::reader::{Reader, order, tag};
+use crate::canvas::reader::{Reader, Source, order, tag};
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{TextId, Touched, split_key, text_id};
 use crate::canvas::side::{Before, Side, TEXT};
@@ -69,7 +69,7 @@ impl View {
     }
 
     /// Reads again what was touched, and says what changed for applications.
-    pub(crate) fn refresh(&mut self, reader: Reader<'_>, touched: &Touched) -> CanvasChanges {
+    pub(crate) fn refresh(&mut self, source: impl Source, touched: &Touched) -> CanvasChanges {
         let properties_before = touched.keys.iter().any(|(map, _)| CanvasMap::at(*map) == Some(CanvasMap::Properties));
         let properties_before = properties_before.then(|| self.properties.clone());
         let (nodes, edges) = self.affected(touched);
@@ -77,11 +77,11 @@ impl View {
         let edges = self.before(ElementKind::Edge, edges);
         for (map, key) in &touched.keys {
             if let Some(map) = CanvasMap::at(*map) {
-                self.take(reader, map, key, reader.get(map, key));
+                self.take(source, map, key, source.get(map, key));
             }
         }
         for text in &touched.texts {
-            self.reread_text(reader, text);
+            self.reread_text(source, text);
         }
         self.settle_all(ElementKind::Node, nodes.keys());
         self.settle_all(ElementKind::Edge, edges.keys());
@@ -125,7 +125,7 @@ impl View {
     }
 
     /// Takes over what now stands at one key of one map.
-    fn take(&mut self, reader: Reader<'_>, map: CanvasMap, key: &str, found: Option<(Stored<'_>, ObjId)>) {
+    fn take(&mut self, source: impl Source, map: CanvasMap, key: &str, found: Option<(Stored<'_>, ObjId)>) {
         let scalar = found.as_ref().and_then(|(value, _)| match value {
             Stored::Scalar(scalar) => Some(scalar.as_ref()),
             Stored::Object(_) => None,
@@ -147,7 +147,7 @@ impl View {
                     self.take_edge_property(&id, property, value);
                 }
             }
-            CanvasMap::Texts => self.take_text(reader, key, found),
+            CanvasMap::Texts => self.take_text(source, key, found),
             CanvasMap::LiveNodes => self.nodes.entry(key).tag = found.as_ref().map(|_| tag(scalar)),
             CanvasMap::LiveEdges => self.edges.entry(key).tag = found.as_ref().map(|_| tag(scalar)),
             CanvasMap::NodeOrder => self.nodes.entry(key).order = found.as_ref().map(|_| order(scalar)),
@@ -173,11 +173,11 @@ impl View {
         }
     }
 
-    fn take_text(&mut self, reader: Reader<'_>, id: &str, found: Option<(Stored<'_>, ObjId)>) {
+    fn take_text(&mut self, source: impl Source, id: &str, found: Option<(Stored<'_>, ObjId)>) {
         let (value, text) = match found {
             Some((Stored::Object(ObjType::Text), object)) => {
                 let text = text_id(&object);
-                (text.as_ref().and_then(|text| reader.text(text)).map(Value::String), text)
+                (text.as_ref().and_then(|text| source.text(text)).map(Value::String), text)
             }
             Some((Stored::Scalar(scalar), _)) => (Value::from_scalar(&scalar), None),
             _ => (None, None),
@@ -193,10 +193,10 @@ impl View {
         self.texts.extend(text.map(|text| (text, id.to_owned())));
     }
 
-    fn reread_text(&mut self, reader: Reader<'_>, text: &TextId) {
+    fn reread_text(&mut self, source: impl Source, text: &TextId) {
         // A Text object that lost to another is nobody's; what is edited in it cannot be seen.
         let Some(id) = self.texts.get(text) else { return };
-        if let Some(value) = reader.text(text) {
+        if let Some(value) = source.text(text) {
             let node = self.nodes.entry(id);
             node.properties.insert(TEXT.to_owned(), Value::String(value));
         }

@@ -125,6 +125,8 @@ impl RepositoryTask {
             self.step(Input::Messages(messages), calls, turn).await;
         }
         if turn.wake_at_ms.is_some_and(|at_ms| self.now().reached(at_ms)) {
+            // What is due at once is our own housekeeping: the application hears first.
+            self.mailbox.push(std::mem::take(&mut turn.items));
             self.step(Input::Timer, calls, turn).await;
         }
     }

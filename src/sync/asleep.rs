@@ -250,7 +250,7 @@ impl CanvasP2PSynchronizer {
             && !self.saver.concerns(id)
             && !self.snapshots.concerns(id)
             && !self.is_awaited(id)
-            && self.unread.as_ref().is_none_or(|(unread, _)| unread != id);
+            && self.unread.as_ref().is_none_or(|unread| unread.document() != id);
         let Some(mut document) = may.then(|| self.documents.remove(id)).flatten() else { return false };
         for timer in Timer::of_document(id) {
             self.timers.clear(&timer);

@@ -6,7 +6,7 @@ use super::document::{Content, Document};
 use super::error::SyncError;
 use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
-use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step, Unread};
 use super::timers::Timer;
 use crate::canvas::{Base, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
@@ -146,20 +146,19 @@ impl CanvasP2PSynchronizer {
         let written = document.ok_or(SyncError::Closed)?.write_patch(patch, author)?;
         self.statistics.local_edits += u64::from(!written.changes.is_empty());
         self.keep_and_send(step, &id, &written.changes, written.content);
-        self.unread = Some((id, author.to_owned()));
+        self.unread = Some(Unread::Patch { document: id, author: author.to_owned() });
         Ok(Reply::Version(written.version))
     }
 
     /// The second half of a patch; see [`Self::patch`].
-    pub(super) fn read_back(&mut self, step: &mut Step) {
-        let Some((id, author)) = self.unread.take() else { return };
-        let Some(Content::Canvas(document)) = self.documents.get_mut(&id).map(|document| &mut document.content) else {
+    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String) {
+        let Some(Content::Canvas(document)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
             return;
         };
         let read = document.read_back();
         let source = self.here(step);
-        self.report_edit(step, &id, Some(author), source, Origin::Local, read.diff);
-        self.report_conflicts(step, &id, read.conflicts);
+        self.report_edit(step, id, Some(author), source, Origin::Local, read.diff);
+        self.report_conflicts(step, id, read.conflicts);
     }
 
     fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, origin: Origin, edit: LocalEdit) {

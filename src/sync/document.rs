@@ -11,7 +11,7 @@ use super::causal::CausalBuffer;
 use super::outbox::Outbox;
 use super::stored::{ActorMark, StoredDocument, Summary};
 use super::unsaved::{Unsaved, only};
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
+use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, Told, decode_change};
 use crate::ids::DocumentId;
 use crate::limits::MAX_QUARANTINED_HASHES;
 
@@ -164,6 +164,8 @@ pub(crate) struct Document {
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
     pub(crate) state: State,
+    /// What the application was told that the damaged document had still to take in.
+    pub(crate) told: Option<Told>,
     /// Changes that Automerge refused. Bounded by [`MAX_QUARANTINED_HASHES`]; beyond, the smallest hashes are forgotten,
     /// and would be fetched and refused again.
     quarantined: BTreeSet<ChangeHash>,
@@ -185,6 +187,7 @@ impl Document {
             used_ms: 0,
             actor: Actor::None,
             state: State::Whole,
+            told: None,
             quarantined: BTreeSet::new(),
         }
     }
@@ -279,6 +282,9 @@ impl Document {
     /// The document was damaged by a panic inside Automerge: begin anew, under an actor of its own, since the old one may
     /// have been used beyond what was stored. What was refused stays refused.
     pub(crate) fn start_over(&mut self) {
+        if let Content::Canvas(canvas) = &mut self.content {
+            self.told = canvas.take_told();
+        }
         self.content = Content::new(&self.id);
         self.state = State::Damaged;
         self.outbox.clear();

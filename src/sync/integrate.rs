@@ -4,7 +4,7 @@ use automerge::{Change, ChangeHash};
 
 use super::document::{Content, Document};
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
-use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step, Unread};
 use super::timers::Timer;
 use super::unsaved::only;
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
@@ -43,7 +43,8 @@ impl CanvasP2PSynchronizer {
         document.used_ms = step.now.elapsed_ms;
         let (ready, dropped) = document.sort(changes);
         let mut count = 0;
-        if !ready.is_empty() {
+        // What was told is read again, also if it should not come to be applied.
+        if !ready.is_empty() || document.canvas().is_some_and(CanvasDocument::has_foretold) {
             let raw = ready.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
             let taken = self.take_in(step, id, ready, source);
             count = taken.hashes.len();
@@ -59,6 +60,21 @@ impl CanvasP2PSynchronizer {
         let lacking = document.unknown(&missing);
         self.notice(step, id, lacking);
         count
+    }
+
+    /// Tells the application of a change whose effect is plain, and leaves what [`integrate`](Self::integrate) does to the
+    /// next step, which is due at once. `false` if it is not plain; then nothing has been done.
+    pub(super) fn tell_ahead(&mut self, step: &mut Step, id: &DocumentId, changes: &[Change], source: Source) -> bool {
+        let ([change], Some(document)) = (changes, self.documents.get_mut(id)) else { return false };
+        if !document.reported || document.is_quarantined(&change.hash()) {
+            return false;
+        }
+        let Content::Canvas(canvas) = &mut document.content else { return false };
+        let Some(diff) = canvas.foresee(change) else { return false };
+        let author = change.message().map(str::to_owned);
+        self.report_edit(step, id, author, source, Origin::Remote, diff);
+        self.unread = Some(Unread::Told { document: id.clone(), change: change.clone(), source });
+        true
     }
 
     fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {

@@ -39,7 +39,12 @@ impl CanvasP2PSynchronizer {
             self.integrate_arrived(step, arrived.take());
             self.take_message(step, &topic, &header, body, message.retained);
         }
-        self.integrate_arrived(step, arrived);
+        // Nothing may come between the two halves, so only what came last can be told ahead.
+        if let Some(batch) =
+            arrived.take_if(|batch| !self.tell_ahead(step, &batch.document, &batch.changes, batch.source))
+        {
+            self.integrate(step, &batch.document, batch.changes, batch.source);
+        }
     }
 
     /// Acts on a message, or has it wait for the document that it is about.

@@ -3,7 +3,7 @@
 use super::asleep::Closed;
 use super::document::{Content, Document, State};
 use super::error::SyncError;
-use super::io::{Event, Notice, Reply, StoreToken};
+use super::io::{Event, Notice, Origin, Reply, StoreToken};
 use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
@@ -146,9 +146,15 @@ impl CanvasP2PSynchronizer {
             Ok(content) => document.replace(content),
             Err(error) => step.event(Event::Error(error.into())),
         }
+        let told = document.told.take();
+        let corrected = told.and_then(|told| Some(told.corrected_by(document.canvas()?)));
         let unsent = document.replica().changes_since(acknowledged.as_slice());
         document.outbox.push(&unsent, true);
         self.saver.add(id);
+        if let Some(corrected) = corrected {
+            let source = self.here(step);
+            self.report_edit(step, id, None, source, Origin::Remote, corrected);
+        }
         self.flush(step, id);
         self.ask_if_auto(step, id);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use automerge::ChangeHash;
+use automerge::{Change, ChangeHash};
 use rand_core::Rng;
 
 use super::asleep::{Asleep, Closed};
@@ -11,6 +11,7 @@ use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
 use super::error::SyncError;
+use super::integrate::Source;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::link::Link;
 use super::peers::PeerTable;
@@ -101,8 +102,7 @@ pub struct CanvasP2PSynchronizer {
     /// Cursors of others, to be taken away when their peer leaves.
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
     pub(super) statistics: Statistics,
-    /// The canvas whose last patch is still to be read back, and who made it.
-    pub(super) unread: Option<(DocumentId, String)>,
+    pub(super) unread: Option<Unread>,
     pub(super) saver: Saver,
     /// Why storage failed, if it has not worked since.
     pub(super) saver_failing: Option<String>,
@@ -129,6 +129,22 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     pub(super) fn event(&mut self, event: Event) {
         self.out.notices.push(Notice::Event(event));
+    }
+}
+
+/// The second half of something whose first half could not wait; due at once, before anything else.
+pub(super) enum Unread {
+    /// A patch that was sent; what it did is still to be read, and who made it.
+    Patch { document: DocumentId, author: String },
+    /// A change of which the application was told; the document is still to take it in.
+    Told { document: DocumentId, change: Change, source: Source },
+}
+
+impl Unread {
+    pub(super) fn document(&self) -> &DocumentId {
+        match self {
+            Self::Patch { document, .. } | Self::Told { document, .. } => document,
+        }
     }
 }
 
@@ -191,7 +207,7 @@ impl CanvasP2PSynchronizer {
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
     pub fn handle(&mut self, now: Now, rng: &mut dyn Rng, input: Input) -> Output {
         let mut step = Step { now, rng, out: Output::default(), own: false };
-        self.read_back(&mut step);
+        self.do_second_half(&mut step);
         self.run_timers(&mut step);
         match input {
             Input::Command { call, .. } if self.left => Self::resolve(&mut step, call, Err(SyncError::Closed)),
@@ -230,6 +246,16 @@ impl CanvasP2PSynchronizer {
     #[must_use]
     pub fn save_document(&self, id: &DocumentId) -> Option<Vec<u8>> {
         self.documents.get(id).map(|document| document.replica().save())
+    }
+
+    fn do_second_half(&mut self, step: &mut Step) {
+        match self.unread.take() {
+            None => {}
+            Some(Unread::Patch { document, author }) => self.read_back(step, &document, author),
+            Some(Unread::Told { document, change, source }) => {
+                self.integrate(step, &document, vec![change], source);
+            }
+        }
     }
 
     fn run_timers(&mut self, step: &mut Step) {

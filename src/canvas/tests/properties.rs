@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::mutation::{Mutation, ids, mutations, patch_between};
 use crate::canvas::{Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, Version};
+use crate::ids::Heads;
 
 /// What an application does.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ enum Action {
     Follow,
     /// Take in what another peer has.
     Pull(u8),
+    /// Take in what another peer has, change by change as it is made.
+    Hear(u8),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -31,6 +34,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Read),
         1 => Just(Action::Follow),
         3 => any::<u8>().prop_map(Action::Pull),
+        3 => any::<u8>().prop_map(Action::Hear),
     ]
 }
 
@@ -145,6 +149,21 @@ impl Peer {
         self.copy = self.followed.clone();
     }
 
+    fn hear(&mut self, other: &Self) {
+        for change in other.document.replica().changes_since(self.document.replica().heads().as_slice()) {
+            let told = self.document.foresee(&change);
+            if let Some(diff) = &told {
+                diff.apply_to(&mut self.followed);
+                assert_eq!(self.followed, self.document.canvas(), "what is told is the canvas");
+                assert_eq!(self.document.version(), Version(Heads::new(vec![change.hash()])));
+            }
+            let applied = self.document.apply(vec![change]);
+            assert!(told.is_none() || applied.diff.is_empty(), "what was told is true: {:?}", applied.diff);
+            assert!(applied.rejected.is_empty() && !applied.damaged, "{:?}", applied.rejected);
+            self.check(&applied.diff);
+        }
+    }
+
     fn pull(&mut self, other: &mut Self) {
         let mut changes = other.document.replica().changes_since(self.document.replica().heads().as_slice());
         loop {
@@ -174,6 +193,10 @@ fn run(count: u8, actions: &[(u8, Action)]) -> Vec<Peer> {
             Action::Pull(other) => {
                 let other = usize::from(*other) % peers.len();
                 peer.pull(&mut peers[other]);
+            }
+            Action::Hear(other) => {
+                let other = usize::from(*other) % peers.len();
+                peer.hear(&peers[other]);
             }
         }
         peers.insert(number, peer);
