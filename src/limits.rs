@@ -327,6 +327,8 @@ pub const MAX_INBOX_MESSAGES: usize = 16_384;
 pub const MAX_INBOX_BYTES: usize = 64 << 20;
 /// Most calls of the application that wait for one repository. One more: `ERR_RATE_LIMITED`.
 pub const MAX_INBOX_CALLS: usize = 50_000;
+/// Longest patch, as JSON, that is made on the caller's thread when its repository is idle. Longer: on the core's threads.
+pub const MAX_PATCH_HERE_BYTES: usize = 4 << 10;
 /// Bytes of outcomes and events that wait for the application before repositories take in no more.
 pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
 /// Most bytes that the application takes at once, unless a single item is larger.

@@ -15,6 +15,7 @@ use super::errors::{Coded, coded};
 use super::logging;
 use crate::canvas::{Canvas, CanvasPatch, Version};
 use crate::ids::CanvasId;
+use crate::limits::MAX_PATCH_HERE_BYTES;
 use crate::service::{Doorbell, Mailbox, P2PNetworkManager, ServiceConfig, ServiceError};
 use crate::sync::Command;
 
@@ -153,10 +154,16 @@ impl NativeService {
         patch_json: String,
         author: String,
     ) -> napi::Result<(), String> {
-        self.call(call, &repository, move || {
+        let small = patch_json.len() <= MAX_PATCH_HERE_BYTES;
+        let prepare = move || {
             let canvas = CanvasId::new(&canvas_id)?;
             Ok(Command::Patch { canvas, patch: CanvasPatch::from_json(&patch_json)?, author })
-        })
+        };
+        if small {
+            map(self.manager.call_here(number(call), &repository, prepare))
+        } else {
+            self.call(call, &repository, prepare)
+        }
     }
 
     /// Value: `{ version, canvas }`.

@@ -3,3 +3,4 @@
 pub mod files;
 pub mod mqtt;
 pub mod storage;
+pub mod turns;

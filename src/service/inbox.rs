@@ -27,6 +27,8 @@ struct State {
     messages: usize,
     message_bytes: usize,
     calls: usize,
+    /// The task waits, and nothing has come since.
+    idle: bool,
     messages_lost: bool,
     closed: bool,
 }
@@ -90,6 +92,7 @@ impl Inbox {
     /// Takes everything; empty when nothing is there.
     pub(crate) fn take(&self) -> Batch {
         let mut state = self.state();
+        state.idle = false;
         state.messages = 0;
         state.message_bytes = 0;
         state.calls = 0;
@@ -98,6 +101,17 @@ impl Inbox {
             messages_lost: std::mem::take(&mut state.messages_lost),
             closed: state.closed,
         }
+    }
+
+    /// The task has nothing to do but to wait for what comes.
+    pub(crate) fn rest(&self) {
+        self.state().idle = true;
+    }
+
+    /// Whether the task has done all that there was to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.idle && state.entries.is_empty()
     }
 
     /// Waits until something is there.

@@ -25,6 +25,7 @@ use super::startup::{Startup, identity, synchronizer_config};
 use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
 use crate::drivers::storage::MemoryStorage;
+use crate::drivers::turns::Turns;
 use crate::ids::{RepositoryName, Session};
 use crate::limits::LEAVE_TIMEOUT_MS;
 use crate::sync::{CanvasP2PSynchronizer, Command, Reply, RepositoryStatus, SyncError};
@@ -76,6 +77,7 @@ impl Drop for Inner {
 
 pub(super) struct Repository {
     inbox: Arc<Inbox>,
+    turns: Arc<Turns>,
     pub(super) status: Arc<Mutex<RepositoryStatus>>,
     /// Of the folder that is bound to it, if one is.
     pub(super) files: Option<Files>,
@@ -126,6 +128,7 @@ impl P2PNetworkManager {
             let synchronizer =
                 CanvasP2PSynchronizer::new(synchronizer_config(&config, name, &topics, &identity, session, instance));
             let status = Arc::new(Mutex::new(synchronizer.status()));
+            let turns = Arc::<Turns>::default();
             let task = RepositoryTask {
                 name: name.clone(),
                 index,
@@ -133,6 +136,7 @@ impl P2PNetworkManager {
                 keeper: Keeper::Memory(MemoryStorage::default()),
                 restored: None,
                 inbox: inbox.clone(),
+                turns: turns.clone(),
                 mailbox: mailbox.clone(),
                 router: router.clone(),
                 status: status.clone(),
@@ -141,7 +145,7 @@ impl P2PNetworkManager {
                 started,
             };
             tasks.push(task);
-            repositories.insert(name.clone(), Repository { inbox, status, files });
+            repositories.insert(name.clone(), Repository { inbox, turns, status, files });
         }
         BoundFolder::check_apart(folders.iter())?;
         let peer = identity.peer().to_string();
@@ -328,6 +332,34 @@ impl P2PNetworkManager {
         self.check_open()?;
         let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
         self.repository(repository)?.inbox.push_call(call)
+    }
+
+    /// [`call`](Self::call) for a small edit. If its repository has nothing else to do, the edit is made and sent on the
+    /// caller's thread while another wakes up, which does the rest of the work.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_here(
+        &self,
+        call: u64,
+        repository: &str,
+        prepare: impl FnOnce() -> Result<Command, ServiceError> + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        self.check_open()?;
+        let repository = self.repository(repository)?;
+        let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
+        let idle = repository.inbox.is_idle();
+        // This wakes the task's thread, which by the time that it is awake finds the rest of the work.
+        repository.inbox.push_call(call)?;
+        let Some(mut turn) = idle.then(|| repository.turns.take()).flatten() else { return Ok(()) };
+        let broker = self.inner.router.broker();
+        let mut sending = broker.as_ref().and_then(CanvasMQTTBroker::take_turn);
+        let _runtime = self.inner.runtime.enter();
+        turn.run();
+        if let Some(sending) = &mut sending {
+            sending.run();
+        }
+        Ok(())
     }
 
     pub(super) fn check_open(&self) -> Result<(), ServiceError> {

@@ -15,6 +15,7 @@ use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
+use crate::drivers::turns::Turns;
 use crate::ids::RepositoryName;
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
@@ -54,6 +55,7 @@ pub(crate) struct RepositoryTask {
     /// What storage has from an earlier process; goes in before anything else.
     pub(crate) restored: Option<Input>,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) router: Arc<Router>,
     pub(crate) status: Arc<Mutex<RepositoryStatus>>,
@@ -88,6 +90,7 @@ impl RepositoryTask {
                 if batch.closed && !self.keeper.is_storing() {
                     break;
                 }
+                self.inbox.rest();
                 wait(&self.inbox, self.started, wake_at_ms).await;
             }
             let mut turn = Turn { items: Vec::new(), wake_at_ms };

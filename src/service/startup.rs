@@ -107,7 +107,7 @@ pub(super) fn identity(config: &ServiceConfig, fresh: [u8; 32]) -> Result<Identi
 /// Runs a repository's task; should it panic, the application is told, and the repository takes no more calls.
 async fn supervise(task: RepositoryTask) {
     let (name, inbox, mailbox) = (task.name.clone(), task.inbox.clone(), task.mailbox.clone());
-    if let Err(error) = tokio::spawn(task.run()).await {
+    if let Err(error) = tokio::spawn(task.turns.clone().run(task.run())).await {
         inbox.close();
         let message = format!("repository '{name}' has stopped ({error}); restart the service, and report this");
         tracing::error!(target: "mqtt:sync", "{message}");

@@ -13,6 +13,7 @@ use super::link::Link;
 use super::options::ConnectionOptions;
 use super::statistics::ConnectionStatistics;
 use super::task;
+use crate::drivers::turns::{Turn, Turns};
 
 /// A connection to an MQTT 3.1.1 broker that connects, and connects again, by itself.
 ///
@@ -32,6 +33,7 @@ pub struct CanvasMQTTBroker {
 
 struct Inner {
     shared: Arc<Shared>,
+    turns: Arc<Turns>,
     max_packet_bytes: usize,
 }
 
@@ -47,8 +49,9 @@ impl CanvasMQTTBroker {
     pub fn start(options: ConnectionOptions, handler: Arc<dyn ConnectionHandler>, runtime: &Handle) -> Self {
         let shared = Arc::new(Shared::default());
         let max_packet_bytes = options.max_packet_bytes;
-        runtime.spawn(task::run(shared.clone(), handler, options));
-        Self { inner: Arc::new(Inner { shared, max_packet_bytes }) }
+        let turns = Arc::<Turns>::default();
+        runtime.spawn(turns.clone().run(task::run(shared.clone(), handler, options)));
+        Self { inner: Arc::new(Inner { shared, turns, max_packet_bytes }) }
     }
 
     /// Publishes now or, if too much is unacknowledged, as soon as its priority allows. `Ok` promises nothing about the
@@ -71,6 +74,11 @@ impl CanvasMQTTBroker {
             return Err(PublishError::Closed);
         }
         state.link.as_mut().ok_or(PublishError::NotConnected)?.publish(publish, Instant::now())
+    }
+
+    /// Takes the connection's task for a moment, to put on the socket from here what is published meanwhile.
+    pub fn take_turn(&self) -> Option<Turn<'_>> {
+        self.inner.turns.take()
     }
 
     /// Asks for subscriptions; `Subscribed` or `SubscribeRejected` follows for each filter. While not connected it does
