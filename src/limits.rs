@@ -25,6 +25,8 @@ pub const MAX_CHANGE_BYTES: usize = 120 << 20;
 pub const MAX_CHANGE_OPERATIONS: u64 = 16 << 20;
 /// A change of more operations is not told before it has been applied: then it is no longer a question of latency.
 pub const MAX_FORESEEN_OPERATIONS: usize = 64;
+/// Keys of a document of which it is remembered what wrote them last. More: all are forgotten.
+pub const MAX_KNOWN_WRITERS: usize = 1_024;
 /// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.
 pub const MAX_CONFLICTS_REPORTED: usize = 1_024;
 /// Patches remembered by value before they are folded into the canvas that the application last had.

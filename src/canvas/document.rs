@@ -59,6 +59,8 @@ pub struct Written {
     pub version: Version,
     /// Whether it is more than a move.
     pub content: bool,
+    /// Whether the document is still to take it in; [`CanvasDocument::read_back`] does.
+    pub composed: bool,
 }
 
 /// The second half of a patch: see [`CanvasDocument::read_back`].
@@ -68,6 +70,8 @@ pub struct ReadBack {
     pub diff: CanvasChanges,
     /// Concurrent writes that lost.
     pub conflicts: Vec<Conflict>,
+    /// The document made something else than what had been composed: see [`Applied::damaged`].
+    pub damaged: bool,
 }
 
 /// What changes from elsewhere did.
@@ -102,6 +106,8 @@ pub struct CanvasDocument {
     unread: Vec<Change>,
     /// What the view shows and the replica does not have yet; see [`CanvasDocument::foresee`].
     pub(super) foretold: Option<Foretold>,
+    /// What will make the one change in `unread`, which the replica does not have yet; see [`CanvasDocument::write_patch`].
+    composed: Option<Batch>,
 }
 
 /// What a canvas document keeps that is not in its changes: what the application has of it, and which edits were ours.
@@ -147,8 +153,16 @@ impl CanvasDocument {
 
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
-        let (own_texts, aside) = (OwnTextEdits::default(), Aside::default());
-        Self { replica, view, held, own_texts, aside, unread: Vec::new(), foretold: None }
+        Self {
+            replica,
+            view,
+            held,
+            own_texts: OwnTextEdits::default(),
+            aside: Aside::default(),
+            unread: Vec::new(),
+            foretold: None,
+            composed: None,
+        }
     }
 
     /// The document below: heads, changes, questions about who has what.
@@ -166,7 +180,9 @@ impl CanvasDocument {
     /// The version of the canvas at present.
     #[must_use]
     pub fn version(&self) -> Version {
-        Version(self.foretold.as_ref().map_or_else(|| self.replica.heads(), |told| Heads::new(vec![told.change])))
+        let composed = self.unread.last().filter(|_| self.composed.is_some()).map(Change::hash);
+        let newest = composed.or(self.foretold.as_ref().map(|told| told.change));
+        Version(newest.map_or_else(|| self.replica.heads(), |change| Heads::new(vec![change])))
     }
 
     /// Whether the view and the document say the same.
@@ -247,35 +263,53 @@ impl CanvasDocument {
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<LocalEdit, CanvasError> {
-        let Written { changes, version, content } = self.write_patch(patch, author)?;
-        let ReadBack { diff, conflicts } = self.read_back();
+        let Written { changes, version, content, .. } = self.write_patch(patch, author, false)?;
+        let ReadBack { diff, conflicts, .. } = self.read_back();
         Ok(LocalEdit { changes, version, diff, content, conflicts })
     }
 
-    /// The first half of [`patch`](Self::patch): makes the change, which can leave before anyone looks at what it did.
+    /// The first half of [`patch`](Self::patch): makes the change, which can leave before anyone looks at what it did, and
+    /// with `compose`, where that is possible, before the document has it: then it must not be stored yet either.
     /// [`read_back`](Self::read_back) must follow before anything else is done with the document.
     ///
     /// # Errors
     /// As [`patch`](Self::patch).
-    pub fn write_patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<Written, CanvasError> {
+    pub fn write_patch(&mut self, patch: &CanvasPatch, author: &str, compose: bool) -> Result<Written, CanvasError> {
         let before = self.replica.heads();
         let batch = patching::plan(&self.view, &self.held, patch);
         let content = batch.has_content();
-        let change =
-            if batch.is_empty() { None } else { self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))? };
-        let after = self.replica.heads();
-        self.held.patched(patch, &before, &after);
+        let puts = batch.as_puts().filter(|puts| compose && !puts.is_empty());
+        let composed = puts.and_then(|puts| self.replica.compose(author, puts));
+        let change = match &composed {
+            None if !batch.is_empty() => self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))?,
+            change => change.clone(),
+        };
         self.unread.extend(change.clone());
+        let (content, composed) = (content && change.is_some(), composed.is_some());
+        self.composed = composed.then_some(batch);
+        let after = self.version().0;
+        self.held.patched(patch, &before, &after);
         let version = Version(self.held.heads().clone());
-        Ok(Written { content: content && change.is_some(), changes: change.into_iter().collect(), version })
+        Ok(Written { changes: change.into_iter().collect(), version, content, composed })
     }
 
     /// The second half: how the visible canvas changed.
     pub fn read_back(&mut self) -> ReadBack {
         let changes = std::mem::take(&mut self.unread);
+        if !self.make_composed(&changes) {
+            return ReadBack { diff: CanvasChanges::default(), conflicts: Vec::new(), damaged: true };
+        }
         let touched = self.touched_by(&changes);
         let diff = self.view.refresh(reader(&self.replica, None), &touched);
-        ReadBack { diff, conflicts: conflict::find(&self.replica, &changes, &touched) }
+        ReadBack { diff, conflicts: conflict::find(&self.replica, &changes, &touched), damaged: false }
+    }
+
+    /// Makes the change that was composed; whether it is the same.
+    fn make_composed(&mut self, changes: &[Change]) -> bool {
+        let (Some(batch), Some(change)) = (self.composed.take(), changes.last()) else { return true };
+        let author = change.message().unwrap_or_default();
+        let made = self.replica.edit(None, author, |tx, maps| batch.write(tx, maps));
+        made.is_ok_and(|made| made.is_some_and(|made| made.hash() == change.hash()))
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are

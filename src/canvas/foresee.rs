@@ -83,7 +83,9 @@ impl CanvasDocument {
 impl Replica {
     /// What a change puts, if it does nothing else and is newer than everything here.
     fn foresee(&self, change: &Change) -> Option<(Foreseen, Touched)> {
-        if change.len() > MAX_FORESEEN_OPERATIONS || change.deps() != self.doc.get_heads() {
+        // It may name more: Automerge has everybody's changes depend on their own last.
+        let newest = self.doc.get_heads().iter().all(|head| change.deps().contains(head));
+        if change.len() > MAX_FORESEEN_OPERATIONS || !newest || self.missing_dependencies(change).next().is_some() {
             return None;
         }
         let touched = self.check(change, &mut Batch::default()).ok()?;

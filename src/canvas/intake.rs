@@ -108,6 +108,11 @@ impl Replica {
             self.note(change);
             taken.touched.extend(inspected.remove(&change.hash()).unwrap_or_default());
         }
+        match taken.applied.as_slice() {
+            [] => {}
+            [change] => self.note_writers(change, false),
+            [.., last] => self.forget_writers(last),
+        }
         taken
     }
 

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `foresee` (telling them first) |
+//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `foresee` (telling them first), `compose` (own edits that leave first) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
@@ -15,6 +15,7 @@
 mod aside;
 mod changes;
 pub(crate) mod chunk;
+mod compose;
 mod conflict;
 mod create;
 mod derived;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use automerge::ReadDoc;
 use automerge::transaction::{Transactable, Transaction};
 
+use crate::canvas::compose::Put;
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::ElementKind;
 use crate::canvas::order::OrderKey;
@@ -69,6 +70,18 @@ impl Batch {
     /// Gives the element a fresh tag.
     pub(crate) fn keep_alive(&mut self, kind: ElementKind, id: &str) {
         self.alive.insert((kind, id.to_owned()));
+    }
+
+    /// The batch as puts, if it is nothing else.
+    pub(crate) fn as_puts(&self) -> Option<Vec<Put>> {
+        let put = |write: &Write| match write {
+            Write::Property { kind, id, property, value: Some(value) } => {
+                let (map, key) = property_place(*kind, id, property);
+                Some((map.number(&key), key, value.to_scalar()))
+            }
+            _ => None,
+        };
+        self.alive.is_empty().then(|| self.writes.iter().map(put).collect())?
     }
 
     /// How many operations the batch makes at least: each character counts.

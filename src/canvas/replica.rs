@@ -8,6 +8,7 @@ use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
+use crate::canvas::compose::Tip;
 use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
@@ -27,6 +28,7 @@ pub struct Replica {
     pub(super) sequences: BTreeMap<ActorId, u64>,
     /// The actors under which this process has edited the document; the last one is in use.
     actors: Vec<ActorId>,
+    pub(super) tip: Tip,
 }
 
 /// A document that holds nothing at all; texts are indexed by character.
@@ -43,7 +45,16 @@ impl Replica {
             _ => unreachable!("the constants are tested"),
         };
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
-        Self { doc, maps, root, root_hash, log: vec![root_hash], sequences: BTreeMap::new(), actors: Vec::new() }
+        Self {
+            doc,
+            maps,
+            root,
+            root_hash,
+            log: vec![root_hash],
+            sequences: BTreeMap::new(),
+            actors: Vec::new(),
+            tip: Tip::default(),
+        }
     }
 
     /// Reads what [`save`](Self::save) wrote.
@@ -81,6 +92,7 @@ impl Replica {
     /// Edits are made under this actor from now on. Never one that another process, or a copy of this document, uses.
     pub(super) fn set_actor(&mut self, actor: ActorId) {
         self.doc.set_actor(actor.clone());
+        self.forget_own();
         self.actors.retain(|known| *known != actor);
         self.actors.push(actor);
     }
@@ -225,6 +237,7 @@ impl Replica {
         let change = hash.and_then(|hash| self.doc.get_change_by_hash(&hash));
         if let Some(change) = &change {
             self.note(change);
+            self.note_writers(change, at.is_none());
         }
         Ok(change)
     }

@@ -71,6 +71,12 @@ impl Maps {
         self.ids.get(map).unwrap_or(&ObjId::Root)
     }
 
+    /// The map's name as changes have it.
+    pub(crate) fn object(&self, map: usize) -> Option<ObjectId> {
+        let counter = FIRST_MAP_COUNTER + u64::try_from(map).ok()?;
+        (map < self.ids.len()).then(|| ObjectId::Id(OpId::new(counter, &self.actor)))
+    }
+
     /// Which of the maps it is.
     pub(crate) fn index_of(&self, id: &OpId) -> Option<usize> {
         if *id.actor() != self.actor {

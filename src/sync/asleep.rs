@@ -196,6 +196,8 @@ impl CanvasP2PSynchronizer {
     }
 
     fn unpark(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
+        // What was parked before it may have been a patch.
+        self.do_second_half(step);
         match parked {
             Parked::Command { call, command } => self.on_command(step, call, command),
             Parked::Message { topic, header, body, retained } => {

@@ -6,9 +6,11 @@ use super::document::{Content, Document};
 use super::error::SyncError;
 use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
-use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step, Unread};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Owed, Step, Unread};
 use super::timers::Timer;
-use crate::canvas::{Base, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version};
+use crate::canvas::{
+    Base, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version, Written,
+};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
 use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
@@ -35,7 +37,11 @@ impl CanvasP2PSynchronizer {
                     document.update(&content, &base, &author)
                 })
             }
-            Command::Patch { canvas, patch, author } => self.patch(step, &canvas, &author, &patch),
+            Command::Patch { canvas, patch, author } => match self.patch(step, call, &canvas, &author, &patch) {
+                Ok(None) => return,
+                Ok(Some(version)) => Ok(Reply::Version(version)),
+                Err(error) => Err(error),
+            },
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author, Origin::Local),
@@ -133,29 +139,50 @@ impl CanvasP2PSynchronizer {
         Ok(Reply::Version(version))
     }
 
-    /// The change leaves first; what it did to the canvas is read in the next step, which is due at once.
+    /// The change leaves first; what it did to the canvas is read in the next step, which is due at once. If it leaves
+    /// even before the document has it, its outcome is told then, and nothing is returned.
     fn patch(
         &mut self,
         step: &mut Step,
+        call: u64,
         canvas: &CanvasId,
         author: &str,
         patch: &CanvasPatch,
-    ) -> Result<Reply, SyncError> {
+    ) -> Result<Option<Version>, SyncError> {
         let id = self.require(canvas)?;
-        let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(step.rng));
-        let written = document.ok_or(SyncError::Closed)?.write_patch(patch, author)?;
-        self.statistics.local_edits += u64::from(!written.changes.is_empty());
-        self.keep_and_send(step, &id, &written.changes, written.content);
-        self.unread = Some(Unread::Patch { document: id, author: author.to_owned() });
-        Ok(Reply::Version(written.version))
+        let document = self.documents.get_mut(&id).ok_or(SyncError::Closed)?;
+        let leaves_now = self.link.is_up() && document.live && document.outbox.len() == 0;
+        let canvas = document.edit_canvas(step.rng).ok_or(SyncError::Closed)?;
+        let Written { mut changes, version, content, composed } = canvas.write_patch(patch, author, leaves_now)?;
+        self.statistics.local_edits += u64::from(!changes.is_empty());
+        let author = author.to_owned();
+        if !composed {
+            self.keep_and_send(step, &id, &changes, content);
+            self.unread = Some(Unread::Patch { document: id, author, owed: None });
+            return Ok(Some(version));
+        }
+        self.send(step, &id, &changes, content);
+        let owed = changes.pop().map(|change| Owed { call, version, change });
+        self.unread = Some(Unread::Patch { document: id, author, owed });
+        Ok(None)
     }
 
     /// The second half of a patch; see [`Self::patch`].
-    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String) {
+    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String, owed: Option<Owed>) {
         let Some(Content::Canvas(document)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
             return;
         };
         let read = document.read_back();
+        if let Some(Owed { call, version, change }) = owed {
+            if read.damaged {
+                let error = CanvasError::Internal("the edit that was sent is not the one that was made".to_owned());
+                self.lose(step, id);
+                return Self::resolve(step, call, Err(error.into()));
+            }
+            self.keep(id, vec![change.raw_bytes().to_vec()]);
+            step.own = true;
+            Self::resolve(step, call, Ok(Reply::Version(version)));
+        }
         let source = self.here(step);
         self.report_edit(step, id, Some(author), source, Origin::Local, read.diff);
         self.report_conflicts(step, id, read.conflicts);

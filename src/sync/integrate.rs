@@ -116,6 +116,12 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    /// A document is not what was told of it: it comes back from storage, and what others have heard from them.
+    pub(super) fn lose(&mut self, step: &mut Step, id: &DocumentId) {
+        let (hashes, rejected, repair) = (Vec::new(), Vec::new(), Vec::new());
+        self.after_taking(step, id, Taken { hashes, rejected, repair, damaged: true });
+    }
+
     fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
         let Some(document) = self.documents.get_mut(id) else { return };
         if taken.damaged {
@@ -142,6 +148,11 @@ impl CanvasP2PSynchronizer {
         let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
         self.keep(id, raw);
         step.own = true;
+        self.send(step, id, changes, content);
+    }
+
+    /// Publishes own changes as soon as may be.
+    pub(super) fn send(&mut self, step: &mut Step, id: &DocumentId, changes: &[Change], content: bool) {
         if let Some(document) = self.documents.get_mut(id) {
             document.outbox.push(changes, content);
         }

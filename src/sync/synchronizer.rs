@@ -21,6 +21,7 @@ use super::snapshots::Snapshots;
 use super::status::Statistics;
 use super::storing::HeldNotice;
 use super::timers::{Timer, Timers};
+use crate::canvas::Version;
 use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::EXPIRY_CHECK_MS;
@@ -134,10 +135,18 @@ impl Step<'_> {
 
 /// The second half of something whose first half could not wait; due at once, before anything else.
 pub(super) enum Unread {
-    /// A patch that was sent; what it did is still to be read, and who made it.
-    Patch { document: DocumentId, author: String },
+    /// A patch that was sent; what it did is still to be read. `owed` is what was composed: the document does not have it,
+    /// and neither has storage, nor the application its outcome.
+    Patch { document: DocumentId, author: String, owed: Option<Owed> },
     /// A change of which the application was told; the document is still to take it in.
     Told { document: DocumentId, change: Change, source: Source },
+}
+
+/// A change that left before the document has taken it in, and the outcome of the call that made it.
+pub(super) struct Owed {
+    pub(super) call: u64,
+    pub(super) version: Version,
+    pub(super) change: Change,
 }
 
 impl Unread {
@@ -248,10 +257,11 @@ impl CanvasP2PSynchronizer {
         self.documents.get(id).map(|document| document.replica().save())
     }
 
-    fn do_second_half(&mut self, step: &mut Step) {
+    /// Nothing else may be done with a document between the halves.
+    pub(super) fn do_second_half(&mut self, step: &mut Step) {
         match self.unread.take() {
             None => {}
-            Some(Unread::Patch { document, author }) => self.read_back(step, &document, author),
+            Some(Unread::Patch { document, author, owed }) => self.read_back(step, &document, author, owed),
             Some(Unread::Told { document, change, source }) => {
                 self.integrate(step, &document, vec![change], source);
             }

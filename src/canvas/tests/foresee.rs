@@ -12,7 +12,7 @@ fn changes(document: &mut CanvasDocument, json: &str) -> Vec<Change> {
 }
 
 /// A change that puts values, and says of none that it overwrites another.
-fn put(document: &CanvasDocument, values: &[(&str, i64)]) -> Change {
+pub(super) fn put(document: &CanvasDocument, values: &[(&str, i64)]) -> Change {
     let replica = &document.replica;
     let mut doc = replica.doc.fork();
     doc.set_actor(ActorId::from([9; 16]));

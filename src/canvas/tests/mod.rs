@@ -3,6 +3,7 @@
 mod alone;
 mod bases;
 mod beside;
+mod compose;
 mod foresee;
 pub(crate) mod mutation;
 mod properties;

@@ -4,7 +4,7 @@ use automerge::ActorId;
 use proptest::prelude::*;
 
 use super::mutation::{Mutation, ids, mutations, patch_between};
-use crate::canvas::{Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, Version};
+use crate::canvas::{Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, ReadBack, Version, Written};
 use crate::ids::Heads;
 
 /// What an application does.
@@ -131,7 +131,10 @@ impl Peer {
         let mut wanted = self.copy.clone();
         apply_all(mutations, &mut wanted);
         let patch = patch_between(&self.copy, &wanted);
-        let edit = self.document.patch(&patch, "author").unwrap();
+        let Written { changes, version, content, .. } = self.document.write_patch(&patch, "author", true).unwrap();
+        let ReadBack { diff, conflicts, damaged } = self.document.read_back();
+        assert!(!damaged && changes.iter().all(|change| self.document.replica().contains(&change.hash())));
+        let edit = LocalEdit { changes, version, diff, content, conflicts };
         patch.apply_to(&mut self.copy);
         // What was patched is seen, though no version may hold it.
         self.old.push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
