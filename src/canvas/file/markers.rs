@@ -11,7 +11,11 @@ use crate::canvas::file::render::render_with;
 #[must_use]
 pub fn render_conflicts(merge: &Merge, layout: &FileLayout, other: &FileLayout, size: usize) -> String {
     let ours = render_with(&merge.canvas, layout, other);
-    let theirs = render_with(&merge.theirs(), layout, other);
+    marked(&ours, &render_with(&merge.theirs(), layout, other), size)
+}
+
+/// Two texts as one, with markers where they differ.
+pub(super) fn marked(ours: &str, theirs: &str, size: usize) -> String {
     let newline = if ours.contains("\r\n") { "\r\n" } else { "\n" };
     let mut out = String::with_capacity(ours.len());
     let mut side = ChangeTag::Equal;
@@ -43,7 +47,7 @@ pub fn render_conflicts(merge: &Merge, layout: &FileLayout, other: &FileLayout, 
             _ => {}
         }
     };
-    for change in TextDiff::from_lines(&ours, &theirs).iter_all_changes() {
+    for change in TextDiff::from_lines(ours, theirs).iter_all_changes() {
         go_to(&mut out, side, change.tag());
         side = change.tag();
         out.push_str(change.value());
@@ -52,21 +56,25 @@ pub fn render_conflicts(merge: &Merge, layout: &FileLayout, other: &FileLayout, 
     out
 }
 
-/// Our side of what [`render_conflicts`] wrote, whatever the size of its markers.
-pub(super) fn our_side(marked: &str) -> String {
+/// Our side of what [`marked`] wrote, whatever the size of its markers, and theirs.
+pub(super) fn sides(marked: &str) -> [String; 2] {
     let is = |line: &str, sign: char, label: &str| {
         line.trim_end().strip_suffix(label).is_some_and(|signs| !signs.is_empty() && signs.chars().all(|c| c == sign))
     };
-    let mut theirs = false;
-    let mut out = String::with_capacity(marked.len());
+    let mut sides = [String::new(), String::new()];
+    let mut inside = [true, true];
     for line in marked.split_inclusive('\n') {
-        if is(line, '<', " ours") || is(line, '>', " theirs") {
-            theirs = false;
+        if is(line, '<', " ours") {
+            inside = [true, false];
         } else if is(line, '=', "") {
-            theirs = true;
-        } else if !theirs {
-            out.push_str(line);
+            inside = [false, true];
+        } else if is(line, '>', " theirs") {
+            inside = [true, true];
+        } else {
+            for (side, inside) in sides.iter_mut().zip(inside) {
+                side.push_str(if inside { line } else { "" });
+            }
         }
     }
-    out
+    sides
 }

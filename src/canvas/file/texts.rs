@@ -6,10 +6,13 @@ use thiserror::Error;
 use crate::canvas::error::CanvasError;
 use crate::canvas::file::describe::{describe, describe_conflict};
 use crate::canvas::file::layout::{FileLayout, read};
-use crate::canvas::file::markers::{our_side, render_conflicts};
+use crate::canvas::file::markers::{marked, render_conflicts, sides};
 use crate::canvas::file::merge::merge;
 use crate::canvas::file::render::render;
 use crate::canvas::model::Canvas;
+
+/// Length of git's markers, unless it says otherwise.
+const MARKER_SIZE: usize = 7;
 
 /// One of several texts is no canvas.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -41,7 +44,8 @@ pub fn merge_texts(base: &str, ours: &str, theirs: &str, marker_size: usize) -> 
             return Ok(MergedText { text: result.to_owned(), conflicts: Vec::new() });
         }
     }
-    let (base, _) = canvas("base", base).or_else(|error| canvas("base", &our_side(base)).map_err(|_| error))?;
+    let [our_base, _] = sides(base);
+    let (base, _) = canvas("base", base).or_else(|error| canvas("base", &our_base).map_err(|_| error))?;
     let (ours, layout) = canvas("ours", ours)?;
     let (theirs, other) = canvas("theirs", theirs)?;
     let merged = merge(&base, &ours, &theirs).map_err(|error| TextError { text: "canvas", error })?;
@@ -57,12 +61,17 @@ pub fn describe_texts(before: &str, after: &str) -> Result<Vec<String>, TextErro
     Ok(describe(&canvas("before", before)?.0, &canvas("after", after)?.0))
 }
 
-/// A text in the default layout, keys in the usual order: for comparing by line what two files hold, however written.
+/// A text in the default layout, keys in the usual order: for comparing by line what two files hold, however written. One
+/// with markers of conflicts has them where its sides differ.
 ///
 /// # Errors
 /// [`TextError`] if it is no canvas.
 pub fn plain_text(text: &str) -> Result<String, TextError> {
-    Ok(render(&canvas("canvas", text)?.0, &FileLayout::default()) + "\n")
+    let plain = |text: &str| Ok(render(&canvas("canvas", text)?.0, &FileLayout::default()) + "\n");
+    plain(text).or_else(|error| match sides(text).map(|side| plain(&side)) {
+        [Ok(ours), Ok(theirs)] => Ok(marked(&ours, &theirs, MARKER_SIZE)),
+        _ => Err(error),
+    })
 }
 
 fn canvas(name: &'static str, text: &str) -> Result<(Canvas, FileLayout), TextError> {

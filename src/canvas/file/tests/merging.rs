@@ -133,22 +133,6 @@ fn texts_are_told_apart_and_made_plain() {
     assert_eq!(plain_text("{\"nodes\": [{\"x\": 1.0, \"id\": \"a\"}]}").unwrap(), plain);
 }
 
-/// Each side of what lies between markers, and what lies outside of them.
-fn take_side(marked: &str, ours: bool) -> String {
-    let mut side = None;
-    let mut out = String::new();
-    for line in marked.split_inclusive('\n') {
-        match line.trim_end() {
-            "<<<<<<< ours" => side = Some(true),
-            "=======" => side = Some(false),
-            ">>>>>>> theirs" => side = None,
-            _ if side.is_none_or(|side| side == ours) => out.push_str(line),
-            _ => {}
-        }
-    }
-    out
-}
-
 /// The same merge between two peers.
 fn live(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Canvas {
     let base = &crate::canvas::file::merge::agreed(base, ours, theirs);
@@ -200,7 +184,7 @@ proptest! {
         // Both sides of a marked file are canvases.
         let layout = read(&render(&ours, &crate::canvas::file::FileLayout::default())).unwrap().1;
         let marked = render_conflicts(&result, &layout, &layout, 7);
-        prop_assert_eq!(&read(&take_side(&marked, true)).unwrap().0, &result.canvas);
-        prop_assert_eq!(&read(&take_side(&marked, false)).unwrap().0, &result.theirs());
+        let sides = crate::canvas::file::markers::sides(&marked).map(|side| read(&side).unwrap().0);
+        prop_assert_eq!(sides, [result.canvas.clone(), result.theirs()]);
     }
 }
