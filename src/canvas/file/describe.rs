@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::canvas::changes::PropertyChanges;
-use crate::canvas::file::merge::MergeConflict;
+use crate::canvas::file::merge::{Merge, MergeConflict};
 use crate::canvas::file::words::{name_of, quoted, shortened, text_change};
 use crate::canvas::model::{Canvas, Element, ElementKind, Properties};
 use crate::canvas::order;
@@ -19,42 +19,46 @@ const MAX_MOVES_NAMED: usize = 5;
 #[must_use]
 pub fn describe(before: &Canvas, after: &Canvas) -> Vec<String> {
     let mut lines = Vec::new();
-    for (kind, old, new) in
-        [(ElementKind::Node, &before.nodes, &after.nodes), (ElementKind::Edge, &before.edges, &after.edges)]
-    {
-        let known = by_id(old);
-        let now = by_id(new);
+    let [old_nodes, new_nodes] = [before, after].map(|canvas| by_id(&canvas.nodes));
+    let [old_edges, new_edges] = [before, after].map(|canvas| by_id(&canvas.edges));
+    let sides = [
+        (ElementKind::Node, &old_nodes, &new_nodes, &before.nodes, &after.nodes),
+        (ElementKind::Edge, &old_edges, &new_edges, &before.edges, &after.edges),
+    ];
+    for (kind, known, now, old, new) in sides {
         for element in new {
             match known.get(element.id.as_str()) {
-                None => lines.push(format!("added {kind} {}", full_name(after, kind, element))),
-                Some((_, was)) => changed(&full_name(after, kind, element), kind, was, element, &mut lines),
+                None => lines.push(format!("added {kind} {}", full_name(&new_nodes, kind, element))),
+                Some((_, was)) if was.properties == element.properties => {}
+                Some((_, was)) => changed(&full_name(&new_nodes, kind, element), kind, was, element, &mut lines),
             }
         }
         for element in old.iter().filter(|element| !now.contains_key(element.id.as_str())) {
-            lines.push(format!("removed {kind} {}", full_name(before, kind, element)));
+            lines.push(format!("removed {kind} {}", full_name(&old_nodes, kind, element)));
         }
     }
-    for (kind, old, new) in
-        [(ElementKind::Node, &before.nodes, &after.nodes), (ElementKind::Edge, &before.edges, &after.edges)]
-    {
-        order(after, kind, &by_id(old), new, &mut lines);
+    for (kind, known, _, _, new) in sides {
+        order(&new_nodes, kind, known, new, &mut lines);
     }
     properties("canvas", &before.properties, &after.properties, &[], &mut lines);
     lines
 }
 
-/// One line about a conflict: what it is in, and both values.
+/// One line about each conflict of a merge: what it is in, and both values.
 #[must_use]
-pub fn describe_conflict(canvas: &Canvas, conflict: &MergeConflict) -> String {
-    let elements = if conflict.element == ElementKind::Edge { &canvas.edges } else { &canvas.nodes };
-    let name = match elements.iter().find(|element| element.id == conflict.id) {
-        Some(element) if conflict.element != ElementKind::Canvas => {
-            format!("{} {}", conflict.element, full_name(canvas, conflict.element, element))
-        }
-        _ => conflict.element.to_string(),
+pub fn describe_conflicts(merge: &Merge) -> Vec<String> {
+    let (nodes, edges) = (by_id(&merge.canvas.nodes), by_id(&merge.canvas.edges));
+    let line = |conflict: &MergeConflict| {
+        let elements = if conflict.element == ElementKind::Edge { &edges } else { &nodes };
+        let kind = conflict.element;
+        let subject = match elements.get(conflict.id.as_str()) {
+            Some((_, element)) if kind != ElementKind::Canvas => format!("{kind} {}", full_name(&nodes, kind, element)),
+            _ => kind.to_string(),
+        };
+        let [ours, theirs] = [&conflict.ours, &conflict.theirs].map(|value| value_words(value.as_ref()));
+        format!("{subject}: {}: ours {ours}, theirs {theirs}", shortened(&conflict.property))
     };
-    let [ours, theirs] = [&conflict.ours, &conflict.theirs].map(|value| value_words(value.as_ref()));
-    format!("{name}: {}: ours {ours}, theirs {theirs}", shortened(&conflict.property))
+    merge.conflicts.iter().map(line).collect()
 }
 
 type Index<'a> = BTreeMap<&'a str, (usize, &'a Element)>;
@@ -64,14 +68,14 @@ fn by_id(elements: &[Element]) -> Index<'_> {
 }
 
 /// What people call an element, and its id.
-fn full_name(canvas: &Canvas, kind: ElementKind, element: &Element) -> String {
+fn full_name(nodes: &Index<'_>, kind: ElementKind, element: &Element) -> String {
     let id = shortened(&element.id);
     if kind == ElementKind::Node {
         return name_of(element).map_or_else(|| format!("({id})"), |name| format!("\"{name}\" ({id})"));
     }
     let end = |end: &str| match element.properties.get(end) {
         Some(Value::String(node)) => {
-            let node = canvas.nodes.iter().find(|known| known.id == *node).and_then(name_of);
+            let node = nodes.get(node.as_str()).and_then(|(_, node)| name_of(node));
             node.or_else(|| element.properties.get(end).map(|id| shortened(&value_text(id))))
         }
         _ => None,
@@ -121,7 +125,7 @@ fn properties(subject: &str, old: &Properties, new: &Properties, told: &[&str], 
     }
 }
 
-fn order(canvas: &Canvas, kind: ElementKind, known: &Index<'_>, new: &[Element], lines: &mut Vec<String>) {
+fn order(nodes: &Index<'_>, kind: ElementKind, known: &Index<'_>, new: &[Element], lines: &mut Vec<String>) {
     let places: Vec<_> = new.iter().map(|element| known.get(element.id.as_str()).map(|(place, _)| *place)).collect();
     let moved = order::moved(&places);
     if moved.len() > MAX_MOVES_NAMED {
@@ -130,11 +134,11 @@ fn order(canvas: &Canvas, kind: ElementKind, known: &Index<'_>, new: &[Element],
     }
     for place in moved {
         let Some(element) = new.get(place) else { continue };
-        let name = full_name(canvas, kind, element);
+        let name = full_name(nodes, kind, element);
         let below = place.checked_sub(1).and_then(|below| new.get(below));
         lines.push(match below {
             None => format!("order: {kind} {name} is now the lowest"),
-            Some(below) => format!("order: {kind} {name} is now right above {}", full_name(canvas, kind, below)),
+            Some(below) => format!("order: {kind} {name} is now right above {}", full_name(nodes, kind, below)),
         });
     }
 }

@@ -6,6 +6,7 @@ use automerge::ActorId;
 
 use crate::canvas::document::{Base, CanvasDocument};
 use crate::canvas::error::CanvasError;
+use crate::canvas::file::thin::Thinned;
 use crate::canvas::model::{Canvas, Element, ElementKind, Properties};
 use crate::canvas::side::TEXT;
 use crate::canvas::text;
@@ -61,13 +62,22 @@ impl Merge {
 pub fn merge(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Result<Merge, CanvasError> {
     // Actors decide between concurrent writes: they go by content, lest the result depend on who merges whom.
     let (first, second) = if ours.to_json() <= theirs.to_json() { (ours, theirs) } else { (theirs, ours) };
-    let start = agreed(base, ours, theirs);
-    let mut document = side(&start, first, 1)?;
-    let applied = document.apply(side(&start, second, 2)?.replica().changes_since(&[]));
+    let thinned = Thinned::of([&agreed(base, ours, theirs), first, second]);
+    let [start, first, second] = &thinned.canvases;
+    let mut document = CanvasDocument::new();
+    document.create(start, "")?;
+    let mut other = CanvasDocument::load(&document.replica().save())?;
+    for (document, side, actor) in [(&mut document, first, 1), (&mut other, second, 2)] {
+        document.set_actor(ActorId::from([actor; 16]));
+        let version = document.version();
+        document.update(side, &Base::Explicit(version), "")?;
+    }
+    let applied = document.apply(other.replica().changes_since(document.replica().heads().as_slice()));
     if let Some((_, reason)) = applied.rejected.into_iter().next() {
         return Err(CanvasError::Internal(reason));
     }
     let mut canvas = document.canvas();
+    thinned.restore(&mut canvas);
     let conflicts = conflicts(&canvas, [base, ours, theirs]);
     settle(&mut canvas, &conflicts, |conflict| conflict.ours.as_ref());
     Ok(Merge { canvas, conflicts })
@@ -88,16 +98,6 @@ pub(super) fn agreed(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Canvas {
         }
     }
     agreed
-}
-
-/// The document of one branch.
-fn side(base: &Canvas, canvas: &Canvas, actor: u8) -> Result<CanvasDocument, CanvasError> {
-    let mut document = CanvasDocument::new();
-    document.set_actor(ActorId::from([actor; 16]));
-    document.create(base, "")?;
-    let version = document.version();
-    document.update(canvas, &Base::Explicit(version), "")?;
-    Ok(document)
 }
 
 fn conflicts(merged: &Canvas, states: [&Canvas; 3]) -> Vec<MergeConflict> {

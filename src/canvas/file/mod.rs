@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | text | `scan` (structure of a JSON text), `layout` (reading), `style`, `render` (writing over an older text), `markers` |
 //! | git | `texts`: all of this from text to text |
-//! | content | `merge` (three ways, by the rules of live edits), `distance`, `describe` and `words` |
+//! | content | `merge` (three ways, by the rules of live edits) on what `thin` leaves, `distance`, `describe` and `words` |
 
 mod describe;
 mod distance;
@@ -15,12 +15,13 @@ mod render;
 mod scan;
 mod style;
 mod texts;
+mod thin;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use describe::{describe, describe_conflict};
+pub use describe::{describe, describe_conflicts};
 pub use distance::distance;
 pub use layout::{FileLayout, read};
 pub use markers::render_conflicts;

@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 use crate::canvas::error::CanvasError;
-use crate::canvas::file::describe::{describe, describe_conflict};
+use crate::canvas::file::describe::{describe, describe_conflicts};
 use crate::canvas::file::layout::{FileLayout, read};
 use crate::canvas::file::markers::{marked, render_conflicts, sides};
 use crate::canvas::file::merge::merge;
@@ -49,7 +49,7 @@ pub fn merge_texts(base: &str, ours: &str, theirs: &str, marker_size: usize) -> 
     let (ours, layout) = canvas("ours", ours)?;
     let (theirs, other) = canvas("theirs", theirs)?;
     let merged = merge(&base, &ours, &theirs).map_err(|error| TextError { text: "canvas", error })?;
-    let conflicts = merged.conflicts.iter().map(|conflict| describe_conflict(&merged.canvas, conflict)).collect();
+    let conflicts = describe_conflicts(&merged);
     Ok(MergedText { text: render_conflicts(&merged, &layout, &other, marker_size), conflicts })
 }
 

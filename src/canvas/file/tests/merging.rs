@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::canvas::file::{
-    Merge, describe_conflict, describe_texts, merge, merge_texts, plain_text, read, render, render_conflicts,
+    Merge, describe_conflicts, describe_texts, merge, merge_texts, plain_text, read, render, render_conflicts,
 };
 use crate::canvas::tests::mutation::ids;
 use crate::canvas::{Base, CanvasDocument, ElementKind};
@@ -38,7 +38,7 @@ fn a_property_changed_to_two_values_is_a_conflict_and_ours_stays() {
         result.conflicts.iter().map(|conflict| (conflict.element, conflict.property.as_str())).collect();
     assert_eq!(kinds, [(ElementKind::Node, "color"), (ElementKind::Canvas, "title")]);
     assert_eq!(result.conflicts[1].ours, None);
-    let told: Vec<_> = result.conflicts.iter().map(|conflict| describe_conflict(&result.canvas, conflict)).collect();
+    let told = describe_conflicts(&result);
     assert_eq!(
         told,
         [r#"node "the cat" (a): color: ours "2", theirs {"r":1}"#, r#"canvas: title: ours none, theirs "u""#]
