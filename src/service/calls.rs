@@ -152,6 +152,19 @@ impl P2PNetworkManager {
                     "remedy": "edits are kept and leave when the broker is reachable again",
                 })
             }));
+            checks.extend(this.inner.repositories.iter().filter_map(|(name, repository)| {
+                let files = repository.files.as_ref()?.status.json();
+                let paused = files["paused"].as_str();
+                Some(json!({
+                    "name": format!("folder of {name}"),
+                    "ok": paused.is_none(),
+                    "detail": match paused {
+                        Some(reason) => format!("{} pauses: {reason}", files["path"]),
+                        None => format!("{} has {} canvases", files["path"], files["canvases"]),
+                    },
+                    "remedy": "see the files-paused event, and docs/files.md",
+                }))
+            }));
             for check in &mut checks {
                 if check["ok"] == true
                     && let Some(fields) = check.as_object_mut()

@@ -191,6 +191,9 @@ impl Binding {
 
     /// Catches up, so that what others know is known here.
     pub(super) fn ask_network(&mut self) -> bool {
+        if self.desk.is_closing() {
+            return false;
+        }
         match self.port.ask(Command::Sync { canvas: None }) {
             Ok(_) => true,
             Err(error) => {
