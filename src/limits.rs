@@ -40,9 +40,9 @@ pub const MAX_TEXT_RUNS: usize = 256;
 /// Changes remembered of each document as made from its file, and not by the application. Beyond: the oldest count as the
 /// application's own when it passes an object that it got before them.
 pub const MAX_ASIDE_CHANGES: usize = 4_096;
-/// Content-derived changes of one version that are looked at before another is made at it. Further ones are not: what
-/// they did may be done again.
-pub const MAX_DERIVED_SIBLINGS: usize = 16;
+/// Changes made at one version that are looked at before another is made at it that may have been made before. Further ones
+/// are not: what they did may be done again.
+pub const MAX_SIBLING_CHANGES: usize = 16;
 /// Texts whose differing middle parts, multiplied, exceed this many characters squared are replaced rather than
 /// compared character by character.
 pub const MAX_TEXT_COMPARISON: usize = 4 << 20;

@@ -154,14 +154,16 @@ export async function twoVaults(t, broker, canvases = {}, options = {}) {
 }
 
 /** Waits until a service has a canvas that fits. */
-export function untilCanvas(peer, id, wanted) {
-  return until(
-    async () => {
-      const canvas = await peer.getCanvas(REPOSITORY, id).catch(() => undefined);
-      return canvas && fits(canvas, wanted) && canvas;
-    },
-    `the canvas ${id} is ${typeof wanted === 'function' ? wanted : JSON.stringify(wanted)}`,
-  );
+export async function untilCanvas(peer, id, wanted) {
+  const named = typeof wanted === 'function' ? wanted : JSON.stringify(wanted);
+  let canvas;
+  const there = async () => {
+    canvas = await peer.getCanvas(REPOSITORY, id).catch(() => undefined);
+    return canvas && fits(canvas, wanted) && canvas;
+  };
+  return until(there, `the canvas ${id} is ${named}`).catch((error) => {
+    throw new Error(`${error.message}; it is ${JSON.stringify(canvas)}`);
+  });
 }
 
 /** The text of a canvas's first card. */

@@ -9,6 +9,8 @@ use crate::canvas::error::CanvasError;
 use crate::canvas::model::Canvas;
 use crate::canvas::update::{Ahead, Basis};
 use crate::canvas::version::Version;
+use crate::canvas::view::View;
+use crate::ids::Heads;
 use crate::limits::MAX_ASIDE_CHANGES;
 
 /// Which changes of this process were not the application's, at most [`MAX_ASIDE_CHANGES`].
@@ -37,14 +39,19 @@ impl Aside {
 
 impl CanvasDocument {
     /// As [`update`](Self::update) from a named version, but not by the application: what it has stays what it was, and
-    /// an older object that it passes later deletes nothing that came this way.
+    /// an older object that it passes later deletes nothing that came this way. The same from the same version is done
+    /// once: a process may end before it has noted that it was.
     ///
     /// # Errors
     /// As [`update`](Self::update).
     pub fn update_aside(&mut self, passed: &Canvas, base: &Version, author: &str) -> Result<LocalEdit, CanvasError> {
         passed.check()?;
         let version = self.named(base);
-        let canvas = self.view_at(&version)?.canvas();
+        let view = self.view_at(&version)?;
+        if let Some(done) = self.done(passed, &view, &version) {
+            return Ok(LocalEdit { version: done, ..LocalEdit::default() });
+        }
+        let canvas = view.canvas();
         let basis = Basis { heads: version.as_slice().to_vec(), version, canvas, ahead: Ahead::new() };
         let before = self.replica.change_count();
         let written = self.update_from(passed, &basis, author);
@@ -56,6 +63,15 @@ impl CanvasDocument {
             edit.version = self.version();
         }
         Ok(edit)
+    }
+
+    /// The version at which what was passed is there already: at present, or made at the same version.
+    fn done(&self, passed: &Canvas, view: &View, at: &Heads) -> Option<Version> {
+        if self.view.canvas() == *passed {
+            return Some(self.version());
+        }
+        let mut made = self.states_made_at(view, at, false);
+        made.find(|(_, canvas)| canvas == passed).map(|(hash, _)| Version(Heads::new(vec![hash])))
     }
 
     /// As [`create`](Self::create), but not by the application.

@@ -35,7 +35,7 @@ pub enum Base {
 }
 
 /// What an edit did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LocalEdit {
     /// The changes that it added to the document, in causal order; empty if it changed nothing.
     pub changes: Vec<Change>,

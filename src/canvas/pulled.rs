@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use automerge::ChangeHash;
+
 use crate::canvas::document::{CanvasDocument, LocalEdit, reader};
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::{Canvas, Element, Properties};
+use crate::canvas::side::TEXT;
+use crate::canvas::text;
 use crate::canvas::update::{Ahead, Basis, Plan, Planner};
+use crate::canvas::value::Value;
 use crate::canvas::version::Version;
 use crate::canvas::view::View;
 use crate::ids::Heads;
-use crate::limits::MAX_DERIVED_SIBLINGS;
+use crate::limits::MAX_SIBLING_CHANGES;
 
 impl CanvasDocument {
     /// Takes in the difference between the canvas at a version and a whole canvas as one content-derived change: whoever
@@ -28,7 +33,7 @@ impl CanvasDocument {
         let heads = self.named(base);
         let view = self.view_at(&heads)?;
         let mut states = vec![self.canvas()];
-        states.extend(self.derived_states(&view, &heads));
+        states.extend(self.states_made_at(&view, &heads, true).map(|(_, state)| state));
         let canvas = view.canvas();
         let wanted = Wanted { had: &canvas, states: &states }.of(passed);
         let basis = Basis { version: heads.clone(), heads: heads.as_slice().to_vec(), canvas, ahead: Ahead::new() };
@@ -50,13 +55,18 @@ impl CanvasDocument {
         Ok(LocalEdit { changes, version, diff: applied.diff, content, conflicts: applied.conflicts })
     }
 
-    /// The canvas as each content-derived change of a version left it.
-    fn derived_states(&self, view: &View, at: &Heads) -> impl Iterator<Item = Canvas> {
-        self.replica.derived_at(at, MAX_DERIVED_SIBLINGS).into_iter().map(|change| {
+    /// The canvas as each change made at a version left it, the newest first; `view` is of that version.
+    pub(super) fn states_made_at(
+        &self,
+        view: &View,
+        at: &Heads,
+        derived: bool,
+    ) -> impl Iterator<Item = (ChangeHash, Canvas)> {
+        self.replica.made_at(at, derived, MAX_SIBLING_CHANGES).into_iter().map(|change| {
             let mut view = view.clone();
             let heads = [change.hash()];
             view.refresh(reader(&self.replica, Some(&heads)), &self.replica.touched_by(&change));
-            view.canvas()
+            (change.hash(), view.canvas())
         })
     }
 }
@@ -75,13 +85,14 @@ impl Wanted<'_> {
     fn of(&self, passed: &Canvas) -> Canvas {
         let states: Vec<_> = self.states.iter().map(|state| Some(&state.properties)).collect();
         Canvas {
-            nodes: self.elements(|canvas| &canvas.nodes, &passed.nodes),
-            edges: self.elements(|canvas| &canvas.edges, &passed.edges),
-            properties: properties(&self.had.properties, &states, &passed.properties),
+            nodes: self.elements(|canvas| &canvas.nodes, &passed.nodes, Some(TEXT)),
+            edges: self.elements(|canvas| &canvas.edges, &passed.edges, None),
+            properties: properties(&self.had.properties, &states, &passed.properties, None),
         }
     }
 
-    fn elements(&self, list: fn(&Canvas) -> &Vec<Element>, passed: &[Element]) -> Vec<Element> {
+    /// `text` is the property that merges by character, if they have one.
+    fn elements(&self, list: fn(&Canvas) -> &Vec<Element>, passed: &[Element], text: Option<&str>) -> Vec<Element> {
         let had = list(self.had);
         let (known, now) = (index(had), index(passed));
         let states: Vec<_> = self.states.iter().map(|state| index(list(state))).collect();
@@ -93,7 +104,7 @@ impl Wanted<'_> {
                 _ if is_done(before, after, &states) => before?.clone(),
                 None => return None,
                 Some(after) => {
-                    let missing = properties(before.unwrap_or(&none), &states, after);
+                    let missing = properties(before.unwrap_or(&none), &states, after, text);
                     let is_there = before.is_none() && states.iter().any(Option::is_some);
                     if is_there && missing.is_empty() {
                         return None;
@@ -116,16 +127,27 @@ fn is_done<T: PartialEq>(before: Option<&T>, after: Option<&T>, states: &[Option
 }
 
 /// Properties that were passed, but where that is done already, what was had.
-fn properties(had: &Properties, states: &[Option<&Properties>], passed: &Properties) -> Properties {
+fn properties(had: &Properties, states: &[Option<&Properties>], passed: &Properties, text: Option<&str>) -> Properties {
     let names: BTreeSet<&String> = had.keys().chain(passed.keys()).collect();
     let wanted = names.into_iter().filter_map(|name| {
         let (before, after) = (had.get(name), passed.get(name));
         // An element that is not there says nothing of its properties: for it, they are as before.
         let states: Vec<_> = states.iter().map(|state| state.map_or(before, |state| state.get(name))).collect();
         let value = if is_done(before, after, &states) { before } else { after };
-        value.map(|value| (name.clone(), value.clone()))
+        let merges = text == Some(name.as_str());
+        value.map(|value| (name.clone(), if merges { left(before, value, &states) } else { value.clone() }))
     });
     wanted.collect()
+}
+
+/// Of a text that was one before, only what no state has done; any other value whole.
+fn left(before: Option<&Value>, after: &Value, states: &[Option<&Value>]) -> Value {
+    let (Some(Value::String(before)), Value::String(after)) = (before, after) else { return after.clone() };
+    let there = states.iter().filter_map(|state| match state {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    });
+    Value::String(there.fold(after.clone(), |left, there| text::undone(before, &left, there)))
 }
 
 fn index(elements: &[Element]) -> Index<'_> {

@@ -268,11 +268,11 @@ impl Replica {
             .map_err(|error| CanvasError::Internal(error.to_string()))
     }
 
-    /// The newest content-derived changes that were made at a version, at most `limit`.
-    pub(super) fn derived_at(&self, at: &Heads, limit: usize) -> Vec<Change> {
+    /// The newest changes that were made at a version, at most `limit`; only content-derived ones if so wanted.
+    pub(super) fn made_at(&self, at: &Heads, derived: bool, limit: usize) -> Vec<Change> {
         let later = self.doc.get_changes_meta(at.as_slice()).into_iter().rev();
         let hashes = later
-            .filter(|change| change.actor.to_bytes().len() == derived::DERIVED_ACTOR_BYTES)
+            .filter(|change| !derived || change.actor.to_bytes().len() == derived::DERIVED_ACTOR_BYTES)
             .filter(|change| Heads::new(change.deps.clone()) == *at)
             .map(|change| change.hash);
         hashes.take(limit).filter_map(|hash| self.change(&hash)).collect()

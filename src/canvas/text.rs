@@ -106,6 +106,30 @@ pub(crate) fn agreed(base: &str, ours: &str, theirs: &str) -> String {
     agreed
 }
 
+/// The base with what `wanted` did to it and `there` did not do: what is left to be done of a difference. Done is what
+/// `there` has, perhaps with more around it, in place of the same characters. Comparing texts that differ much is not
+/// affordable: then all is left.
+pub(crate) fn undone(base: &str, wanted: &str, there: &str) -> String {
+    let characters: Vec<char> = base.chars().collect();
+    let (Some(wanted_there), Some(there)) = (replaced(base, &characters, wanted), replaced(base, &characters, there))
+    else {
+        return wanted.to_owned();
+    };
+    let mut undone = String::with_capacity(wanted.len());
+    let mut at = 0;
+    for ((start, end), wanted) in wanted_there {
+        // What is there may reach further: more was replaced since.
+        let is_done = there.iter().any(|((from, to), there)| *from <= start && end <= *to && there.contains(&wanted));
+        if !is_done {
+            undone.extend(characters.get(at..start).unwrap_or_default());
+            undone.push_str(&wanted);
+            at = end;
+        }
+    }
+    undone.extend(characters.get(at..).unwrap_or_default());
+    undone
+}
+
 /// What stands in a new text in place of which characters of the old one; `None` if that is too much to find out.
 fn replaced(old: &str, old_characters: &[char], new: &str) -> Option<BTreeMap<(usize, usize), String>> {
     let middle = Middle::of(old, new);
@@ -148,6 +172,23 @@ mod tests {
         }
         let (long, other) = ("x".repeat(10_000), "y".repeat(10_000));
         assert_eq!(agreed(&long, &other, &other), long);
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_left_to_be_done() {
+        for (base, wanted, there, expected) in [
+            ("a cat", "a big cat", "a big cat", "a cat"),
+            ("a cat", "a big cat sat", "a very big cat", "a cat sat"),
+            ("the cat", "the cat on the", "the cat on the mat", "the cat"),
+            ("a cat", "a dog", "a cat", "a dog"),
+            ("a cat", "cat", "the cat", "cat"),
+            ("a cat", "cat", "cats", "a cat"),
+            ("", "x", "", "x"),
+        ] {
+            assert_eq!(undone(base, wanted, there), expected, "{wanted} | {there}");
+        }
+        let (long, other) = ("x".repeat(10_000), "y".repeat(10_000));
+        assert_eq!(undone(&long, &other, &other), other);
     }
 
     #[test]

@@ -71,6 +71,21 @@ fn an_old_file_undoes_nothing_and_deletes_no_edit_made_since() {
 }
 
 #[test]
+fn a_save_that_was_taken_in_already_is_not_taken_in_again() {
+    let mut document = peer(1, TWO);
+    let (mut file, version) = (document.canvas(), document.version());
+    set(&mut file, 0, "text", Value::String("the cat sat".into()));
+    let made = document.update_aside(&file, &version, "").unwrap();
+    update(&mut document, |canvas| set(canvas, 0, "text", Value::String("the cat sat down".into())));
+    let again = document.update_aside(&file, &version, "").unwrap();
+    assert_eq!((again.changes, &again.version), (vec![], &made.version));
+    let present = document.canvas();
+    let again = document.update_aside(&present, &version, "").unwrap();
+    assert_eq!((again.changes, again.version), (vec![], document.version()));
+    assert_eq!(text_of(&document, 0), "the cat sat down");
+}
+
+#[test]
 fn a_file_is_imported_beside_the_application() {
     let mut document = CanvasDocument::new();
     document.set_actor(ActorId::from([1; 16]));
@@ -144,6 +159,20 @@ fn what_is_there_already_is_not_done_again() {
     c.derive_update(&later, &base).unwrap();
     assert_eq!(ids(&c.canvas().nodes), ["c", "a", "late"]);
     assert_eq!(text_of(&c, 1), "big cat");
+}
+
+#[test]
+fn of_a_text_only_what_is_not_there_is_done() {
+    let mut document = peer(1, TWO);
+    let base = document.version();
+    let old = text_of(&document, 0);
+    let mut commit = document.canvas();
+    set(&mut commit, 0, "text", Value::String(format!("big {old} on")));
+    // The commit was made of live edits, and the typing has gone on.
+    update(&mut document, |canvas| set(canvas, 0, "text", Value::String(format!("{old} on the mat"))));
+    document.derive_update(&commit, &base).unwrap();
+    assert_eq!(text_of(&document, 0), format!("big {old} on the mat"));
+    assert_eq!(document.derive_update(&commit, &base).unwrap().changes, []);
 }
 
 #[test]

@@ -122,6 +122,12 @@ impl FileRecord {
         self.blobs.truncate(MAX_NOTED_BLOBS);
     }
 
+    /// A version that file and canvas had in common with this content, if it is remembered.
+    #[must_use]
+    pub fn version_of(&self, content: &Canvas) -> Option<&Version> {
+        self.commons.iter().find(|common| common.canvas == *content).map(|common| &common.version)
+    }
+
     /// The version that holds what git has under an object id.
     #[must_use]
     pub fn version_of_blob(&self, id: &str) -> Option<&Version> {

@@ -118,12 +118,12 @@ impl Binding {
     fn bring(&mut self, canvas: &CanvasId, base_id: &str, tip_id: &str) -> Result<(), Trouble> {
         let (Some(git), Some(record)) = (&self.git, self.records.get_mut(canvas)) else { return Ok(()) };
         let (Some(before), Some(after)) = (git.canvas_of(base_id), git.canvas_of(tip_id)) else { return Ok(()) };
-        let common = record.common();
-        if common.canvas == after {
-            // A commit of what is live already.
-            record.note_blob(tip_id);
+        if let Some(version) = record.version_of(&after).cloned() {
+            // A commit of what was edited live.
+            record.note_blob_at(tip_id, version);
             return Ok(());
         }
+        let common = record.common();
         let here = || (common.canvas == before).then_some(&common.version);
         if let Some(base) = record.version_of_blob(base_id).or_else(here).cloned() {
             let bring = FileCommand::Bring { canvas: canvas.clone(), content: after.clone(), base: base.clone() };
