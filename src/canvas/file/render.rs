@@ -56,9 +56,10 @@ impl<'a> Renderer<'a> {
 
     fn render(mut self, canvas: &Canvas) -> String {
         let old = std::mem::take(&mut self.old);
-        let mut pieces = self.known_members(&old, canvas);
+        let places = self.top.places();
+        let mut pieces = self.known_members(&places, &old, canvas);
         self.add_lists(canvas, &mut pieces);
-        for (key, value) in canvas.properties.iter().filter(|(key, _)| self.top.member(key).is_none()) {
+        for (key, value) in canvas.properties.iter().filter(|(key, _)| !places.contains_key(key.as_str())) {
             let value = self.edit(None, &json(value), self.style.top.indentation(), &self.style.colon);
             pieces.push((None, Cow::Owned(member(key, &self.style.colon, &value))));
         }
@@ -67,10 +68,10 @@ impl<'a> Renderer<'a> {
     }
 
     /// The top-level members that were there and still are.
-    fn known_members(&self, old: &Canvas, new: &Canvas) -> Vec<Piece<'a>> {
+    fn known_members(&self, places: &BTreeMap<&str, usize>, old: &Canvas, new: &Canvas) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
         for (place, item) in self.top.items.iter().enumerate() {
-            let counts = self.top.member(&item.key).is_some_and(|last| std::ptr::eq(last, item));
+            let counts = places.get(item.key.as_str()) == Some(&place);
             let value = match (item.key.as_str(), new.properties.get(&item.key)) {
                 ("nodes" | "edges", _) if !counts => Cow::Borrowed(item.value),
                 ("nodes", _) => self.list(item.value, old.nodes.clone(), &new.nodes, 0),
@@ -179,11 +180,12 @@ impl<'a> Renderer<'a> {
         let container = Container::of(old);
         let colon = container.items.first().map_or(self.style.element_colon.as_str(), |item| item.colon);
         let gaps = Gaps::of(&container, comma_after(colon)).unwrap_or_else(|| self.style.element.clone());
+        let places = container.places();
         let wanted: BTreeMap<&str, &Json> = members.iter().map(|(key, value)| (*key, value)).collect();
         let mut pieces: Vec<Piece<'_>> = Vec::new();
         for (place, item) in container.items.iter().enumerate() {
             let Some(value) = wanted.get(item.key.as_str()) else { continue };
-            let counts = container.member(&item.key).is_some_and(|last| std::ptr::eq(last, item));
+            let counts = places.get(item.key.as_str()) == Some(&place);
             let value = if counts {
                 Cow::Owned(self.edit(Some(item.value), value, gaps.indentation(), item.colon))
             } else {
@@ -191,7 +193,7 @@ impl<'a> Renderer<'a> {
             };
             pieces.push((Some(place), joined(item.head, &value)));
         }
-        for (key, value) in members.iter().filter(|(key, _)| container.member(key).is_none()) {
+        for (key, value) in members.iter().filter(|(key, _)| !places.contains_key(key)) {
             let value = self.edit(None, value, gaps.indentation(), colon);
             pieces.push((None, Cow::Owned(member(key, colon, &value))));
         }

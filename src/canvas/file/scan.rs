@@ -1,6 +1,8 @@
 //! The structure of a JSON text that a parser has found to be valid: where every value begins and ends, and what stands
 //! between. Any other text gives some structure too, but no panic.
 
+use std::collections::BTreeMap;
+
 /// One item of an array, or member of an object.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
@@ -62,6 +64,11 @@ impl<'a> Container<'a> {
     /// The member of this name that counts: where a name is repeated, the last.
     pub(super) fn member(&self, key: &str) -> Option<&Item<'a>> {
         self.items.iter().rfind(|item| item.key == key)
+    }
+
+    /// The place of each member that counts, by name.
+    pub(super) fn places(&self) -> BTreeMap<&str, usize> {
+        self.items.iter().enumerate().map(|(place, item)| (item.key.as_str(), place)).collect()
     }
 }
 
