@@ -53,6 +53,8 @@ struct Peer {
     followed: Canvas,
     /// What the application got or passed before.
     old: Vec<(Version, Canvas)>,
+    /// What the application had after each patch, which no version may hold.
+    patched: Vec<Canvas>,
     /// How often the canvas was compared.
     checks: usize,
 }
@@ -63,7 +65,7 @@ impl Peer {
         document.set_actor(ActorId::from([number; 16]));
         let old = vec![(document.version(), Canvas::default())];
         let (copy, followed) = (Canvas::default(), Canvas::default());
-        Self { document, copy, followed, old, checks: 0 }
+        Self { document, copy, followed, old, patched: Vec::new(), checks: 0 }
     }
 
     fn check(&mut self, diff: &CanvasChanges) {
@@ -120,7 +122,7 @@ impl Peer {
 
     fn everything_seen(&self) -> Canvas {
         let mut all = self.copy.clone();
-        for (_, old) in &self.old {
+        for old in self.old.iter().map(|(_, old)| old).chain(&self.patched) {
             all.nodes.extend(old.nodes.iter().cloned());
             all.edges.extend(old.edges.iter().cloned());
         }
@@ -136,7 +138,7 @@ impl Peer {
         assert!(!damaged && changes.iter().all(|change| self.document.replica().contains(&change.hash())));
         let edit = LocalEdit { changes, version, diff, content, conflicts };
         patch.apply_to(&mut self.copy);
-        // What was patched is seen, though no version may hold it.
+        self.patched.push(self.copy.clone());
         self.old.push((edit.version.clone(), self.document.canvas_at(&edit.version).unwrap()));
         self.check(&edit.diff);
     }
