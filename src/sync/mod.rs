@@ -50,9 +50,10 @@ mod unsaved;
 #[cfg(feature = "drivers")]
 pub(crate) use document::Content;
 pub use error::SyncError;
+pub use files::{FileCommand, Standing};
 pub use io::{
-    CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, FileCommand, Input, Message, Notice, Origin, Output,
-    Publish, PublishToken, QualityOfService, Reply, Standing, StoreToken, SyncReport,
+    CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
+    PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
 };
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use status::{RepositoryStatus, Statistics};
