@@ -4,7 +4,7 @@
 //! the same key was written. For a few puts it is known beforehand which change that makes: each overwrites the operation
 //! that alone stands at its key, and of keys that were written lately that is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use automerge::legacy::{Key, ObjectId, Op, OpId, OpType};
@@ -95,10 +95,15 @@ impl Replica {
             let own = self.tip.own.as_ref().filter(|own| own.sequence + 1 == sequence)?;
             deps.extend(Some(own.hash).filter(|hash| *hash != head));
         }
+        let mut places = BTreeSet::new();
         let mut operations = Vec::with_capacity(puts.len());
         for (map, key, value) in puts {
             let place = (map, key);
             let overwritten = self.tip.writers.get(&place)?.clone();
+            if !places.insert(place.clone()) {
+                // The second would overwrite the first.
+                return None;
+            }
             operations.push(Op {
                 action: OpType::Put(value),
                 obj: self.maps.object(map)?,

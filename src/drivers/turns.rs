@@ -169,10 +169,17 @@ mod tests {
             }
         };
         let handle = runtime.spawn(turns.clone().run(task));
-        while turns.take().is_none() {
-            thread::yield_now();
-        }
         (turns, sender, reports, handle)
+    }
+
+    /// A turn, as soon as the runtime has begun the task and does not run it.
+    fn take(turns: &Turns) -> Turn<'_> {
+        loop {
+            match turns.take() {
+                Some(turn) => return turn,
+                None => thread::yield_now(),
+            }
+        }
     }
 
     #[test]
@@ -180,7 +187,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (turns, sender, reports, handle) = start(&runtime);
         let here = thread::current().id();
-        let mut turn = turns.take().unwrap();
+        let mut turn = take(&turns);
         assert!(turns.take().is_none(), "one at a time");
         sender.send(1).unwrap();
         sender.send(2).unwrap();
@@ -227,7 +234,7 @@ mod tests {
     fn a_panic_in_a_turn_is_the_runtimes() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (turns, sender, _reports, handle) = start(&runtime);
-        let mut turn = turns.take().unwrap();
+        let mut turn = take(&turns);
         sender.send(13).unwrap();
         turn.run();
         drop(turn);

@@ -115,4 +115,8 @@ fn what_is_more_than_puts_is_not_composed() {
     ] {
         assert!(!write(&mut a, json).1, "{json}");
     }
+    let (mut a, _) = pair(TWO);
+    let mut twice = patch(r#"{"nodes":{"upsert":[{"id":"a","x":14}]}}"#);
+    twice.nodes.upsert.extend(patch(r#"{"nodes":{"upsert":[{"id":"a","x":15}]}}"#).nodes.upsert);
+    assert!(!a.write_patch(&twice, "author", true).unwrap().composed && !a.read_back().damaged);
 }
