@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
 import { embedded } from './helpers/broker.mjs';
+import { clones, withGit } from './helpers/work-trees.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { REPOSITORY } from './helpers/two-peers.mjs';
 import { bound, card, textOf, untilCanvas, vaultAt } from './helpers/vault.mjs';
 import { until } from './helpers/wait.mjs';
-import { clones, withGit } from './helpers/work-trees.mjs';
 
 const LAST = { id: 'b', type: 'text', x: 0, y: 0, width: 1, height: 1, text: 'last' };
 const START = { plan: card('the cat sat'), other: card('other'), two: card('first', LAST) };
@@ -16,7 +16,15 @@ async function setUp(t, broker, options) {
   const [author, one, other] = clones(t, 3, START);
   const ada = await bound(t, broker, one, options);
   const ben = await bound(t, broker, other, options);
+  for (const id of Object.keys(START)) await untilCanvas(ben, id, START[id]);
   return { author, one, other, ada, ben };
+}
+
+/** Pulls. Where the other one's pull has arrived live before, git would overwrite no uncommitted file. */
+function pull(folder) {
+  if (folder.attempt('pull', '--quiet').status === 0) return;
+  folder.git('checkout', '--', '.');
+  folder.git('pull', '--quiet');
 }
 
 /** Commits and publishes a new text. */
@@ -51,8 +59,10 @@ describe('two people pull one commit', () => {
   test('at the same instant', async (t) => {
     const peers = await setUp(t, await embedded(t));
     publish(peers.author, 'the big cat sat down');
-    peers.one.git('pull', '--quiet');
-    peers.other.git('pull', '--quiet');
+    // What is to come is there already, so that both moves follow at once.
+    for (const folder of [peers.one, peers.other]) folder.git('fetch', '--quiet');
+    pull(peers.one);
+    pull(peers.other);
     await settle(peers, 'the big cat sat down');
     assert.deepEqual([...peers.ada.of('error'), ...peers.ben.of('error')], []);
   });
@@ -94,11 +104,6 @@ describe('two people pull one commit', () => {
       const canvas = await peer.getCanvas(REPOSITORY, 'plan');
       canvas.nodes[0].text = text(canvas.nodes[0].text);
       await peer.updateCanvas(REPOSITORY, 'plan', canvas, 'app');
-    };
-    // Git would refuse to overwrite uncommitted changes of the same file, so that each puts it back for the pull.
-    const pull = (folder) => {
-      folder.git('checkout', '--', '.');
-      folder.git('pull', '--quiet');
     };
     await type(ada, (text) => `${text} 1`);
     await other.until('plan', (canvas) => textOf(canvas).endsWith('1'));
@@ -143,8 +148,8 @@ describe('two people pull one commit', () => {
     author.rename('plan', 'sub/plan');
     author.commit('much');
     author.git('push', '--quiet');
-    one.git('pull', '--quiet');
-    other.git('pull', '--quiet');
+    pull(one);
+    pull(other);
     await settle(peers, 'new', 'new');
     await settle(peers, 'the cat sat', 'sub/plan');
     for (const peer of [ada, ben]) {

@@ -370,10 +370,17 @@ pub const MAX_NOTED_BLOBS: usize = 32;
 pub const FILE_WRITE_INTERVAL_MS: u64 = 200;
 /// How long a file may be half written before that is reported.
 pub const UNUSABLE_FILE_GRACE_MS: u64 = 1_000;
+/// How often a folder is looked at again at once because folders in it came meanwhile. More: with the next thing that happens.
+pub const MAX_FOLLOWING_SCANS: u32 = 4;
 /// How long until what failed with a file is tried again.
 pub const FILE_RETRY_MS: u64 = 1_000;
 /// How long a file that git has put back to its last commit is left so: time for a pull.
 pub const RESTORED_FILE_HOLD_MS: u64 = 10_000;
+/// How long git is left alone after it has written its index: it moves `HEAD` only then.
+pub const GIT_SETTLE_MS: u64 = 200;
+/// Commits that are followed one by one when several come at once. More of one file: they are taken as one, and whoever has
+/// taken them one by one may have made other edits of them.
+pub const MAX_GIT_STEPS: usize = 64;
 /// How often, and at how long intervals, git is waited for while it is at work; then its lock counts as left behind.
 pub const MAX_GIT_WAITS: u32 = 200;
 /// See [`MAX_GIT_WAITS`].

@@ -1,7 +1,7 @@
 //! A bound folder: reading canvas files, and putting new contents in their place without losing what somebody saves at
 //! the same moment. Everything goes through a handle on the folder that lets nothing lead out of it.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
@@ -9,10 +9,9 @@ use cap_std::fs::{Dir, OpenOptions};
 use thiserror::Error;
 
 use super::path::CanvasPath;
+use super::replace::{Place, Replaced, TEMPORARY, Trouble, read};
 use crate::limits::MAX_CANVAS_JSON_BYTES;
 
-/// A temporary file: hidden, so that neither we nor an editor takes it for a canvas.
-const TEMPORARY: &str = ".mqtt-p2p-";
 /// How many copies of one file are put aside on one day; further ones are refused.
 const MAX_ASIDES: u32 = 1_000;
 
@@ -51,25 +50,20 @@ pub enum FolderError {
     },
 }
 
-/// What became of new contents.
+/// A temporary file of a process that ended in the middle of a write.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// They are in place.
-    Done,
-    /// The file is not as it was expected to be: somebody saved. Nothing of it is lost; what they saved is in the file.
-    Raced,
+pub struct Leftover {
+    /// The file that was being written.
+    pub of: CanvasPath,
+    /// What it was to hold, or what it held before.
+    pub contents: Vec<u8>,
+    name: String,
 }
 
 /// A bound folder.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-}
-
-/// A file's folder, opened, and the file's name in it.
-struct Place {
-    dir: Dir,
-    name: String,
 }
 
 impl Folder {
@@ -175,6 +169,33 @@ impl Folder {
         Err(Trouble::Io(ErrorKind::AlreadyExists.into()).of(path))
     }
 
+    /// What dead processes left beside a file, of this file and others. What cannot be read is not found.
+    #[must_use]
+    pub fn leftovers(&self, beside: &CanvasPath) -> Vec<Leftover> {
+        let Ok(Some(place)) = self.place(beside, false) else { return Vec::new() };
+        let Ok(entries) = place.dir.entries() else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let left = names.filter_map(|name| {
+            let (process, rest) = name.strip_prefix(TEMPORARY)?.split_once('-')?;
+            let of = beside.sibling(rest.strip_suffix(".tmp")?)?;
+            if is_alive(process.parse().ok()?) {
+                return None;
+            }
+            let contents = read(&place.dir, &name).ok().flatten()?;
+            Some(Leftover { of, contents, name })
+        });
+        left.collect()
+    }
+
+    /// Removes what a dead process left.
+    ///
+    /// # Errors
+    /// It is still there.
+    pub fn discard(&self, leftover: &Leftover) -> Result<(), FolderError> {
+        let Some(place) = self.place(&leftover.of, false)? else { return Ok(()) };
+        place.dir.remove_file(&leftover.name).map_err(|error| Trouble::Io(error).of(&leftover.of))
+    }
+
     /// Opens the folder of a file, one part at a time, so that no symbolic link is followed.
     fn place(&self, path: &CanvasPath, make: bool) -> Result<Option<Place>, FolderError> {
         let mut dir = self.dir()?;
@@ -205,160 +226,7 @@ fn enter(dir: &Dir, part: &str, make: bool) -> Result<Option<Dir>, Trouble> {
     }
 }
 
-/// What can go wrong with one file.
-enum Trouble {
-    Io(io::Error),
-    Link,
-    TooLarge(u64),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl Trouble {
-    fn of(self, path: &CanvasPath) -> FolderError {
-        let path = path.relative();
-        match self {
-            Self::Io(source) => FolderError::File { path, source },
-            Self::Link => FolderError::Link { path },
-            Self::TooLarge(bytes) => FolderError::TooLarge { path, bytes },
-        }
-    }
-}
-
-fn read(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
-    let found = match dir.symlink_metadata(name) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if found.is_symlink() {
-        return Err(Trouble::Link);
-    }
-    if !found.is_file() {
-        return Ok(None);
-    }
-    let mut file = match dir.open(name) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    // It may grow while it is read.
-    let limit = MAX_CANVAS_JSON_BYTES as u64;
-    let mut bytes = Vec::new();
-    Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(Trouble::TooLarge(found.len().max(limit + 1)));
-    }
-    Ok(Some(bytes))
-}
-
-impl Place {
-    fn replace(&self, expected: Option<&[u8]>, contents: &[u8]) -> Result<Replaced, Trouble> {
-        if read(&self.dir, &self.name)?.as_deref() != expected {
-            return Ok(Replaced::Raced);
-        }
-        let temporary = Temporary::new(&self.dir, &self.name, contents)?;
-        match expected {
-            None => temporary.link_to(&self.name),
-            Some(expected) => temporary.exchange_with(&self.name, expected),
-        }
-    }
-
-    /// The file is moved to a name that nobody else uses, looked at there, and moved back if it is not what was expected.
-    fn remove(&self, expected: &[u8]) -> Result<Replaced, Trouble> {
-        if read(&self.dir, &self.name)?.as_deref() != Some(expected) {
-            return Ok(Replaced::Raced);
-        }
-        let hidden = temporary_name(&self.name);
-        self.dir.rename(&self.name, &self.dir, &hidden)?;
-        if read(&self.dir, &hidden)?.as_deref() == Some(expected) {
-            self.dir.remove_file(&hidden)?;
-            return Ok(Replaced::Done);
-        }
-        // If there is another one by now, theirs is the newer; the older goes beside it.
-        self.dir.hard_link(&hidden, &self.dir, &self.name)?;
-        self.dir.remove_file(&hidden)?;
-        Ok(Replaced::Raced)
-    }
-}
-
-/// New contents on their way; removed when dropped.
-struct Temporary<'a> {
-    dir: &'a Dir,
-    name: String,
-}
-
-fn temporary_name(name: &str) -> String {
-    format!("{TEMPORARY}{}-{name}.tmp", std::process::id())
-}
-
-impl<'a> Temporary<'a> {
-    fn new(dir: &'a Dir, target: &str, contents: &[u8]) -> io::Result<Self> {
-        let temporary = Self { dir, name: temporary_name(target) };
-        let mut file = dir.open_with(&temporary.name, OpenOptions::new().write(true).create(true).truncate(true))?;
-        file.write_all(contents)?;
-        if let Ok(found) = dir.symlink_metadata(target) {
-            file.set_permissions(found.permissions())?;
-        }
-        file.sync_all()?;
-        Ok(temporary)
-    }
-
-    /// Gives the contents a name that must not exist yet.
-    fn link_to(&self, name: &str) -> Result<Replaced, Trouble> {
-        match self.dir.hard_link(&self.name, self.dir, name) {
-            Ok(()) => Ok(Replaced::Done),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Replaced::Raced),
-            // Not every file system has links; then nothing better can be done than to look once more.
-            Err(_) if self.dir.symlink_metadata(name).is_err() => {
-                self.dir.rename(&self.name, self.dir, name)?;
-                Ok(Replaced::Done)
-            }
-            Err(_) => Ok(Replaced::Raced),
-        }
-    }
-
-    /// Puts the contents in the place of what must be `expected`. What was replaced is looked at, and goes back if
-    /// somebody had saved in the last moment.
-    #[cfg(target_os = "linux")]
-    fn exchange_with(&self, name: &str, expected: &[u8]) -> Result<Replaced, Trouble> {
-        use rustix::fs::{RenameFlags, renameat_with};
-
-        let exchange = || renameat_with(self.dir, self.name.as_str(), self.dir, name, RenameFlags::EXCHANGE);
-        match exchange() {
-            Ok(()) => {}
-            Err(rustix::io::Errno::NOENT) => return Ok(Replaced::Raced),
-            // Not every file system can exchange.
-            Err(_) => return self.rename_to(name, expected),
-        }
-        if read(self.dir, &self.name)?.as_deref() == Some(expected) {
-            return Ok(Replaced::Done);
-        }
-        exchange().map_err(io::Error::from)?;
-        Ok(Replaced::Raced)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn exchange_with(&self, name: &str, expected: &[u8]) -> Result<Replaced, Trouble> {
-        self.rename_to(name, expected)
-    }
-
-    fn rename_to(&self, name: &str, expected: &[u8]) -> Result<Replaced, Trouble> {
-        if read(self.dir, name)?.as_deref() != Some(expected) {
-            return Ok(Replaced::Raced);
-        }
-        self.dir.rename(&self.name, self.dir, name)?;
-        Ok(Replaced::Done)
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        // After a rename there is nothing left to remove.
-        let _ = self.dir.remove_file(&self.name);
-    }
+/// Whether another process has a number. Where that is not known, none has: a folder is bound once.
+fn is_alive(process: u32) -> bool {
+    process != std::process::id() && Path::new("/proc").join(process.to_string()).exists()
 }

@@ -1,15 +1,26 @@
 //! What git knows of a bound folder. Asked of git itself, which knows worktrees, submodules and its configuration best.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::path::CanvasPath;
 use crate::ids::CanvasId;
+use crate::limits::{GIT_SETTLE_MS, MAX_GIT_STEPS};
 
-/// How many commits of one line are looked at one by one.
-const MOST_STEPS: &str = "64";
+/// Which files each commit of a line of commits changed.
+const LOG: [&str; 9] = [
+    "log",
+    "--first-parent",
+    "--diff-merges=first-parent",
+    "--raw",
+    "--no-renames",
+    "--no-abbrev",
+    "--relative",
+    "--format=",
+    "-z",
+];
 
 /// Where a repository stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +31,22 @@ pub struct GitState {
     pub branch: Option<String>,
     /// Something that git has begun and not ended.
     pub operation: Option<Operation>,
+}
+
+/// Where a repository seems to stand: if it has not changed, neither has the branch that is checked out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Glance {
+    head: Vec<u8>,
+    commit: Option<Vec<u8>>,
+    operation: Option<Operation>,
+}
+
+impl Glance {
+    /// Whether the commit is plain to see too: if nothing has changed, it is the same. Git may keep it elsewhere.
+    #[must_use]
+    pub fn tells_commit(&self) -> bool {
+        self.commit.is_some()
+    }
 }
 
 /// Something that takes git several steps, between which the files are nobody's version.
@@ -48,12 +75,12 @@ impl Operation {
     }
 }
 
-/// The difference between two commits, one following the other.
+/// What a move of `HEAD` brought from elsewhere: the difference between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pulled {
-    /// The earlier commit.
+pub struct Incoming {
+    /// The last commit that both sides had.
     pub base: String,
-    /// The later one.
+    /// What came.
     pub tip: String,
 }
 
@@ -119,6 +146,58 @@ impl Git {
         listed.split(|byte| *byte == 0).filter_map(entry).collect()
     }
 
+    /// What git did to each canvas file between two commits, one commit after the other: the object ids that the file had,
+    /// the first that of the base and the last that of the tip. Files that came or went are left out. Where the commits do
+    /// not follow one another, or are more than [`MAX_GIT_STEPS`], there are just these two.
+    #[must_use]
+    pub fn steps(&self, incoming: &Incoming) -> BTreeMap<CanvasId, Vec<String>> {
+        let (mut before, after) = (self.tree(&incoming.base), self.tree(&incoming.tip));
+        let mut between = self.changes(incoming);
+        let chain = |(canvas, tip): (CanvasId, String)| {
+            let base = before.remove(&canvas).filter(|base| *base != tip)?;
+            let follows = |steps: &Vec<(String, String)>| {
+                let mut last = &base;
+                steps.iter().all(|(old, new)| std::mem::replace(&mut last, new) == old) && *last == tip
+            };
+            let steps = between.remove(&canvas).filter(|steps| steps.len() <= MAX_GIT_STEPS).filter(follows);
+            let steps = steps.map_or_else(|| vec![tip], |steps| steps.into_iter().map(|(_, new)| new).collect());
+            Some((canvas, std::iter::once(base).chain(steps).collect()))
+        };
+        after.into_iter().filter_map(chain).collect()
+    }
+
+    /// The object ids that a file had in the latest commits, the newest first, at most [`MAX_GIT_STEPS`].
+    #[must_use]
+    pub fn history(&self, path: &CanvasPath) -> Vec<String> {
+        let most = format!("--max-count={MAX_GIT_STEPS}");
+        let mut changes = self.log([most.as_str(), "HEAD", "--", &path.relative()]);
+        let steps = changes.remove(path.id()).unwrap_or_default();
+        let first = steps.last().map(|(old, _)| old.clone());
+        steps.into_iter().map(|(_, new)| new).chain(first).collect()
+    }
+
+    /// The object ids that each commit changed, before and after, the oldest first.
+    fn changes(&self, incoming: &Incoming) -> BTreeMap<CanvasId, Vec<(String, String)>> {
+        let range = format!("{}..{}", incoming.base, incoming.tip);
+        self.log(["--reverse", range.as_str(), "--", "."])
+    }
+
+    fn log(&self, of: [&str; 4]) -> BTreeMap<CanvasId, Vec<(String, String)>> {
+        let listed = output(&self.folder, LOG.into_iter().chain(of)).unwrap_or_default();
+        let mut changes: BTreeMap<CanvasId, Vec<(String, String)>> = BTreeMap::new();
+        // ":<mode> <mode> <old id> <new id> <letter>\0<path relative to the folder>\0"
+        let mut parts = listed.split(|byte| *byte == 0).filter_map(|part| std::str::from_utf8(part).ok());
+        while let Some(facts) = parts.next() {
+            let Some(facts) = facts.trim_start().strip_prefix(':') else { continue };
+            let mut ids = facts.split(' ').skip(2).map(str::to_owned);
+            let file = parts.next().and_then(|path| CanvasPath::of_file(Path::new(path)).ok());
+            if let (Some(file), Some(old), Some(new)) = (file, ids.next(), ids.next()) {
+                changes.entry(file.id().clone()).or_default().push((old, new));
+            }
+        }
+        changes
+    }
+
     /// The bytes of an object.
     #[must_use]
     pub fn object(&self, id: &str) -> Option<Vec<u8>> {
@@ -131,17 +210,36 @@ impl Git {
         self.ask(["check-ignore", "-q", "--no-index", "--", &path.relative()]).is_ok()
     }
 
-    /// What is plain to see without running git: what `HEAD` names, and whether an operation is under way. If neither
-    /// changes, the branch is the same.
+    /// What is plain to see without running git.
     #[must_use]
-    pub fn glance(&self) -> (Vec<u8>, Option<Operation>) {
-        (std::fs::read(self.directory.join("HEAD")).unwrap_or_default(), self.operation())
+    pub fn glance(&self) -> Glance {
+        let head = std::fs::read(self.directory.join("HEAD")).unwrap_or_default();
+        let named = std::str::from_utf8(&head).ok().and_then(|head| head.strip_prefix("ref: ")).map(str::trim_end);
+        let commit = match named {
+            Some(name) => std::fs::read(self.common_directory().join(name)).ok(),
+            None => Some(head.clone()),
+        };
+        Glance { head, commit, operation: self.operation() }
     }
 
-    /// Whether git is writing at this moment.
+    /// Where the branches are: elsewhere for a linked worktree.
+    fn common_directory(&self) -> PathBuf {
+        let named = std::fs::read_to_string(self.directory.join("commondir")).unwrap_or_default();
+        self.directory.join(named.trim_end())
+    }
+
+    /// Whether git is writing at this moment, or was until a moment ago: it writes the files first, then its index, and
+    /// moves `HEAD` last.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        ["index.lock", "HEAD.lock"].iter().any(|lock| self.directory.join(lock).exists())
+        let locked = ["index.lock", "HEAD.lock"].iter().any(|lock| self.directory.join(lock).exists());
+        locked || self.is_index_fresh()
+    }
+
+    fn is_index_fresh(&self) -> bool {
+        let written = std::fs::metadata(self.directory.join("index")).and_then(|index| index.modified());
+        // One from the future is not fresh.
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < Duration::from_millis(GIT_SETTLE_MS)))
     }
 
     fn operation(&self) -> Option<Operation> {
@@ -159,53 +257,32 @@ impl Git {
         }
     }
 
-    /// What `HEAD` came by when it moved from one commit to another: commit by commit, so that it is the same for who pulls them
-    /// at once and who pulls them one after the other. None if it went back, or the two have nothing in common.
+    /// What came from elsewhere when `HEAD` moved; none if nothing did: back to an older commit, or unrelated ones.
     ///
-    /// | move | commits |
-    /// | --- | --- |
-    /// | forward | those between, the first parents |
-    /// | of these, a merge | those that it merged, from where they left the others |
-    /// | rebase of old | those of the branch upstream that new has and old lacks |
-    ///
-    /// Of very many the oldest are taken together.
+    /// | move | base | tip |
+    /// | --- | --- | --- |
+    /// | fast-forward, own commit | old | new |
+    /// | merge into old | merge base | the other parent |
+    /// | rebase of old | merge base | where the branch upstream stands, as far as new has it |
     #[must_use]
-    pub fn pulled(&self, old: &str, new: &str) -> Vec<Pulled> {
-        let Ok(shared) = self.ask(["merge-base", old, new]) else { return Vec::new() };
+    pub fn incoming(&self, old: &str, new: &str) -> Option<Incoming> {
+        let shared = self.ask(["merge-base", old, new]).ok()?;
         if shared == new {
-            return Vec::new();
+            return None;
         }
-        if shared != old {
-            let tip = self.upstream_within(new, old).unwrap_or_else(|| new.to_owned());
-            return self.ask(["merge-base", old, &tip]).map(|base| self.line(&base, &tip)).unwrap_or_default();
-        }
-        let mut pulled = Vec::new();
-        for step in self.line(old, new) {
-            match self.merged_by(&step.tip) {
-                Some(merged) => {
-                    let base = self.ask(["merge-base", &step.base, &merged]);
-                    pulled.extend(base.map(|base| self.line(&base, &merged)).unwrap_or_default());
-                }
-                None => pulled.push(step),
-            }
-        }
-        pulled
+        let tip = if shared == old { self.merged_into(old, new) } else { self.upstream_within(new, old) };
+        let tip = tip.unwrap_or_else(|| new.to_owned());
+        let base = self.ask(["merge-base", old, &tip]).ok()?;
+        (base != tip).then_some(Incoming { base, tip })
     }
 
-    /// The first parents from one commit to another, step by step.
-    fn line(&self, base: &str, tip: &str) -> Vec<Pulled> {
-        let range = format!("{base}..{tip}");
-        let newest_first =
-            self.ask(["rev-list", "--first-parent", "--max-count", MOST_STEPS, &range]).unwrap_or_default();
-        let mut base = base.to_owned();
-        let step = |tip: &str| Pulled { base: std::mem::replace(&mut base, tip.to_owned()), tip: tip.to_owned() };
-        newest_first.lines().rev().map(step).collect()
-    }
-
-    /// The second parent of a commit, if it has two.
-    fn merged_by(&self, commit: &str) -> Option<String> {
-        let parent = format!("{commit}^2");
-        self.ask(["rev-parse", "-q", "--verify", &parent]).ok()
+    /// The second parent, if `new` is a merge into `old`.
+    fn merged_into(&self, old: &str, new: &str) -> Option<String> {
+        let line = self.ask(["rev-list", "--parents", "--max-count=1", new]).ok()?;
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            [_, first, second] if first == old => Some(second.to_owned()),
+            _ => None,
+        }
     }
 
     /// The newest commit of the upstream branch that `new` has and `old` lacks.
@@ -240,9 +317,9 @@ fn run<const N: usize>(folder: &Path, arguments: [&str; N]) -> Result<String, St
     Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn output<const N: usize>(folder: &Path, arguments: [&str; N]) -> Result<Vec<u8>, String> {
+fn output<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, String> {
     let mut git = Command::new("git");
-    git.arg("-C").arg(folder).arg("--no-pager").args(arguments.map(OsStr::new));
+    git.arg("-C").arg(folder).arg("--no-pager").args(arguments);
     // A program that git itself started would otherwise be led to another repository.
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         git.env_remove(name);

@@ -2,10 +2,11 @@
 //! met as for the first time.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, DatabaseError, Durability, ReadableDatabase, StorageError, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::record::FileRecord;
@@ -57,6 +58,7 @@ impl Ledger {
         let open = || Database::builder().set_cache_size(CACHE_BYTES).create(&path);
         let database = match open() {
             Ok(database) => database,
+            Err(error) if !is_damage(&error) => return Err(error.to_string()),
             Err(error) => {
                 tracing::warn!(target: "mqtt:files", %error, "the records of bound files cannot be read; a new file begins");
                 let aside = path.with_extension("redb.damaged");
@@ -85,7 +87,7 @@ impl Ledger {
         names.collect()
     }
 
-    /// Keeps a record, or with `None` forgets it.
+    /// Keeps a record, or with `None` forgets it. It is on the disk when this returns.
     ///
     /// # Errors
     /// It is not kept: what the disk said.
@@ -95,7 +97,26 @@ impl Ledger {
         canvas: &CanvasId,
         record: Option<&FileRecord>,
     ) -> Result<(), String> {
-        self.write(&key(repository, Some(canvas)), record.map(FileRecord::encode))
+        self.write(&key(repository, Some(canvas)), record.map(FileRecord::encode), Durability::Immediate)
+    }
+
+    /// Keeps a record that is on the disk as unsure, with what follows or at the end.
+    ///
+    /// # Errors
+    /// It is not kept: what the disk said.
+    pub fn keep_with_next(
+        &self,
+        repository: &RepositoryName,
+        canvas: &CanvasId,
+        record: &FileRecord,
+    ) -> Result<(), String> {
+        self.write(&key(repository, Some(canvas)), Some(record.encode()), Durability::None)
+    }
+
+    /// Whether anything in it is there for the next process.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self.0, Keeper::Disk(_))
     }
 
     /// Where the repository's binding stood.
@@ -109,7 +130,7 @@ impl Ledger {
     /// # Errors
     /// It is not kept: what the disk said.
     pub fn keep_place(&self, repository: &RepositoryName, place: &Place) -> Result<(), String> {
-        self.write(&key(repository, None), serde_json::to_vec(place).ok())
+        self.write(&key(repository, None), serde_json::to_vec(place).ok(), Durability::Immediate)
     }
 
     fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
@@ -130,7 +151,7 @@ impl Ledger {
         }
     }
 
-    fn write(&self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), String> {
+    fn write(&self, key: &[u8], value: Option<Vec<u8>>, durability: Durability) -> Result<(), String> {
         let packed =
             value.map(|value| zstd::bulk::compress(&value, 1)).transpose().map_err(|error| error.to_string())?;
         match &self.0 {
@@ -142,8 +163,19 @@ impl Ledger {
                 };
                 Ok(())
             }
-            Keeper::Disk(database) => store(database, key, packed).map_err(|error| error.to_string()),
+            Keeper::Disk(database) => store(database, key, packed, durability).map_err(|error| error.to_string()),
         }
+    }
+}
+
+/// Whether the file is none of ours, and not only out of reach for the moment.
+fn is_damage(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::UpgradeRequired(_) => true,
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+        }
+        _ => false,
     }
 }
 
@@ -155,8 +187,9 @@ fn stored_keys(database: &Database) -> Result<Vec<Vec<u8>>, redb::Error> {
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-fn store(database: &Database, key: &[u8], value: Option<Vec<u8>>) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
+fn store(database: &Database, key: &[u8], value: Option<Vec<u8>>, durability: Durability) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(durability)?;
     {
         let mut table = transaction.open_table(TABLE)?;
         match value {

@@ -7,7 +7,8 @@
 //! | `meet.rs` | a file and a canvas of one name that meet for the first time: pure |
 //! | `record.rs` | what a file and its canvas last had in common, and what a saved file is a difference from: pure |
 //! | `path.rs` | which file a canvas is: names that lead nowhere else |
-//! | `folder.rs` | reading files, and replacing them without losing what somebody saves at the same moment |
+//! | `folder.rs` | the files below a folder, and nothing else |
+//! | `replace.rs` | replacing a file without losing what somebody saves at the same moment |
 //! | `stale.rs` | what a save of an old copy takes back: pure |
 //! | `scan.rs`, `watcher.rs` | finding the files, and being told of changes |
 //! | `git.rs` | what git knows |
@@ -21,18 +22,22 @@ mod ledger;
 mod meet;
 mod path;
 mod record;
+mod replace;
 mod scan;
 mod stale;
+#[cfg(all(test, unix))]
+mod tests;
 mod watcher;
 
 pub use debounce::Debounce;
 pub use decide::{Action, CanvasNow, FileNow, decide, looks_emptied};
-pub use folder::{Folder, FolderError, Replaced};
-pub use git::{Git, GitState, Operation, Pulled};
+pub use folder::{Folder, FolderError, Leftover};
+pub use git::{Git, GitState, Glance, Incoming, Operation};
 pub use ledger::{Ledger, Place};
 pub use meet::{Meeting, meet};
 pub use path::{CanvasPath, EXTENSION, PathError};
 pub use record::{Basis, Common, FileDigest, FileRecord, union};
-pub use scan::{Scan, scan};
+pub use replace::Replaced;
+pub use scan::{Scan, is_ignored, scan};
 pub use stale::taken_back;
 pub use watcher::{Seen, WatchError, Watcher};

@@ -106,6 +106,13 @@ impl CanvasPath {
         format!("{}{EXTENSION}", self.file_name_stem())
     }
 
+    /// The canvas whose file has a name in the same folder, if it can be one.
+    #[must_use]
+    pub fn sibling(&self, file_name: &str) -> Option<Self> {
+        let relative = self.relative();
+        Self::of_file(&Path::new(&relative).with_file_name(file_name)).ok()
+    }
+
     fn file_name_stem(&self) -> &str {
         let id = self.id.as_str();
         id.rsplit_once('/').map_or(id, |(_, name)| name)

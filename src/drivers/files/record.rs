@@ -45,6 +45,8 @@ pub struct FileRecord {
     commons: VecDeque<Arc<Common>>,
     /// Versions that hold what git has under these object ids, the newest first.
     blobs: VecDeque<(String, Version)>,
+    /// Set while it is not certain that the newest content is in the file: what the file had before, if there was one.
+    unsure: Option<Option<FileDigest>>,
 }
 
 /// From what a saved file is taken to differ.
@@ -60,7 +62,7 @@ impl FileRecord {
     /// File and canvas are equal for the first time.
     #[must_use]
     pub fn new(digest: FileDigest, common: Common) -> Self {
-        Self { digest, commons: VecDeque::from([Arc::new(common)]), blobs: VecDeque::new() }
+        Self { digest, commons: VecDeque::from([Arc::new(common)]), blobs: VecDeque::new(), unsure: None }
     }
 
     /// What they last had in common.
@@ -85,6 +87,46 @@ impl FileRecord {
         }
         self.commons.push_front(Arc::new(common));
         self.commons.truncate(MAX_FILE_COMMONS);
+    }
+
+    /// The record as it is kept while the file is being written, and nobody can say whether it has been; `before` is what
+    /// the file has until then, if there is one.
+    #[must_use]
+    pub fn unsure(mut self, before: Option<FileDigest>) -> Self {
+        self.unsure = Some(before);
+        self
+    }
+
+    /// What a process that ended at any moment has left, compared with the file as it is now: its digest, and its content
+    /// if it can be read. `None` if nothing is known of the file.
+    #[must_use]
+    pub fn settled(mut self, file: Option<(FileDigest, Option<&Canvas>)>) -> Option<Self> {
+        let Some(before) = self.unsure.take() else { return Some(self) };
+        let written = match (before, file) {
+            (_, Some((digest, _))) if digest == self.digest => true,
+            // Was it written and changed afterwards, or never written? Without anything older nothing can be lost by
+            // meeting it for the first time.
+            (None, _) => return None,
+            (Some(before), Some((digest, _))) if digest == before => false,
+            (Some(_), Some((_, Some(content)))) => {
+                let far =
+                    |common: Option<&Arc<Common>>| common.map_or(u64::MAX, |common| distance(&common.canvas, content));
+                far(self.commons.front()) <= far(self.commons.get(1))
+            }
+            (Some(_), Some((_, None))) => true,
+            (Some(_), None) => false,
+        };
+        if !written {
+            self.digest = before?;
+            self.commons.pop_front();
+        }
+        (!self.commons.is_empty()).then_some(self)
+    }
+
+    /// Whether it has to be compared with the file before it is used.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.unsure.is_some()
     }
 
     /// Chooses what a saved file is a difference from. Within `window_ms` after each of our writes an editor may still have
@@ -147,6 +189,8 @@ struct Kept {
     digest: FileDigest,
     commons: Vec<(String, String, Option<u64>)>,
     blobs: Vec<(String, String)>,
+    /// A list, for JSON has only one kind of nothing.
+    unsure: Vec<Option<FileDigest>>,
 }
 
 impl FileRecord {
@@ -159,6 +203,7 @@ impl FileRecord {
             digest: self.digest,
             commons: self.commons.iter().map(common).collect(),
             blobs: self.blobs.iter().map(|(id, version)| (id.clone(), version.to_string())).collect(),
+            unsure: self.unsure.into_iter().collect(),
         };
         // Nothing in it can fail to be JSON.
         serde_json::to_vec(&kept).unwrap_or_default()
@@ -167,15 +212,16 @@ impl FileRecord {
     /// Reads what [`encode`](Self::encode) gave; `None` if it is anything else, or of another version of this format.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let kept: Kept = serde_json::from_slice(bytes).ok()?;
+        let mut kept: Kept = serde_json::from_slice(bytes).ok()?;
         let common = |(version, json, written_unix_ms): (String, String, Option<u64>)| {
             let (version, canvas) = (version.parse().ok()?, Canvas::from_json(&json).ok()?);
             Some(Arc::new(Common { version, canvas, written_unix_ms }))
         };
-        let commons: VecDeque<_> = kept.commons.into_iter().map(common).collect::<Option<_>>()?;
+        let commons: VecDeque<_> = std::mem::take(&mut kept.commons).into_iter().map(common).collect::<Option<_>>()?;
         let blob = |(id, version): (String, String)| Some((id, version.parse().ok()?));
-        let blobs = kept.blobs.into_iter().map(blob).collect::<Option<_>>()?;
-        (!commons.is_empty()).then_some(Self { digest: kept.digest, commons, blobs })
+        let blobs = std::mem::take(&mut kept.blobs).into_iter().map(blob).collect::<Option<_>>()?;
+        let (digest, unsure) = (kept.digest, kept.unsure.first().copied());
+        (!commons.is_empty()).then_some(Self { digest, commons, blobs, unsure })
     }
 }
 
@@ -272,5 +318,27 @@ mod tests {
             record.note_blob(&number.to_string());
         }
         assert_eq!((record.commons.len(), record.blobs.len()), (MAX_FILE_COMMONS, MAX_NOTED_BLOBS));
+    }
+
+    #[test]
+    fn a_write_that_may_not_have_taken_place_is_settled_by_the_file() {
+        let digest = FileDigest::of;
+        let unsure = record().unsure(Some(digest(b"2")));
+        assert_eq!(FileRecord::decode(&unsure.encode()).as_ref(), Some(&unsure));
+        assert!(unsure.is_unsure());
+        let version = |file| unsure.clone().settled(file).map(|record: FileRecord| record.common().version.clone());
+        let saved = |nodes: &[&str]| canvas(nodes);
+        assert_eq!(version(Some((digest(b"3"), None))), Some(super::tests::version(3)), "it was written");
+        assert_eq!(version(Some((digest(b"2"), None))), Some(super::tests::version(2)), "it was not");
+        assert_eq!(version(None), Some(super::tests::version(2)), "it is written again");
+        let (old, new) = (saved(&["a", "b", "mine"]), saved(&["a", "b", "c", "mine"]));
+        assert_eq!(version(Some((digest(b"x"), Some(&old)))), Some(super::tests::version(2)));
+        assert_eq!(version(Some((digest(b"x"), Some(&new)))), Some(super::tests::version(3)));
+        let first = FileRecord::new(digest(b"1"), common(1, &["a"], Some(1))).unsure(None);
+        assert_eq!(FileRecord::decode(&first.encode()).as_ref(), Some(&first));
+        assert_eq!(first.clone().settled(None), None, "a file that was never written is not one that was removed");
+        assert_eq!(first.clone().settled(Some((digest(b"x"), None))), None);
+        assert!(first.settled(Some((digest(b"1"), None))).is_some_and(|record| !record.is_unsure()));
+        assert_eq!(record().settled(None), Some(record()));
     }
 }

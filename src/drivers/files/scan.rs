@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ignore::WalkBuilder;
+use ignore::gitignore::Gitignore;
+use ignore::{Match, WalkBuilder};
 
 use super::path::{CanvasPath, PathError};
 
@@ -12,7 +13,7 @@ use super::path::{CanvasPath, PathError};
 pub struct Scan {
     /// The canvas files.
     pub files: BTreeSet<CanvasPath>,
-    /// The folders in which there may be some, the folder itself among them.
+    /// The folders in which canvas files can be, the given one among them.
     pub folders: BTreeSet<PathBuf>,
     /// Files that have the extension and cannot be synchronised.
     pub refused: Vec<PathError>,
@@ -25,8 +26,7 @@ pub struct Scan {
 #[must_use]
 pub fn scan(folder: &Path) -> Scan {
     let mut scan = Scan::default();
-    let walk =
-        WalkBuilder::new(folder).require_git(false).git_global(true).git_exclude(true).follow_links(false).build();
+    let walk = WalkBuilder::new(folder).require_git(false).ignore(false).follow_links(false).build();
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,
@@ -35,13 +35,12 @@ pub fn scan(folder: &Path) -> Scan {
                 continue;
             }
         };
-        match entry.file_type() {
-            Some(kind) if kind.is_dir() => {
-                scan.folders.insert(entry.into_path());
-                continue;
-            }
-            Some(kind) if kind.is_file() => {}
-            _ => continue,
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            scan.folders.insert(entry.into_path());
+            continue;
+        }
+        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
         }
         let Ok(relative) = entry.path().strip_prefix(folder) else { continue };
         match CanvasPath::of_file(relative) {
@@ -53,4 +52,23 @@ pub fn scan(folder: &Path) -> Scan {
         }
     }
     scan
+}
+
+/// Whether the `.gitignore` files below a folder would have a file ignored. What else git ignores, git itself knows.
+#[must_use]
+pub fn is_ignored(folder: &Path, path: &CanvasPath) -> bool {
+    let relative = path.relative();
+    let relative = Path::new(&relative);
+    // The innermost that says anything decides; but what is in an ignored folder cannot be taken back.
+    let ignored = |part: &Path, is_dir: bool| {
+        let says = part.ancestors().skip(1).find_map(|above| {
+            let (rules, _) = Gitignore::new(folder.join(above).join(".gitignore"));
+            match rules.matched(folder.join(part), is_dir) {
+                Match::None => None,
+                said => Some(said.is_ignore()),
+            }
+        });
+        says.unwrap_or(false)
+    };
+    relative.ancestors().skip(1).any(|part| part != Path::new("") && ignored(part, true)) || ignored(relative, false)
 }

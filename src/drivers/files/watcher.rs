@@ -7,6 +7,10 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use thiserror::Error;
 
+/// Whether the system watches each folder by itself. Then only those are watched in which canvases can be: there may be very
+/// many others, such as those of `.git` and `node_modules`, and the number of watches is limited.
+const ONE_BY_ONE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// The system cannot watch a folder.
 #[derive(Debug, Error)]
 #[error("{} cannot be watched: {reason}; on Linux the limit is fs.inotify.max_user_watches", path.display())]
@@ -29,18 +33,14 @@ pub enum Seen {
 /// Watches until it is dropped.
 #[derive(Debug)]
 pub struct Watcher {
-    watcher: RecommendedWatcher,
-    folder: PathBuf,
+    inner: RecommendedWatcher,
+    /// The folders that are watched, where each is by itself.
     followed: BTreeSet<PathBuf>,
 }
 
-/// Where the system watches a folder and all below it at the price of one. On Linux each folder has its price, so that only
-/// those are watched that may have canvases: not those that are ignored, which may be many thousands.
-const WHOLE: bool = cfg!(any(target_os = "macos", windows));
-
 impl Watcher {
-    /// Watches a folder, and those below it that [`follow`](Self::follow) names. `tell` is called on a thread of the
-    /// watcher's, for each thing that happens.
+    /// Watches a folder, and all below it that is [followed](Self::follow). `tell` is called on a thread of the watcher's,
+    /// for each thing that happens.
     ///
     /// # Errors
     /// The system refuses, for instance because its limit of watches is reached.
@@ -54,34 +54,39 @@ impl Watcher {
                 tell(Seen::Everything);
             }
         };
-        let mut watcher = notify::recommended_watcher(handler).map_err(|error| failed(folder, &error))?;
-        let mode = if WHOLE { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-        watcher.watch(folder, mode).map_err(|error| failed(folder, &error))?;
-        let followed = BTreeSet::from([folder.to_owned()]);
-        Ok(Self { watcher, folder: folder.to_owned(), followed })
+        let inner = notify::recommended_watcher(handler).map_err(|error| failed(folder, &error))?;
+        let mut watcher = Self { inner, followed: BTreeSet::new() };
+        watcher.watch(folder, if ONE_BY_ONE { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive })?;
+        Ok(watcher)
     }
 
-    /// Watches just these of the folders below; whether some are new, in which something may have happened already.
+    /// Follows what happens in just these folders; whether some of them were not before, so that something may have
+    /// happened in them unseen. One that has gone meanwhile is left out.
     ///
     /// # Errors
-    /// The system refuses one; it is tried again the next time.
+    /// The system refuses some of them; the others are followed.
     pub fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> Result<bool, WatchError> {
-        if WHOLE {
+        if !ONE_BY_ONE {
             return Ok(false);
         }
-        for gone in self.followed.extract_if(.., |known| *known != self.folder && !folders.contains(known)) {
-            // One that was removed is not watched any more.
-            let _ = self.watcher.unwatch(&gone);
-        }
-        let mut news = false;
-        for folder in folders {
-            if !self.followed.contains(folder) {
-                self.also(folder)?;
-                self.followed.insert(folder.clone());
-                news = true;
+        // The system lets go of those that have gone; one that was moved is watched where it is now.
+        self.followed.retain(|folder| folders.contains(folder));
+        let new: Vec<_> = folders.difference(&self.followed).cloned().collect();
+        let mut refused = None;
+        for folder in &new {
+            match self.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.followed.insert(folder.clone())),
+                Err(_) if !folder.exists() => {}
+                Err(error) => refused = Some(error),
             }
         }
-        Ok(news)
+        refused.map_or(Ok(!new.is_empty()), Err)
+    }
+
+    /// Something happened to a folder itself, or to one above it: perhaps it is another one now, which has to be followed
+    /// anew.
+    pub fn lose(&mut self, folder: &Path) {
+        self.followed.retain(|followed| !followed.starts_with(folder));
     }
 
     /// Also watches what is directly in another folder.
@@ -89,7 +94,11 @@ impl Watcher {
     /// # Errors
     /// The system refuses.
     pub fn also(&mut self, folder: &Path) -> Result<(), WatchError> {
-        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| failed(folder, &error))
+        self.watch(folder, RecursiveMode::NonRecursive)
+    }
+
+    fn watch(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), WatchError> {
+        self.inner.watch(folder, mode).map_err(|error| failed(folder, &error))
     }
 }
 

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use super::super::router::LinkState;
 use super::desk::{Desk, Work};
 use super::git_watch::GitWatch;
-use super::port::{Complaint, Port, shown};
+use super::port::{Port, shown};
 use super::status::{FilesStatus, Pause};
 use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Folder, Ledger, Watcher};
 use crate::ids::CanvasId;
-use crate::limits::MAX_FILE_COMPLAINTS;
+use crate::limits::FILE_RETRY_MS;
 use crate::sync::Command;
 
 /// What an application sets for a folder.
@@ -46,18 +46,27 @@ pub(crate) struct Binding {
     pub(super) later: BTreeMap<CanvasId, u64>,
     /// When each file was last written, for [`FILE_WRITE_INTERVAL_MS`](crate::limits::FILE_WRITE_INTERVAL_MS).
     pub(super) written_ms: BTreeMap<CanvasId, u64>,
-    /// Files that are half written, or that git has put back, and since when.
+    /// Files that are half written, and since when.
     pub(super) waiting: BTreeMap<CanvasId, (FileDigest, u64)>,
-    link: watch::Receiver<LinkState>,
-    status: Arc<FilesStatus>,
-    complaints: BTreeSet<(String, String)>,
+    /// Files that git has put back to its last commit, and since when they are left so.
+    pub(super) restored: BTreeMap<CanvasId, u64>,
     /// Names that some system takes for the same, and the canvas that has the file.
-    claims: BTreeMap<String, CanvasId>,
+    pub(super) claims: BTreeMap<String, CanvasId>,
+    /// Canvases that have no file because another has it.
+    pub(super) unclaimed: BTreeSet<CanvasId>,
+    /// Whether what dead processes left has been cleared.
+    pub(super) cleared: bool,
     /// Files that disappeared, until it is known whether the folder did.
     pub(super) gone: BTreeSet<CanvasPath>,
     /// Files that appeared in this turn; one that has what another had was renamed.
     pub(super) appeared: BTreeMap<CanvasId, FileDigest>,
+    pub(super) status: Arc<FilesStatus>,
+    link: watch::Receiver<LinkState>,
+    /// What was complained of: paths and messages.
+    pub(super) complaints: BTreeSet<(String, String)>,
     ready: bool,
+    /// When something is to be tried again that concerns no single canvas.
+    retry_ms: Option<u64>,
     pub(super) watcher: Option<Watcher>,
 }
 
@@ -89,13 +98,17 @@ impl Binding {
             later: BTreeMap::new(),
             written_ms: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            link,
-            status,
-            complaints: BTreeSet::new(),
+            restored: BTreeMap::new(),
             claims: BTreeMap::new(),
+            unclaimed: BTreeSet::new(),
+            cleared: false,
             gone: BTreeSet::new(),
             appeared: BTreeMap::new(),
+            status,
+            link,
+            complaints: BTreeSet::new(),
             ready: false,
+            retry_ms: None,
             watcher: None,
         }
     }
@@ -108,7 +121,8 @@ impl Binding {
             self.desk.wait_for_link();
         }
         loop {
-            let work = self.desk.wait(self.later.values().min().copied());
+            let next_ms = self.later.values().copied().chain(self.retry_ms).min();
+            let work = self.desk.wait(next_ms);
             let closing = work.closing;
             if self.git.as_mut().is_some_and(GitWatch::is_busy) && !closing {
                 // What git is about to write belongs together.
@@ -123,22 +137,36 @@ impl Binding {
     }
 
     fn begin(&mut self) {
+        // Watched first: what happens while everything is looked at for the first time is seen.
+        self.begin_watching();
+        self.begin_git();
+        let name = self.git.as_ref().and_then(GitWatch::user_name);
+        self.author = self.settings.author.clone().or(name).or_else(user_name).unwrap_or_else(|| "unknown".to_owned());
+        self.watch_git();
+    }
+
+    fn begin_watching(&mut self) {
         let desk = self.desk.clone();
         match Watcher::new(self.folder.path(), move |seen| desk.seen(seen)) {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => self.complain_of_folder("ERR_CONFIG_INVALID", error.to_string()),
         }
-        self.begin_git();
-        let name = self.git.as_ref().and_then(GitWatch::user_name);
-        self.author = self.settings.author.clone().or(name).or_else(user_name).unwrap_or_else(|| "unknown".to_owned());
-        if let (Some(git), Some(watcher)) = (&self.git, &mut self.watcher) {
-            // Where the folder contains git's own, it is watched already; a second watch does no harm.
-            let watched =
-                git.folders().into_iter().filter(|folder| folder.is_dir()).try_for_each(|folder| watcher.also(&folder));
-            if let Err(error) = watched {
-                self.complain_of_folder("ERR_CONFIG_INVALID", error.to_string());
-            }
+    }
+
+    fn watch_git(&mut self) {
+        let (Some(git), Some(watcher)) = (&self.git, &mut self.watcher) else { return };
+        let watched =
+            git.folders().into_iter().filter(|folder| folder.is_dir()).try_for_each(|folder| watcher.also(&folder));
+        if let Err(error) = watched {
+            self.complain_of_folder("ERR_CONFIG_INVALID", error.to_string());
         }
+    }
+
+    /// Watches anew: what is watched of a folder that was away for a while is not what is there now.
+    pub(super) fn watch_again(&mut self) {
+        self.watcher = None;
+        self.begin_watching();
+        self.watch_git();
     }
 
     /// Waits a little, and tries again.
@@ -148,23 +176,31 @@ impl Binding {
     }
 
     fn turn(&mut self, work: Work) {
-        let mut everything = work.everything;
+        let mut everything = work.everything | self.retry_ms.take_if(|at_ms| *at_ms <= self.desk.now_ms()).is_some();
         if !self.asked && self.is_connected() {
             self.asked = self.ask_network();
             everything |= self.asked;
+            if !self.asked {
+                self.try_again();
+            }
         }
         let mut due: BTreeSet<CanvasId> = work.canvases;
         let now_ms = self.desk.now_ms();
         due.extend(self.later.extract_if(.., |_, due_ms| *due_ms <= now_ms).map(|(canvas, _)| canvas));
+        if let (true, Some(watcher)) = (everything, &mut self.watcher) {
+            // Whatever was missed may have been a folder in the place of another.
+            watcher.lose(self.folder.path());
+        }
         let moved = self.check_git(!work.paths.is_empty() || everything);
         everything |= moved;
         everything |= self.sort_paths(work.paths, &mut due);
-        if self.is_paused(everything || !due.is_empty()) {
+        if self.is_paused() {
             // Everything is looked at when it ends.
             return;
         }
         if everything {
             due.extend(self.find_all());
+            self.clear_all_leftovers(&due);
         }
         for canvas in due {
             if self.desk.is_closing() && !self.is_connected() && !self.records.contains_key(&canvas) {
@@ -181,6 +217,11 @@ impl Binding {
             let canvases = self.records.len();
             self.port.tell("files-ready", json!({ "path": self.shown_folder(), "canvases": canvases }));
         }
+    }
+
+    /// Looks at everything again in a while.
+    pub(super) fn try_again(&mut self) {
+        self.retry_ms = Some(self.desk.now_ms() + FILE_RETRY_MS);
     }
 
     // ---- the network ----------------------------------------------------------------------------------------------
@@ -203,97 +244,7 @@ impl Binding {
         }
     }
 
-    // ---- records --------------------------------------------------------------------------------------------------
-
-    /// Keeps what file and canvas have in common now.
-    pub(super) fn keep(&mut self, path: &CanvasPath, mut record: FileRecord) {
-        if let Some(git) = &mut self.git {
-            git.note(path.id(), &mut record);
-        }
-        if let Err(error) = self.ledger.keep(&self.port.repository, path.id(), Some(&record)) {
-            self.complain(path, "ERR_STORAGE_FULL", format!("what is known of the file is not kept: {error}"), None);
-        }
-        self.claims.insert(path.folded(), path.id().clone());
-        self.records.insert(path.id().clone(), record);
-    }
-
-    pub(super) fn forget(&mut self, canvas: &CanvasId) {
-        self.records.remove(canvas);
-        self.waiting.remove(canvas);
-        self.written_ms.remove(canvas);
-        self.claims.retain(|_, claimed| claimed != canvas);
-        if let Err(error) = self.ledger.keep(&self.port.repository, canvas, None) {
-            tracing::warn!(target: "mqtt:files", %error, "a record is not forgotten");
-        }
-    }
-
-    /// Whether another canvas has the file that this one would have on some systems.
-    pub(super) fn is_claimed(&self, path: &CanvasPath) -> Option<&CanvasId> {
-        self.claims.get(&path.folded()).filter(|canvas| *canvas != path.id())
-    }
-
     // ---- telling --------------------------------------------------------------------------------------------------
-
-    pub(super) fn pause(&mut self, pause: Pause) {
-        if self.paused.as_ref() == Some(&pause) {
-            return;
-        }
-        let fields = json!({ "path": self.shown_folder(), "reason": pause.reason(), "message": pause.to_string() });
-        self.port.tell("files-paused", fields);
-        self.paused = Some(pause);
-        self.status.update(self.records.len(), self.paused.as_ref());
-    }
-
-    pub(super) fn resume(&mut self) {
-        if self.paused.take().is_some() {
-            self.port.tell("files-resumed", json!({ "path": self.shown_folder() }));
-            self.status.update(self.records.len(), None);
-        }
-    }
-
-    /// Whether nothing may be done. A folder that was emptied goes on when one of its files is back.
-    fn is_paused(&mut self, something_happened: bool) -> bool {
-        if let Some(Pause::Folder { .. }) = &self.paused
-            && something_happened
-            && self.records.keys().any(|canvas| self.has_file(canvas))
-        {
-            self.resume();
-            self.desk.seen(crate::drivers::files::Seen::Everything);
-        }
-        self.paused.is_some()
-    }
-
-    pub(super) fn complain_of_folder(&mut self, code: &'static str, message: String) {
-        let path = self.shown_folder();
-        self.complain_once(Complaint { code, message, path, place: None });
-    }
-
-    /// Tells of something wrong with a file, once.
-    pub(super) fn complain(
-        &mut self,
-        path: &CanvasPath,
-        code: &'static str,
-        message: String,
-        place: Option<(usize, usize)>,
-    ) {
-        let path = shown(&self.folder.path().join(path.relative()));
-        self.complain_once(Complaint { code, message, path, place });
-    }
-
-    fn complain_once(&mut self, complaint: Complaint) {
-        if self.complaints.len() >= MAX_FILE_COMPLAINTS {
-            self.complaints.clear();
-        }
-        if self.complaints.insert((complaint.path.clone(), complaint.message.clone())) {
-            self.port.complain(&complaint);
-        }
-    }
-
-    /// The file is fine again: what is wrong with it next is told anew.
-    pub(super) fn is_fine(&mut self, path: &CanvasPath) {
-        let path = shown(&self.folder.path().join(path.relative()));
-        self.complaints.retain(|(of, _)| *of != path);
-    }
 
     pub(super) fn shown_folder(&self) -> String {
         shown(self.folder.path())

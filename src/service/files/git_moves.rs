@@ -1,15 +1,15 @@
 //! What a binding does when git changes the files: nobody else's branch becomes an edit, and what two peers pull is edited
 //! once.
 
-use std::collections::BTreeMap;
-
 use super::super::error::ServiceError;
 use super::binding::Binding;
 use super::git_watch::{GitWatch, Move};
 use super::reconcile::{Found, Trouble};
 use super::status::Pause;
-use crate::canvas::Version;
-use crate::drivers::files::{CanvasPath, FileRecord, Git, GitState, Place, Pulled, union};
+use crate::canvas::{Canvas, Version};
+use crate::drivers::files::{
+    CanvasPath, Common, FileDigest, FileRecord, Git, GitState, Incoming, Place, is_ignored, union,
+};
 use crate::ids::CanvasId;
 use crate::limits::RESTORED_FILE_HOLD_MS;
 use crate::sync::{FileCommand, SyncError};
@@ -25,14 +25,8 @@ impl Binding {
         let state = git.as_ref().map(Git::state).and_then(Result::ok).unwrap_or_default();
         let branch = self.settings.branch.clone().or(state.branch);
         let place = self.ledger.place(&self.port.repository).unwrap_or_default();
-        let repository = self.port.repository.clone();
         let goes_on = place.folder == self.shown_folder() && place.branch == branch;
-        for canvas in self.ledger.canvases(&repository) {
-            match self.ledger.record(&repository, &canvas).filter(|_| goes_on).zip(CanvasPath::of_id(&canvas).ok()) {
-                Some((record, path)) => self.keep(&path, record),
-                None => self.forget(&canvas),
-            }
-        }
+        self.load_records(goes_on);
         self.git = git.map(|git| GitWatch::new(git, branch, place.head.filter(|_| goes_on)));
         if self.git.is_none() {
             self.keep_place();
@@ -44,17 +38,18 @@ impl Binding {
     pub(super) fn check_git(&mut self, closely: bool) -> bool {
         let Some(git) = &mut self.git else { return false };
         let glance = git.git.glance();
-        if !closely && glance == git.glance {
+        if glance == git.glance && (glance.tells_commit() || !closely) && git.moving.is_none() {
             return false;
         }
-        let state = match git.git.state() {
+        let state = git.git.state();
+        git.glance = glance;
+        let state = match state {
             Ok(state) => state,
             Err(error) => {
                 self.complain_of_folder("ERR_CONFIG_INVALID", format!("git cannot be asked: {error}"));
                 return false;
             }
         };
-        git.glance = glance;
         let was_paused = matches!(self.paused, Some(Pause::Branch { .. } | Pause::Operation(_)));
         match self.reason_to_pause(&state) {
             Some(pause) => {
@@ -90,69 +85,130 @@ impl Binding {
         }
         let Some(git) = &mut self.git else { return };
         let old = git.head.clone();
+        tracing::debug!(target: "mqtt:files", repository = %self.port.repository, ?old, ?head, resumed, "HEAD has moved");
         git.set_head(head.clone());
         git.moving = Some(Move { resumed, ..Move::default() });
-        tracing::debug!(target: "mqtt:files", repository = %self.port.repository, ?old, ?head, resumed, "HEAD has moved");
-        let pulled = old.zip(head).map(|(old, new)| git.git.pulled(&old, &new)).unwrap_or_default();
-        let mut before = BTreeMap::new();
-        for Pulled { base, tip } in pulled {
-            let Some(git) = &self.git else { return };
-            // Most often the commit that was looked at last.
-            if !before.contains_key(&base) {
-                before = BTreeMap::from([(base.clone(), git.git.tree(&base))]);
-            }
-            let (had, has) = (before.remove(&base).unwrap_or_default(), git.git.tree(&tip));
-            for (canvas, id) in &has {
-                let Some(base) = had.get(canvas).filter(|base| *base != id) else { continue };
-                match self.bring(canvas, base, id) {
-                    Ok(()) | Err(Trouble::Folder(_)) => {}
-                    Err(Trouble::Service(error)) => self.retry(canvas, &error),
-                }
-            }
-            before.insert(tip, has);
+        let Some((old, new)) = old.zip(head) else { return };
+        let Some(incoming) = git.git.incoming(&old, &new) else { return };
+        for (canvas, steps) in git.git.steps(&incoming) {
+            let brought = self.bring(&canvas, &steps);
+            self.note_brought(canvas, brought);
+        }
+        if incoming.tip != new {
+            self.bring_merged(&old, &incoming, &new);
         }
     }
 
-    /// Makes the difference between two contents that git has an edit: on the version that holds the first, if one is known,
-    /// so that it is the same change on every peer.
-    fn bring(&mut self, canvas: &CanvasId, base_id: &str, tip_id: &str) -> Result<(), Trouble> {
-        let (Some(git), Some(record)) = (&self.git, self.records.get_mut(canvas)) else { return Ok(()) };
-        let (Some(before), Some(after)) = (git.canvas_of(base_id), git.canvas_of(tip_id)) else { return Ok(()) };
-        if let Some(version) = record.version_of(&after).cloned() {
-            // A commit of what was edited live.
-            record.note_blob_at(tip_id, version);
-            return Ok(());
+    fn note_brought(&mut self, canvas: CanvasId, brought: Result<Option<Version>, Trouble>) {
+        match brought {
+            Ok(Some(version)) => {
+                let moving = self.git.as_mut().and_then(|git| git.moving.as_mut());
+                moving.and_then(|moving| moving.brought.insert(canvas, version));
+            }
+            Ok(None) | Err(Trouble::Folder(_)) => {}
+            Err(Trouble::Service(error)) => self.retry(&canvas, &error),
         }
-        let common = record.common();
-        let here = || (common.canvas == before).then_some(&common.version);
-        if let Some(base) = record.version_of_blob(base_id).or_else(here).cloned() {
-            let bring = FileCommand::Bring { canvas: canvas.clone(), content: after.clone(), base: base.clone() };
-            match self.port.edit(bring) {
-                Ok(version) => return Ok(self.note_brought(canvas, tip_id, &base, version)),
-                Err(error @ ServiceError::Sync(SyncError::Canvas(_))) => {
-                    tracing::warn!(target: "mqtt:files", %canvas, %error, "what git brought becomes an ordinary edit");
-                }
-                Err(error) => return Err(error.into()),
+    }
+
+    /// After a merge or a rebase: where both sides had changed a file, what was made of it may be another thing than their
+    /// edits together, and was decided by somebody.
+    fn bring_merged(&mut self, old: &str, incoming: &Incoming, new: &str) {
+        let Some(git) = &self.git else { return };
+        let [ours, theirs, merged] = [old, &incoming.tip, new].map(|commit| git.git.tree(commit));
+        for (canvas, id) in merged {
+            if let (Some(ours), Some(theirs)) = (ours.get(&canvas), theirs.get(&canvas))
+                && ![ours, theirs].contains(&&id)
+            {
+                let brought = self.bring_decision(&canvas, ours, theirs, &id);
+                self.note_brought(canvas, brought);
             }
         }
-        if let (Ok(path), Some(_)) = (CanvasPath::of_id(canvas), self.port.present(canvas)?) {
-            self.merge_in(&path, &before, &after)?;
+    }
+
+    fn bring_decision(
+        &mut self,
+        canvas: &CanvasId,
+        ours: &String,
+        theirs: &str,
+        merged: &String,
+    ) -> Result<Option<Version>, Trouble> {
+        let (Ok(path), Some(record)) = (CanvasPath::of_id(canvas), self.records.get(canvas)) else { return Ok(None) };
+        let both = record.version_of_blob(ours).zip(record.version_of_blob(theirs));
+        let Some((base, mut record)) = both.map(|(ours, theirs)| (union(ours, theirs), record.clone())) else {
+            return self.bring_as_edit(&path, &[ours.clone(), merged.clone()]).map(|()| None);
+        };
+        let Some(content) = self.git.as_ref().and_then(|git| git.canvas_of(merged)) else { return Ok(None) };
+        let brought = self.bring_step(canvas, content.clone(), &base)?;
+        if let Some(version) = &brought
+            && self.port.content_at(canvas, version)? == Some(content)
+        {
+            record.note_blob_at(merged, version.clone());
+            self.keep(&path, record);
+        }
+        Ok(brought)
+    }
+
+    /// Makes what git did to a canvas in one commit after the other edits: each on the version that holds what git had
+    /// before, as far as one is known, so that it is the same change on every peer, whatever commits each has pulled at
+    /// once. The version that holds all of it, if it is none that was here before.
+    fn bring(&mut self, canvas: &CanvasId, steps: &[String]) -> Result<Option<Version>, Trouble> {
+        let (Ok(path), Some(record)) = (CanvasPath::of_id(canvas), self.records.get(canvas)) else { return Ok(None) };
+        let mut record = record.clone();
+        let mut missing = Vec::new();
+        let mut base = None;
+        for id in steps.iter().rev() {
+            let content = self.git.as_ref().and_then(|git| git.canvas_of(id));
+            let known = record.version_of_blob(id).cloned();
+            // What was edited live and committed is known too.
+            base = known.or_else(|| record.version_of(content.as_ref()?).cloned());
+            if let Some(version) = &base {
+                record.note_blob_at(id, version.clone());
+                break;
+            }
+            missing.push((id, content));
+        }
+        let Some(mut base) = base else { return self.bring_as_edit(&path, steps).map(|()| None) };
+        let mut brought: Option<Version> = None;
+        for (id, content) in missing.into_iter().rev() {
+            let Some(content) = content else { continue };
+            let Some(version) = self.bring_step(canvas, content.clone(), &base)? else { continue };
+            if version == base {
+                continue;
+            }
+            brought = Some(brought.map_or_else(|| version.clone(), |brought| union(&brought, &version)));
+            // Where a part of it was there already, the version lacks that: the next step goes on from what is known.
+            if self.port.content_at(canvas, &version)? == Some(content) {
+                record.note_blob_at(id, version.clone());
+                brought = Some(version.clone());
+                base = version;
+            }
+        }
+        self.keep(&path, record);
+        Ok(brought)
+    }
+
+    /// Without anything known of what git had before, the difference is an ordinary edit.
+    fn bring_as_edit(&mut self, path: &CanvasPath, steps: &[String]) -> Result<(), Trouble> {
+        let content = |id: Option<&String>| self.git.as_ref()?.canvas_of(id?);
+        if let (Some(before), Some(after)) = (content(steps.first()), content(steps.last()))
+            && self.port.present(path.id())?.is_some()
+        {
+            self.merge_in(path, &before, &after)?;
         }
         Ok(())
     }
 
-    /// What git brought is in the canvas: what is saved next may build on it, and so may what git brings next.
-    fn note_brought(&mut self, canvas: &CanvasId, tip_id: &str, base: &Version, version: Version) {
-        if let Some(record) = self.records.get_mut(canvas) {
-            record.note_blob_at(tip_id, version.clone());
+    /// Makes what git did to a canvas in one commit an edit on the version that holds what it had before. The version that
+    /// holds that edit.
+    fn bring_step(&mut self, canvas: &CanvasId, content: Canvas, base: &Version) -> Result<Option<Version>, Trouble> {
+        match self.port.edit(FileCommand::Bring { canvas: canvas.clone(), content, base: base.clone() }) {
+            Ok(version) => Ok(Some(version)),
+            Err(error @ ServiceError::Sync(SyncError::Canvas(_))) => {
+                tracing::warn!(target: "mqtt:files", %canvas, %error, "what git brought is no edit");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        let Some(moving) = self.git.as_mut().and_then(|git| git.moving.as_mut()) else { return };
-        let brought = match moving.brought.remove(canvas) {
-            // Made on top of what was brought before, which it therefore holds.
-            Some(earlier) if earlier != *base => union(&earlier, &version),
-            _ => version,
-        };
-        moving.brought.insert(canvas.clone(), brought);
     }
 
     /// All files have been looked at since the move began.
@@ -197,8 +253,12 @@ impl Binding {
         self.git.as_ref()?.moving.as_ref()?.brought.get(canvas)
     }
 
-    pub(super) fn is_ignored_by_git(&self, path: &CanvasPath) -> bool {
-        self.git.as_ref().is_some_and(|git| git.git.ignores(path))
+    /// Whether a file that is not there yet would be ignored.
+    pub(super) fn is_ignored(&self, path: &CanvasPath) -> bool {
+        match &self.git {
+            Some(git) => git.git.ignores(path),
+            None => is_ignored(self.folder.path(), path),
+        }
     }
 
     /// Whether a file is what git has put there: nobody's edit.
@@ -213,20 +273,35 @@ impl Binding {
 
     /// Whether a file that git has restored is to be left so for a while: perhaps something is pulled next, and would be
     /// refused by git if the file were changed again.
-    pub(super) fn is_held(&mut self, path: &CanvasPath, found: &Found) -> bool {
-        if self.git.as_ref().is_some_and(|git| git.moving.is_some()) {
-            return false;
-        }
+    pub(super) fn is_held(&mut self, path: &CanvasPath, record: FileRecord) -> Result<bool, Trouble> {
         let now_ms = self.desk.now_ms();
-        let waiting = self.waiting.get(path.id()).filter(|(digest, _)| *digest == found.digest);
-        let since_ms = waiting.map_or(now_ms, |(_, since_ms)| *since_ms);
-        self.waiting.insert(path.id().clone(), (found.digest, since_ms));
+        if self.git.as_ref().is_some_and(|git| git.moving.is_some()) {
+            if !self.restored.contains_key(path.id()) {
+                return Ok(false);
+            }
+            // It was put back for a pull, as `git stash` does: what was edited beside it may come back next.
+            self.restored.insert(path.id().clone(), now_ms);
+            self.await_return(path, record)?;
+        }
+        let since_ms = *self.restored.entry(path.id().clone()).or_insert(now_ms);
         let until_ms = since_ms + RESTORED_FILE_HOLD_MS;
         if now_ms >= until_ms {
-            return false;
+            self.restored.remove(path.id());
+            return Ok(false);
         }
         self.again_in(path.id(), until_ms - now_ms);
-        true
+        Ok(true)
+    }
+
+    /// What was put back comes back on top of what git brought: that is what it will have been made from.
+    fn await_return(&mut self, path: &CanvasPath, mut record: FileRecord) -> Result<(), Trouble> {
+        let Some(brought) = self.brought(path.id()) else { return Ok(()) };
+        let version = union(&record.common().version, brought);
+        if let Some(canvas) = self.port.content_at(path.id(), &version)? {
+            record.renew(record.digest, Common { version, canvas, written_unix_ms: Some(Self::unix_ms()) });
+            self.keep(path, record);
+        }
+        Ok(())
     }
 
     /// After a pause: what was edited beside git's last commit, as an edit of the present; none if that cannot be told.
@@ -252,13 +327,30 @@ impl Binding {
             return self.write(path, Some(found), None);
         }
         let head = self.git.as_ref().and_then(|git| git.head_canvas(path.id()));
-        match head {
-            // Without local edits, the network's version is the newer.
-            Some(head) if head == found.canvas => {}
-            Some(head) => drop(self.merge_in(path, &head, &found.canvas)?),
-            None => self.meet_without_git(path, &found, version, &present)?,
+        let Some(head) = head else {
+            self.meet_without_git(path, &found, version, &present)?;
+            return self.write(path, Some(found), None);
+        };
+        self.bring_since(path, version, present)?;
+        // Without local edits, the network's version is the newer.
+        if head != found.canvas {
+            self.merge_in(path, &head, &found.canvas)?;
         }
-        self.write(path, Some(found), None)
+        let record = self.records.get(path.id()).cloned();
+        self.write(path, Some(found), record)
+    }
+
+    /// Where the canvas is what git had in an older commit, the commits since were pulled while nobody watched.
+    fn bring_since(&mut self, path: &CanvasPath, version: Version, present: Canvas) -> Result<(), Trouble> {
+        let Some(git) = &self.git else { return Ok(()) };
+        let ids = git.git.history(path);
+        let Some(at) = ids.iter().position(|id| git.canvas_of(id).as_ref() == Some(&present)) else { return Ok(()) };
+        let mut steps: Vec<String> = ids.into_iter().take(at + 1).collect();
+        steps.reverse();
+        // Of no file: whatever it holds differs from that.
+        let digest = FileDigest::of(b"");
+        self.keep(path, FileRecord::new(digest, Common { version, canvas: present, written_unix_ms: None }));
+        self.bring(path.id(), &steps).map(drop)
     }
 
     fn meet_without_git(
@@ -282,7 +374,7 @@ impl Binding {
     }
 
     /// The day in UTC, as `2026-03-01`.
-    fn today() -> String {
+    pub(super) fn today() -> String {
         let seconds = i64::try_from(Self::unix_ms() / 1_000).unwrap_or_default();
         time::OffsetDateTime::from_unix_timestamp(seconds)
             .map_or_else(|_| "0000-00-00".to_owned(), |at| at.date().to_string())

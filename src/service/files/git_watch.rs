@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::canvas::file::read;
 use crate::canvas::{Canvas, Version};
-use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Git, Operation};
+use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Git, Glance};
 use crate::ids::CanvasId;
 use crate::limits::MAX_GIT_WAITS;
 
@@ -19,7 +19,7 @@ pub(super) struct GitWatch {
     /// The move of `HEAD` that is being followed.
     pub(super) moving: Option<Move>,
     /// What was plain to see the last time.
-    pub(super) glance: (Vec<u8>, Option<Operation>),
+    pub(super) glance: Glance,
     /// The canvases of `head`.
     tree: BTreeMap<CanvasId, HeadFile>,
     waits: u32,
@@ -44,7 +44,7 @@ struct HeadFile {
 impl GitWatch {
     pub(super) fn new(git: Git, branch: Option<String>, head: Option<String>) -> Self {
         let tree = BTreeMap::new();
-        Self { git, branch, head, moving: None, glance: (Vec::new(), None), tree, waits: 0 }
+        Self { git, branch, head, moving: None, glance: Glance::default(), tree, waits: 0 }
     }
 
     /// Whether git is at work; a lock that stays for too long was left behind.
@@ -55,6 +55,12 @@ impl GitWatch {
         }
         self.waits = (self.waits + 1).min(MAX_GIT_WAITS);
         self.waits < MAX_GIT_WAITS
+    }
+
+    /// Whether git may have changed files since it was last looked at, so that what they hold says nothing yet.
+    pub(super) fn is_changing(&self) -> bool {
+        let at_work = self.waits < MAX_GIT_WAITS && self.git.is_busy();
+        at_work || self.git.glance() != self.glance
     }
 
     pub(super) fn user_name(&self) -> Option<String> {

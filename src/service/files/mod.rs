@@ -2,21 +2,23 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `binding.rs` | the thread that looks after one folder |
-//! | `finding.rs` | which canvases what happened concerns, and what it means that files have gone |
+//! | `binding.rs` | the thread that looks after one folder: what happened, which canvases that concerns |
 //! | `reconcile.rs` | one canvas and its file, as `drivers::files::decide` decides |
+//! | `folder_moves.rs`, `records.rs` | files that come and go; what is remembered of each |
 //! | `git_moves.rs`, `git_watch.rs` | other branches, pulled commits, the first contact; what is remembered of git |
 //! | `desk.rs` | what waits for the thread |
-//! | `port.rs`, `status.rs` | the way to the repository and to the application; how a binding stands |
+//! | `port.rs`, `telling.rs`, `status.rs` | the way to the repository and to the application; how a binding stands |
 
 mod binding;
 mod desk;
-mod finding;
+mod folder_moves;
 mod git_moves;
 mod git_watch;
 mod port;
 mod reconcile;
+mod records;
 mod status;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

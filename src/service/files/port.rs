@@ -68,6 +68,14 @@ impl Port {
         }
     }
 
+    /// What a canvas was at a version.
+    pub(crate) fn content_at(&self, canvas: &CanvasId, version: &Version) -> Result<Option<Canvas>, ServiceError> {
+        match self.ask(Command::Get { canvas: canvas.clone(), at: Some(version.clone()) })? {
+            Reply::Canvas { json, .. } => Ok(Canvas::from_json(&json).ok()),
+            _ => Ok(None),
+        }
+    }
+
     /// Tells the application; `fields` go beside the repository's name.
     pub(crate) fn tell(&self, event: &str, mut fields: Value) {
         if let Value::Object(fields) = &mut fields {

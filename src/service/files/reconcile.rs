@@ -1,18 +1,19 @@
 //! One canvas and its file: what each has that the other lacks.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::error::ServiceError;
 use super::binding::Binding;
-use super::port::shown;
-use crate::canvas::file::{FileLayout, MergeConflict, merge, read, render};
-use crate::canvas::{Canvas, CanvasError, Conflict, Version};
+use super::git_watch::GitWatch;
+use super::status::Pause;
+use crate::canvas::file::{FileLayout, merge, read, render};
+use crate::canvas::{Canvas, CanvasError, Version};
 use crate::drivers::files::{
     Action, CanvasNow, CanvasPath, Common, FileDigest, FileNow, FileRecord, FolderError, Replaced, decide, taken_back,
     union,
 };
 use crate::ids::CanvasId;
-use crate::limits::{FILE_RETRY_MS, FILE_WRITE_INTERVAL_MS, UNUSABLE_FILE_GRACE_MS};
+use crate::limits::{FILE_RETRY_MS, FILE_WRITE_INTERVAL_MS, GIT_WAIT_MS, UNUSABLE_FILE_GRACE_MS};
 use crate::sync::{FileCommand, Standing, SyncError};
 
 /// A file as it was read.
@@ -54,7 +55,8 @@ impl Binding {
             Ok(path) => path,
             Err(error) => return self.complain_of_folder("ERR_CANVAS_INVALID", error.to_string()),
         };
-        if let Some(other) = self.is_claimed(&path) {
+        if let Some(other) = self.is_claimed(&path).cloned() {
+            self.unclaimed.insert(canvas.clone());
             let message = format!(
                 "the canvases {canvas:?} and {:?} would be one file on some systems; only the second has one here; \
                  rename one of them",
@@ -63,7 +65,12 @@ impl Binding {
             return self.complain(&path, "ERR_CANVAS_INVALID", message, None);
         }
         match self.reconcile(&path) {
+            Ok(()) if !self.waiting.contains_key(canvas) => self.is_fine(&path),
             Ok(()) => {}
+            Err(Trouble::Folder(FolderError::Folder { .. })) => {
+                let gone = self.records.keys().filter_map(|canvas| CanvasPath::of_id(canvas).ok()).collect();
+                self.pause(Pause::Folder { gone });
+            }
             Err(Trouble::Service(error)) => self.retry(canvas, &error),
             Err(Trouble::Folder(error)) => {
                 let code = match &error {
@@ -79,13 +86,18 @@ impl Binding {
 
     /// Tries again later; tells why, once.
     pub(super) fn retry(&mut self, canvas: &CanvasId, error: &ServiceError) {
-        if matches!(error, ServiceError::Closed | ServiceError::Sync(SyncError::Closed)) {
-            return;
+        match error {
+            ServiceError::Closed | ServiceError::Sync(SyncError::Closed) => return,
+            // Somebody was quicker, or there is too much to do: the next look sees how it stands then.
+            ServiceError::RateLimited { .. }
+            | ServiceError::Sync(SyncError::CanvasExists { .. } | SyncError::CanvasNotFound { .. }) => {
+                return self.again_in(canvas, FILE_RETRY_MS);
+            }
+            // Nothing of that goes away by itself; a change of the file or the canvas leads here again.
+            ServiceError::Sync(SyncError::Canvas(_) | SyncError::TooLarge { .. }) => {}
+            _ => self.again_in(canvas, FILE_RETRY_MS),
         }
-        self.again_in(canvas, FILE_RETRY_MS);
-        if !matches!(error, ServiceError::RateLimited { .. })
-            && let Ok(path) = CanvasPath::of_id(canvas)
-        {
+        if let Ok(path) = CanvasPath::of_id(canvas) {
             self.complain(&path, error.code(), error.to_string(), None);
         }
     }
@@ -124,6 +136,11 @@ impl Binding {
         };
         let action = decide(record.is_some(), file_now, canvas_now);
         tracing::debug!(target: "mqtt:files", %canvas, ?file_now, ?canvas_now, ?action);
+        if action != Action::Nothing && self.git.as_ref().is_some_and(GitWatch::is_changing) {
+            // It began after this turn did: what the file holds may be git's doing.
+            self.again_in(canvas, GIT_WAIT_MS);
+            return Ok(());
+        }
         self.act(path, action, found, record)
     }
 
@@ -163,10 +180,7 @@ impl Binding {
         });
         match read.and_then(read_file) {
             Ok((canvas, layout)) => {
-                if self.waiting.get(path.id()).is_none_or(|(waiting, _)| *waiting != digest) {
-                    self.waiting.remove(path.id());
-                }
-                self.is_fine(path);
+                self.waiting.remove(path.id());
                 Some(Found { bytes, digest, canvas, layout })
             }
             Err(error) => {
@@ -221,8 +235,13 @@ impl Binding {
     /// Takes what was saved into the canvas, then writes what the canvas is into the file.
     fn save(&mut self, path: &CanvasPath, found: Found, mut record: FileRecord) -> Result<(), Trouble> {
         if self.is_gits(path, &found, &record) {
-            return if self.is_held(path, &found) { Ok(()) } else { self.write(path, Some(found), Some(record)) };
+            return if self.is_held(path, record.clone())? {
+                Ok(())
+            } else {
+                self.write(path, Some(found), Some(record))
+            };
         }
+        self.restored.remove(path.id());
         let version = match self.changed_beside(path, &found)? {
             Some(version) => version,
             None => self.save_from_basis(path, &found, &record)?,
@@ -281,36 +300,43 @@ impl Binding {
             self.again_in(canvas, next_ms - now_ms);
             return Ok(());
         }
-        if record.is_none() && found.is_none() && self.is_ignored_by_git(path) {
+        if record.is_none() && found.is_none() && self.is_ignored(path) {
             return Ok(());
         }
         let Some((version, content)) = self.port.present(canvas)? else { return Ok(()) };
-        let (digest, written) = match &found {
-            Some(found) if found.canvas == content => (found.digest, false),
-            _ => {
-                let text = render(&content, found.as_ref().map_or(&FileLayout::default(), |found| &found.layout));
-                let expected = found.as_ref().map(|found| found.bytes.as_slice());
-                if self.folder.replace(path, expected, text.as_bytes())? == Replaced::Raced {
-                    self.again_in(canvas, self.settings.debounce_ms);
-                    return Ok(());
-                }
-                (FileDigest::of(text.as_bytes()), true)
-            }
-        };
-        if written {
-            self.written_ms.insert(canvas.clone(), now_ms);
-            self.tell_of(path, "file-written", json!({ "version": version.to_string(), "created": found.is_none() }));
-        }
-        let written_unix_ms = written.then(Self::unix_ms);
-        let common = Common { version, canvas: content, written_unix_ms };
-        let record = match record {
+        let renewed = |digest, common| match record {
             Some(mut record) => {
                 record.renew(digest, common);
                 record
             }
             None => FileRecord::new(digest, common),
         };
-        self.keep(path, record);
+        if let Some(found) = found.as_ref().filter(|found| found.canvas == content) {
+            let common = Common { version, canvas: content, written_unix_ms: None };
+            self.keep(path, renewed(found.digest, common));
+            return Ok(());
+        }
+        let text = render(&content, found.as_ref().map_or(&FileLayout::default(), |found| &found.layout));
+        let told = json!({ "version": version.to_string(), "created": found.is_none() });
+        let common = Common { version, canvas: content, written_unix_ms: Some(Self::unix_ms()) };
+        let record = renewed(FileDigest::of(text.as_bytes()), common);
+        self.keep_ahead(path, &record, found.as_ref().map(|found| found.digest));
+        let expected = found.as_ref().map(|found| found.bytes.as_slice());
+        match self.folder.replace(path, expected, text.as_bytes()) {
+            Ok(Replaced::Done) => {}
+            Ok(Replaced::Raced) => {
+                self.take_back(path);
+                self.again_in(canvas, self.settings.debounce_ms);
+                return Ok(());
+            }
+            Err(error) => {
+                self.take_back(path);
+                return Err(error.into());
+            }
+        }
+        self.written_ms.insert(canvas.clone(), now_ms);
+        self.confirm(path, record);
+        self.tell_of(path, "file-written", told);
         Ok(())
     }
 
@@ -323,38 +349,6 @@ impl Binding {
             Replaced::Raced => self.again_in(path.id(), self.settings.debounce_ms),
         }
         Ok(())
-    }
-
-    // ---- telling --------------------------------------------------------------------------------------------------
-
-    pub(super) fn tell_of(&self, path: &CanvasPath, event: &str, mut fields: Value) {
-        if let Value::Object(fields) = &mut fields {
-            fields.insert("canvasId".to_owned(), path.id().as_str().into());
-            fields.insert("path".to_owned(), shown(&self.folder.path().join(path.relative())).into());
-        }
-        self.port.tell(event, fields);
-    }
-
-    /// Tells what a save of the file overwrote; `before` is a version that has it still.
-    fn tell_conflicts(&self, path: &CanvasPath, before: &Version, conflicts: Vec<Conflict>) {
-        for conflict in conflicts {
-            let mut fields = serde_json::to_value(conflict).unwrap_or_default();
-            if let Value::Object(fields) = &mut fields {
-                fields.insert("version".to_owned(), before.to_string().into());
-            }
-            self.tell_of(path, "conflict", fields);
-        }
-    }
-
-    pub(super) fn tell_merge_conflicts(&self, path: &CanvasPath, before: &Version, conflicts: Vec<MergeConflict>) {
-        let told = conflicts.into_iter().map(|MergeConflict { element, id, property, ours, theirs, .. }| Conflict {
-            element,
-            id,
-            property,
-            winner: ours.unwrap_or(crate::canvas::Value::Null),
-            loser: theirs.unwrap_or(crate::canvas::Value::Null),
-        });
-        self.tell_conflicts(path, before, told.collect());
     }
 }
 

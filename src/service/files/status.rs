@@ -1,11 +1,12 @@
 //! How a binding stands, for events and statuses.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::drivers::files::Operation;
+use crate::drivers::files::{CanvasPath, Operation};
 
 /// Why nothing is done for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(crate) enum Pause {
     /// Git has begun something and not ended it.
     Operation(Operation),
     /// So many files have gone that the folder itself may be.
-    Folder { gone: Vec<String> },
+    Folder { gone: BTreeSet<CanvasPath> },
 }
 
 impl Pause {
@@ -48,7 +49,7 @@ impl fmt::Display for Pause {
                 "{} canvas files have gone at once, so perhaps the folder has; nothing is deleted. Put them back to go on, \
                  or delete their canvases with deleteCanvas(): {}",
                 gone.len(),
-                gone.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
+                gone.iter().take(3).map(CanvasPath::relative).collect::<Vec<_>>().join(", ")
             ),
         }
     }

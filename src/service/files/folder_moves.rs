@@ -1,13 +1,16 @@
-//! Finding out which canvases are concerned by what happened in the folder, and what it means that files have gone.
+//! What happened in the folder: files that came, changed and went; a folder that went with all its files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::binding::Binding;
 use super::status::Pause;
-use crate::drivers::files::{CanvasPath, FileDigest, Scan, looks_emptied, scan};
+use crate::drivers::files::{CanvasPath, FileDigest, Scan, Seen, looks_emptied, scan as scan_folder};
 use crate::ids::CanvasId;
-use crate::sync::{Command, FileCommand, Reply};
+use crate::limits::MAX_FOLLOWING_SCANS;
+use crate::sync::{Command, FileCommand, Reply, Standing};
 
 impl Binding {
     /// Sorts what the watcher saw into canvases that are known; whether everything has to be looked at instead.
@@ -31,18 +34,38 @@ impl Binding {
     }
 
     /// Whether it is a folder, or says what is to be ignored.
-    fn concerns_many(&self, relative: &Path, path: &Path, due: &mut BTreeSet<CanvasId>) -> bool {
+    fn concerns_many(&mut self, relative: &Path, path: &Path, due: &mut BTreeSet<CanvasId>) -> bool {
         if let Some(folder) = relative.to_str() {
             let below = format!("{folder}/");
             let inside = self.records.keys().filter(|canvas| folder.is_empty() || canvas.as_str().starts_with(&below));
             due.extend(inside.cloned());
         }
-        relative.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore") || path.is_dir()
+        if let Some(watcher) = &mut self.watcher {
+            watcher.lose(path);
+        }
+        relative.file_name().is_some_and(|name| name == ".gitignore") || path.is_dir()
+    }
+
+    /// Looks at the folder, and sees to it that whatever happens in it from now on is seen.
+    fn scan_and_follow(&mut self) -> Scan {
+        let mut scan = scan_folder(self.folder.path());
+        for _ in 0..MAX_FOLLOWING_SCANS {
+            match self.watcher.as_mut().map(|watcher| watcher.follow(&scan.folders)) {
+                // What came before it was watched is found by another look.
+                Some(Ok(true)) => scan = scan_folder(self.folder.path()),
+                Some(Err(error)) => {
+                    self.complain_of_folder("ERR_CONFIG_INVALID", error.to_string());
+                    break;
+                }
+                _ => break,
+            }
+        }
+        scan
     }
 
     /// All canvases that have a file, had one, or are listed.
     pub(super) fn find_all(&mut self) -> BTreeSet<CanvasId> {
-        let scan = self.scan();
+        let scan = self.scan_and_follow();
         for refused in scan.refused {
             self.complain_of_folder("ERR_CANVAS_INVALID", refused.to_string());
         }
@@ -51,12 +74,18 @@ impl Binding {
         }
         let mut all: BTreeSet<CanvasId> = scan.files.iter().map(|path| path.id().clone()).collect();
         let unlisted: Vec<CanvasId> = self.records.keys().filter(|canvas| !all.contains(*canvas)).cloned().collect();
-        for canvas in unlisted {
-            if self.has_file(&canvas) {
-                // It is there, and is to be ignored from now on: neither deleted nor followed.
-                self.forget(&canvas);
-            } else {
-                all.insert(canvas);
+        let (unscanned, absent): (Vec<_>, Vec<_>) = unlisted.into_iter().partition(|canvas| self.has_file(canvas));
+        all.extend(absent);
+        if !unscanned.is_empty() {
+            // It may have come while we looked.
+            let again = scan_folder(self.folder.path()).files;
+            for canvas in unscanned {
+                if again.iter().any(|path| *path.id() == canvas) {
+                    all.insert(canvas);
+                } else {
+                    // It is to be ignored from now on: neither deleted nor followed.
+                    self.forget(&canvas);
+                }
             }
         }
         match self.port.ask(Command::List) {
@@ -67,24 +96,20 @@ impl Binding {
         all
     }
 
-    /// Looks for all files, and watches the folders they may be in.
-    fn scan(&mut self) -> Scan {
-        loop {
-            let found = scan(self.folder.path());
-            let Some(watcher) = &mut self.watcher else { return found };
-            match watcher.follow(&found.folders) {
-                // Something may have appeared there before it was watched.
-                Ok(true) => {}
-                Ok(false) => return found,
-                Err(error) => {
-                    self.complain_of_folder("ERR_CONFIG_INVALID", error.to_string());
-                    return found;
-                }
+    /// Once: later there are only temporary files of this process.
+    pub(super) fn clear_all_leftovers(&mut self, canvases: &BTreeSet<CanvasId>) {
+        if std::mem::replace(&mut self.cleared, true) {
+            return;
+        }
+        let mut folders = BTreeSet::new();
+        for path in canvases.iter().filter_map(|canvas| CanvasPath::of_id(canvas).ok()) {
+            if folders.insert(path.folders().collect::<Vec<_>>().join("/")) {
+                self.clear_leftovers(&path);
             }
         }
     }
 
-    pub(super) fn has_file(&self, canvas: &CanvasId) -> bool {
+    fn has_file(&self, canvas: &CanvasId) -> bool {
         CanvasPath::of_id(canvas).is_ok_and(|path| self.folder.read(&path).is_ok_and(|found| found.is_some()))
     }
 
@@ -116,8 +141,7 @@ impl Binding {
         };
         let unusable = self.folder.is_empty().unwrap_or(true);
         if unusable || looks_emptied(&known, &lost, emptied) {
-            let paths: Vec<String> = lost.iter().map(CanvasPath::relative).collect();
-            return self.pause(Pause::Folder { gone: paths });
+            return self.pause(Pause::Folder { gone });
         }
         for path in gone {
             let canvas = path.id().clone();
@@ -127,5 +151,45 @@ impl Binding {
                 Err(error) => self.retry(&canvas, &error),
             }
         }
+    }
+
+    // ---- pauses ----
+
+    pub(super) fn pause(&mut self, pause: Pause) {
+        if self.paused.as_ref() == Some(&pause) {
+            return;
+        }
+        let fields = json!({ "path": self.shown_folder(), "reason": pause.reason(), "message": pause.to_string() });
+        self.port.tell("files-paused", fields);
+        self.paused = Some(pause);
+        self.status.update(self.records.len(), self.paused.as_ref());
+    }
+
+    pub(super) fn resume(&mut self) {
+        if self.paused.take().is_some() {
+            self.port.tell("files-resumed", json!({ "path": self.shown_folder() }));
+            self.status.update(self.records.len(), None);
+        }
+    }
+
+    /// Whether nothing may be done. A folder that was emptied goes on when all that had gone is back, or its canvas deleted.
+    pub(super) fn is_paused(&mut self) -> bool {
+        let Some(Pause::Folder { gone }) = &self.paused else { return self.paused.is_some() };
+        let gone: Vec<CanvasPath> = gone.iter().cloned().collect();
+        let is_settled = |path: &CanvasPath| self.has_file(path.id()) || self.is_deleted(path.id());
+        if self.folder.is_empty().is_err() || !gone.iter().all(is_settled) {
+            // The watch may have gone with the folder.
+            self.try_again();
+            return true;
+        }
+        self.watch_again();
+        self.resume();
+        self.desk.seen(Seen::Everything);
+        // What has come back may not be complete yet.
+        true
+    }
+
+    fn is_deleted(&self, canvas: &CanvasId) -> bool {
+        matches!(self.port.look(canvas, None), Ok(Standing::Deleted | Standing::Unknown))
     }
 }
