@@ -63,6 +63,23 @@ describe('outside git', () => {
     assert.deepEqual([...ada.of('file-set-aside'), ...ben.of('file-set-aside')], []);
   });
 
+  test('what is edited between the start and the first contact is an edit', async (t) => {
+    const port = await freePort();
+    const folder = vault(t, { plan: card('one', node('b')) });
+    const peer = newBound(t, { host: '127.0.0.1', port }, folder);
+    await peer.initialize();
+    folder.save('broken', '{');
+    // It has been looked at when that has been told, and so has the other.
+    await peer.untilSeen('error');
+    folder.save('plan', card('one two'));
+    const broker = await embedded(t, port);
+    const ben = await onePeer(t, broker);
+    await ben.createCanvas(REPOSITORY, 'plan', card('one', node('b')), 'ben').catch(() => {});
+    await untilCanvas(ben, 'plan', card('one two'));
+    await folder.until('plan', card('one two'));
+    assert.deepEqual(folder.names(), ['broken.canvas', 'plan.canvas']);
+  });
+
   test('nothing is imported before the network was asked; edits of what is known go on', async (t) => {
     const port = await freePort();
     const folder = vault(t, { plan: card('mine') });

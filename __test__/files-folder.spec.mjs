@@ -17,7 +17,7 @@ async function stillThere({ ada, ben, other }) {
   return other.names();
 }
 
-describe('a folder that has lost all its files', () => {
+describe('a folder that has lost all its files', { concurrency: 3 }, () => {
   const ways = [
     ['emptied', (folder) => ['a.canvas', 'b.canvas', 'in'].map((name) => [join(folder, name), name])],
     [

@@ -80,7 +80,7 @@ describe('another branch', () => {
   });
 });
 
-describe('git in the middle of something', () => {
+describe('git in the middle of something', { concurrency: true }, () => {
   test('a merge with conflicts pauses until it is committed', async (t) => {
     const { work, other, ada } = await setUp(t);
     work.edit('plan', ({ nodes }) => {
@@ -136,7 +136,7 @@ describe('git in the middle of something', () => {
   });
 });
 
-describe('git puts files back', () => {
+describe('git puts files back', { concurrency: true }, () => {
   test('reset --hard and checkout of a file are no edits', async (t) => {
     const { work, other, ada, ben } = await setUp(t);
     await type(ben, 'the cat sat down');

@@ -55,7 +55,7 @@ async function settle({ one, other, ada, ben }, text, id = 'plan') {
   for (const folder of [one, other]) assert.equal(textOf(folder.parsed(id)), text);
 }
 
-describe('two people pull one commit', () => {
+describe('two people pull one commit', { concurrency: 3 }, () => {
   test('at the same instant', async (t) => {
     const peers = await setUp(t, await embedded(t));
     publish(peers.author, 'the big cat sat down');
@@ -161,7 +161,7 @@ describe('two people pull one commit', () => {
   });
 });
 
-describe('own commits', () => {
+describe('own commits', { concurrency: 3 }, () => {
   test('a merge commit', async (t) => {
     const peers = await setUp(t, await embedded(t));
     const { author, one, other } = peers;

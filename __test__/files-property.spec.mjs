@@ -100,8 +100,10 @@ const EDITOR = {
 
 /** What an application does. */
 const APPLICATION = {
-  async patch(world, { peer }, id) {
+  async patch(world, { peer, held }, id) {
     const node = world.node();
+    // What an application patches it knows: an older object that it passed afterwards would mean to delete it.
+    held.delete(id);
     await peer.patchCanvas(REPOSITORY, id, { nodes: { upsert: [node] } }, 'app');
     world.want(id, node);
   },
@@ -175,7 +177,7 @@ test('whatever editors and applications do to two folders at once', async (t) =>
   for (const id of world.wanted.keys()) world.words.set(id, []);
   for (let n = 0; n < STEPS; n++) await step(world);
 
-  const state = () => Promise.all(sides.flatMap(({ folder, peer }) => [canvasesOf(peer), filesOf(folder)]));
+  const state = async () => Promise.all(sides.flatMap(({ folder, peer }) => [canvasesOf(peer), filesOf(folder)]));
   let last;
   const settled = async () => {
     last = await state().catch((error) => [error.message]);

@@ -10,7 +10,7 @@ import { until } from './helpers/wait.mjs';
 const node = (id) => ({ id, type: 'text', x: 0, y: 0, width: 1, height: 1, text: id });
 const idsOf = ({ nodes }) => nodes.map(({ id }) => id);
 
-describe('a save of an old copy', () => {
+describe('a save of an old copy', { concurrency: true }, () => {
   test('within the window takes nothing back that came meanwhile', async (t) => {
     const { one, other, ben } = await twoVaults(t, await embedded(t), { plan: card('one') });
     const copy = other.parsed('plan');
@@ -62,7 +62,7 @@ describe('a save of an old copy', () => {
   });
 });
 
-describe('a file that is being written', () => {
+describe('a file that is being written', { concurrency: true }, () => {
   test('in two parts is taken up when it is whole, and others go on meanwhile', async (t) => {
     const { one, other, ada } = await twoVaults(t, await embedded(t), { plan: card('one') });
     await one.saveInParts('plan', { ...card('one two'), nodes: [...card('one two').nodes, node('b')] }, async () => {
@@ -99,7 +99,7 @@ describe('a file that is being written', () => {
   });
 });
 
-describe('a file that cannot be read', () => {
+describe('a file that cannot be read', { concurrency: true }, () => {
   const broken = [
     ['half written', '{\n\t"nodes": [\n\t\t{"id": "a"', { line: 3 }],
     ['with a conflict marker', '{\n"nodes": [\n<<<<<<< HEAD\n]}', { line: 3, column: 1 }],

@@ -21,7 +21,7 @@ async function left(t, options) {
   return { broker, folder, peer };
 }
 
-describe('files that changed while nothing watched them', () => {
+describe('files that changed while nothing watched them', { concurrency: true }, () => {
   test('with storage', async (t) => {
     const storage = { path: vault(t).path };
     const { broker, folder, peer } = await left(t, { storage });

@@ -12,6 +12,7 @@ use super::desk::{Desk, Work};
 use super::git_watch::GitWatch;
 use super::port::{Port, shown};
 use super::status::{FilesStatus, Pause};
+use crate::canvas::Canvas;
 use crate::drivers::files::{CanvasPath, FileDigest, FileRecord, Folder, Ledger, Watcher};
 use crate::ids::CanvasId;
 use crate::limits::FILE_RETRY_MS;
@@ -46,6 +47,8 @@ pub(crate) struct Binding {
     pub(super) later: BTreeMap<CanvasId, u64>,
     /// When each file was last written, for [`FILE_WRITE_INTERVAL_MS`](crate::limits::FILE_WRITE_INTERVAL_MS).
     pub(super) written_ms: BTreeMap<CanvasId, u64>,
+    /// What files held when they were first seen, until they have met their canvas.
+    pub(super) first_seen: BTreeMap<CanvasId, Canvas>,
     /// Files that are half written, and since when.
     pub(super) waiting: BTreeMap<CanvasId, (FileDigest, u64)>,
     /// Files that git has put back to its last commit, and since when they are left so.
@@ -97,6 +100,7 @@ impl Binding {
             paused: None,
             later: BTreeMap::new(),
             written_ms: BTreeMap::new(),
+            first_seen: BTreeMap::new(),
             waiting: BTreeMap::new(),
             restored: BTreeMap::new(),
             claims: BTreeMap::new(),

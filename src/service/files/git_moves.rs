@@ -326,6 +326,12 @@ impl Binding {
         if present == found.canvas {
             return self.write(path, Some(found), None);
         }
+        if self.first_seen.get(path.id()) == Some(&present) {
+            // They were equal when we came, and only the file has changed since.
+            let (canvas, content, author) = (path.id().clone(), found.canvas.clone(), self.author.clone());
+            self.port.edit(FileCommand::Save { canvas, content, base: version, author })?;
+            return self.write(path, Some(found), None);
+        }
         let head = self.git.as_ref().and_then(|git| git.head_canvas(path.id()));
         let Some(head) = head else {
             self.meet_without_git(path, &found, version, &present)?;

@@ -89,10 +89,10 @@ impl Binding {
         match error {
             ServiceError::Closed | ServiceError::Sync(SyncError::Closed) => return,
             // Somebody was quicker, or there is too much to do: the next look sees how it stands then.
-            ServiceError::RateLimited { .. }
-            | ServiceError::Sync(SyncError::CanvasExists { .. } | SyncError::CanvasNotFound { .. }) => {
-                return self.again_in(canvas, FILE_RETRY_MS);
+            ServiceError::Sync(SyncError::CanvasExists { .. } | SyncError::CanvasNotFound { .. }) => {
+                return self.again_in(canvas, self.settings.debounce_ms);
             }
+            ServiceError::RateLimited { .. } => return self.again_in(canvas, FILE_RETRY_MS),
             // Nothing of that goes away by itself; a change of the file or the canvas leads here again.
             ServiceError::Sync(SyncError::Canvas(_) | SyncError::TooLarge { .. }) => {}
             _ => self.again_in(canvas, FILE_RETRY_MS),
@@ -134,6 +134,9 @@ impl Binding {
                 Some(found) => (self.compare(record.as_ref(), &found), Some(found)),
             },
         };
+        if let (None, Some(found)) = (&record, &found) {
+            self.first_seen.entry(canvas.clone()).or_insert_with(|| found.canvas.clone());
+        }
         let action = decide(record.is_some(), file_now, canvas_now);
         tracing::debug!(target: "mqtt:files", %canvas, ?file_now, ?canvas_now, ?action);
         if action != Action::Nothing && self.git.as_ref().is_some_and(GitWatch::is_changing) {

@@ -76,6 +76,7 @@ impl Binding {
     }
 
     fn note(&mut self, path: &CanvasPath, record: FileRecord) {
+        self.first_seen.remove(path.id());
         self.claims.insert(path.folded(), path.id().clone());
         self.records.insert(path.id().clone(), record);
     }
@@ -88,6 +89,7 @@ impl Binding {
 
     pub(super) fn forget(&mut self, canvas: &CanvasId) {
         self.records.remove(canvas);
+        self.first_seen.remove(canvas);
         self.waiting.remove(canvas);
         self.restored.remove(canvas);
         self.written_ms.remove(canvas);
