@@ -42,7 +42,7 @@ impl Turns {
         self.lock().future = Some(Box::pin(future));
         std::future::poll_fn(|cx| {
             *self.signal.lock() = Some(cx.waker().clone());
-            let mut slot = self.lock();
+            let Some(mut slot) = self.lock_unless_taken() else { return Poll::Pending };
             if let Some(panic) = slot.panic.take() {
                 drop(slot);
                 resume_unwind(panic);
@@ -58,9 +58,7 @@ impl Turns {
             Ok(slot) => slot,
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return None,
         };
-        if slot.future.is_none() {
-            return None;
-        }
+        slot.future.as_ref()?;
         self.signal.flags.fetch_or(TAKEN, Ordering::SeqCst);
         Some(Turn { turns: self, slot: Some(slot) })
     }
@@ -73,6 +71,23 @@ impl Turns {
             slot.future = None;
         }
         outcome
+    }
+
+    /// For the runtime, whose threads must not wait: `None` if another thread has the task, which wakes the runtime when
+    /// it lets go of it with anything left to do.
+    fn lock_unless_taken(&self) -> Option<MutexGuard<'_, Slot>> {
+        loop {
+            match self.slot.try_lock() {
+                Ok(slot) => return Some(slot),
+                Err(TryLockError::Poisoned(slot)) => return Some(slot.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if self.signal.flags.fetch_or(WOKEN, Ordering::SeqCst) & TAKEN != 0 {
+                return None;
+            }
+            // It is being taken or let go of just now.
+            std::hint::spin_loop();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot> {
@@ -147,17 +162,19 @@ impl Wake for Signal {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::sync::mpsc::Receiver;
+    use std::thread::{self, ThreadId};
 
+    use tokio::runtime::Runtime;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
     use tokio::task::JoinHandle;
 
     use super::*;
 
+    type Reports = Receiver<(u64, ThreadId)>;
+
     /// A task that says on which thread it got each number.
-    fn start(
-        runtime: &tokio::runtime::Runtime,
-    ) -> (Arc<Turns>, UnboundedSender<u64>, std::sync::mpsc::Receiver<(u64, thread::ThreadId)>, JoinHandle<()>) {
+    fn start(runtime: &Runtime) -> (Arc<Turns>, UnboundedSender<u64>, Reports, JoinHandle<()>) {
         let turns = Arc::<Turns>::default();
         let (sender, mut numbers) = unbounded_channel();
         let (report, reports) = std::sync::mpsc::channel();

@@ -1,5 +1,7 @@
 //! Own edits that leave before the document has them.
 
+use automerge::Change;
+
 use super::foresee::put;
 use super::{TWO, pair, patch};
 use crate::canvas::{CanvasDocument, Version, Written};
@@ -11,7 +13,7 @@ fn write(document: &mut CanvasDocument, json: &str) -> (Written, bool) {
     let composed = written.composed;
     let held = written.changes.iter().all(|change| document.replica().contains(&change.hash()));
     assert_eq!(held, !composed, "{json}");
-    let heads = Heads::new(written.changes.iter().map(|change| change.hash()).collect());
+    let heads = Heads::new(written.changes.iter().map(Change::hash).collect());
     assert_eq!(document.version(), Version(heads));
     assert!(!document.read_back().damaged && document.version().0 == document.replica().heads());
     (written, composed)
