@@ -57,6 +57,8 @@ pub(crate) struct Binding {
     pub(super) claims: BTreeMap<String, CanvasId>,
     /// Canvases that have no file because another has it.
     pub(super) unclaimed: BTreeSet<CanvasId>,
+    /// What an earlier process was about to write when it ended.
+    pub(super) unwritten: BTreeSet<FileDigest>,
     /// Whether what dead processes left has been cleared.
     pub(super) cleared: bool,
     /// Files that disappeared, until it is known whether the folder did.
@@ -105,6 +107,7 @@ impl Binding {
             restored: BTreeMap::new(),
             claims: BTreeMap::new(),
             unclaimed: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
             cleared: false,
             gone: BTreeSet::new(),
             appeared: BTreeMap::new(),

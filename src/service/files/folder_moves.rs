@@ -107,6 +107,7 @@ impl Binding {
                 self.clear_leftovers(&path);
             }
         }
+        self.unwritten.clear();
     }
 
     fn has_file(&self, canvas: &CanvasId) -> bool {

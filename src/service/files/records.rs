@@ -26,6 +26,7 @@ impl Binding {
         if !record.is_unsure() {
             return self.note(path, record);
         }
+        self.unwritten.insert(record.digest);
         let Ok(bytes) = self.folder.read(path) else { return self.forget(path.id()) };
         let content = bytes.as_deref().and_then(canvas_of);
         let file = bytes.as_deref().map(|bytes| (FileDigest::of(bytes), content.as_ref()));
@@ -124,6 +125,9 @@ impl Binding {
     fn is_known(&self, left: &Leftover) -> bool {
         let Some(content) = canvas_of(&left.contents) else { return true };
         let digest = FileDigest::of(&left.contents);
+        if self.unwritten.contains(&digest) {
+            return true;
+        }
         let record = self.records.get(left.of.id());
         record.is_some_and(|record| record.digest == digest || record.version_of(&content).is_some())
             || self.folder.read(&left.of).is_ok_and(|bytes| bytes.as_deref().and_then(canvas_of) == Some(content))
