@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
-import { scratch } from './helpers/work-trees.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { onePeer, REPOSITORY, untilListed } from './helpers/two-peers.mjs';
 import { bound, card, newBound, textOf, untilCanvas, vault } from './helpers/vault.mjs';
 import { until } from './helpers/wait.mjs';
+import { scratch } from './helpers/work-trees.mjs';
 
 const node = (id, more = {}) => ({ id, type: 'text', x: 0, y: 0, width: 1, height: 1, text: id, ...more });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
-import { clones, scratch } from './helpers/work-trees.mjs';
 import { REPOSITORY } from './helpers/two-peers.mjs';
 import { bound, card, newBound, textOf, untilCanvas, vault } from './helpers/vault.mjs';
+import { clones, scratch } from './helpers/work-trees.mjs';
 
 const hasText = (text) => (canvas) => textOf(canvas) === text;
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
 import { embedded } from './helpers/broker.mjs';
-import { clones, withGit } from './helpers/work-trees.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { REPOSITORY } from './helpers/two-peers.mjs';
 import { bound, card, textOf, untilCanvas, vaultAt } from './helpers/vault.mjs';
 import { until } from './helpers/wait.mjs';
+import { clones, withGit } from './helpers/work-trees.mjs';
 
 const LAST = { id: 'b', type: 'text', x: 0, y: 0, width: 1, height: 1, text: 'last' };
 const START = { plan: card('the cat sat'), other: card('other'), two: card('first', LAST) };

@@ -5,13 +5,13 @@ import { describe, test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
 import { eachBroker, embedded } from './helpers/broker.mjs';
 import { smallCanvas } from './helpers/canvases.mjs';
-import { clones } from './helpers/work-trees.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { runNode, startNode } from './helpers/processes.mjs';
 import { onePeer } from './helpers/two-peers.mjs';
 import { card, textOf, untilCanvas, vault } from './helpers/vault.mjs';
 import { until } from './helpers/wait.mjs';
 import { startWatch, watching } from './helpers/watching.mjs';
+import { clones } from './helpers/work-trees.mjs';
 
 const cli = (args) => runNode(['dist/mqtt-cli.js', 'watch', ...args]);
 

@@ -273,6 +273,6 @@ impl P2PNetworkManager {
 
     fn status_json(name: &RepositoryName, repository: &Repository) -> serde_json::Value {
         let files = repository.files.as_ref().map(|files| files.status.json());
-        json::repository_status(name, &Self::status_of(repository), files)
+        json::repository_status(name, &Self::status_of(repository), files.as_ref())
     }
 }

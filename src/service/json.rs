@@ -214,7 +214,11 @@ fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
 }
 
 /// A repository's status.
-pub(crate) fn repository_status(repository: &RepositoryName, status: &RepositoryStatus, files: Option<Value>) -> Value {
+pub(crate) fn repository_status(
+    repository: &RepositoryName,
+    status: &RepositoryStatus,
+    files: Option<&Value>,
+) -> Value {
     let statistics = &status.statistics;
     json!({
         "name": repository.as_str(),

@@ -77,18 +77,18 @@ pub fn decide(has_record: bool, file: FileNow, canvas: CanvasNow) -> Action {
     use {CanvasNow as C, FileNow as F};
 
     match (has_record, file, canvas) {
-        (_, F::Unusable, _) | (_, _, C::Awaited) => Action::Nothing,
-        (false, F::Absent, C::Unknown | C::Deleted) => Action::Nothing,
-        (false, F::Absent, C::Same | C::Changed) => Action::Write,
-        (false, F::Same | F::Changed, C::Unknown | C::Deleted) => Action::Create,
+        (_, F::Unusable, _)
+        | (_, _, C::Awaited)
+        | (false, F::Absent, C::Unknown | C::Deleted)
+        | (true, F::Same, C::Same) => Action::Nothing,
+        (false, F::Absent, C::Same | C::Changed) | (true, F::Absent | F::Same, C::Changed) => Action::Write,
+        (false, F::Same | F::Changed, C::Unknown | C::Deleted)
+        | (true, F::Same, C::Unknown)
+        | (true, F::Changed, C::Unknown | C::Deleted) => Action::Create,
         (false, F::Same | F::Changed, C::Same | C::Changed) => Action::Meet,
         (true, F::Absent, C::Unknown | C::Deleted) => Action::Forget,
         (true, F::Absent, C::Same) => Action::Delete,
-        (true, F::Absent | F::Same, C::Changed) => Action::Write,
-        (true, F::Same, C::Unknown) => Action::Create,
         (true, F::Same, C::Deleted) => Action::Remove,
-        (true, F::Same, C::Same) => Action::Nothing,
-        (true, F::Changed, C::Unknown | C::Deleted) => Action::Create,
         (true, F::Changed, C::Same | C::Changed) => Action::Save,
     }
 }

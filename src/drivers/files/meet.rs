@@ -28,12 +28,11 @@ fn add_elements(present: &mut Vec<Element>, found: &[Element]) -> bool {
     let mut places: BTreeMap<String, usize> =
         present.iter().enumerate().map(|(place, element)| (element.id.clone(), place)).collect();
     for element in found {
-        match places.get(&element.id).and_then(|place| present.get_mut(*place)) {
-            Some(known) => clashes |= add_properties(&mut known.properties, &element.properties),
-            None => {
-                places.insert(element.id.clone(), present.len());
-                present.push(element.clone());
-            }
+        if let Some(known) = places.get(&element.id).and_then(|place| present.get_mut(*place)) {
+            clashes |= add_properties(&mut known.properties, &element.properties);
+        } else {
+            places.insert(element.id.clone(), present.len());
+            present.push(element.clone());
         }
     }
     clashes

@@ -25,7 +25,8 @@ mod record;
 mod replace;
 mod scan;
 mod stale;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 mod watcher;
 

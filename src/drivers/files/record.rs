@@ -45,8 +45,17 @@ pub struct FileRecord {
     commons: VecDeque<Arc<Common>>,
     /// Versions that hold what git has under these object ids, the newest first.
     blobs: VecDeque<(String, Version)>,
-    /// Set while it is not certain that the newest content is in the file: what the file had before, if there was one.
-    unsure: Option<Option<FileDigest>>,
+    /// Set while it is not certain that the newest content is in the file.
+    unsure: Option<Before>,
+}
+
+/// What a file had before a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Before {
+    /// There was none.
+    Absent,
+    /// These bytes.
+    Had(FileDigest),
 }
 
 /// From what a saved file is taken to differ.
@@ -93,7 +102,7 @@ impl FileRecord {
     /// the file has until then, if there is one.
     #[must_use]
     pub fn unsure(mut self, before: Option<FileDigest>) -> Self {
-        self.unsure = Some(before);
+        self.unsure = Some(before.map_or(Before::Absent, Before::Had));
         self
     }
 
@@ -106,18 +115,18 @@ impl FileRecord {
             (_, Some((digest, _))) if digest == self.digest => true,
             // Was it written and changed afterwards, or never written? Without anything older nothing can be lost by
             // meeting it for the first time.
-            (None, _) => return None,
-            (Some(before), Some((digest, _))) if digest == before => false,
-            (Some(_), Some((_, Some(content)))) => {
+            (Before::Absent, _) => return None,
+            (Before::Had(before), Some((digest, _))) if digest == before => false,
+            (Before::Had(_), Some((_, Some(content)))) => {
                 let far =
                     |common: Option<&Arc<Common>>| common.map_or(u64::MAX, |common| distance(&common.canvas, content));
                 far(self.commons.front()) <= far(self.commons.get(1))
             }
-            (Some(_), Some((_, None))) => true,
-            (Some(_), None) => false,
+            (Before::Had(_), Some((_, None))) => true,
+            (Before::Had(_), None) => false,
         };
-        if !written {
-            self.digest = before?;
+        if let (false, Before::Had(before)) = (written, before) {
+            self.digest = before;
             self.commons.pop_front();
         }
         (!self.commons.is_empty()).then_some(self)
@@ -189,8 +198,7 @@ struct Kept {
     digest: FileDigest,
     commons: Vec<(String, String, Option<u64>)>,
     blobs: Vec<(String, String)>,
-    /// A list, for JSON has only one kind of nothing.
-    unsure: Vec<Option<FileDigest>>,
+    unsure: Option<Before>,
 }
 
 impl FileRecord {
@@ -203,7 +211,7 @@ impl FileRecord {
             digest: self.digest,
             commons: self.commons.iter().map(common).collect(),
             blobs: self.blobs.iter().map(|(id, version)| (id.clone(), version.to_string())).collect(),
-            unsure: self.unsure.into_iter().collect(),
+            unsure: self.unsure,
         };
         // Nothing in it can fail to be JSON.
         serde_json::to_vec(&kept).unwrap_or_default()
@@ -220,7 +228,7 @@ impl FileRecord {
         let commons: VecDeque<_> = std::mem::take(&mut kept.commons).into_iter().map(common).collect::<Option<_>>()?;
         let blob = |(id, version): (String, String)| Some((id, version.parse().ok()?));
         let blobs = std::mem::take(&mut kept.blobs).into_iter().map(blob).collect::<Option<_>>()?;
-        let (digest, unsure) = (kept.digest, kept.unsure.first().copied());
+        let (digest, unsure) = (kept.digest, kept.unsure);
         (!commons.is_empty()).then_some(Self { digest, commons, blobs, unsure })
     }
 }

@@ -128,14 +128,14 @@ impl Binding {
     fn bring_decision(
         &mut self,
         canvas: &CanvasId,
-        ours: &String,
+        ours: &str,
         theirs: &str,
-        merged: &String,
+        merged: &str,
     ) -> Result<Option<Version>, Trouble> {
         let (Ok(path), Some(record)) = (CanvasPath::of_id(canvas), self.records.get(canvas)) else { return Ok(None) };
         let both = record.version_of_blob(ours).zip(record.version_of_blob(theirs));
         let Some((base, mut record)) = both.map(|(ours, theirs)| (union(ours, theirs), record.clone())) else {
-            return self.bring_as_edit(&path, &[ours.clone(), merged.clone()]).map(|()| None);
+            return self.bring_as_edit(&path, &[ours.to_owned(), merged.to_owned()]).map(|()| None);
         };
         let Some(content) = self.git.as_ref().and_then(|git| git.canvas_of(merged)) else { return Ok(None) };
         let brought = self.bring_step(canvas, content.clone(), &base)?;
@@ -318,7 +318,7 @@ impl Binding {
     // ---- first contact --------------------------------------------------------------------------------------------
 
     /// A file and a canvas that have nothing in common yet.
-    pub(super) fn meet(&mut self, path: &CanvasPath, found: Found) -> Result<(), Trouble> {
+    pub(super) fn meet(&mut self, path: &CanvasPath, found: &Found) -> Result<(), Trouble> {
         if !self.asked {
             return Ok(());
         }
@@ -334,7 +334,7 @@ impl Binding {
         }
         let head = self.git.as_ref().and_then(|git| git.head_canvas(path.id()));
         let Some(head) = head else {
-            self.meet_without_git(path, &found, version, &present)?;
+            self.meet_without_git(path, found, version, &present)?;
             return self.write(path, Some(found), None);
         };
         self.bring_since(path, version, present)?;

@@ -37,8 +37,17 @@ pub(super) struct Move {
 /// A file of the commit that is checked out.
 struct HeadFile {
     id: String,
-    /// Of the canvas in it, whatever its layout; read when it is first asked for.
-    digest: Option<Option<FileDigest>>,
+    /// Of the canvas in it, whatever its layout.
+    digest: HeadDigest,
+}
+
+#[derive(Clone, Copy)]
+enum HeadDigest {
+    /// Nobody has asked for it yet.
+    Unread,
+    /// It is no canvas.
+    None,
+    Is(FileDigest),
 }
 
 impl GitWatch {
@@ -76,7 +85,8 @@ impl GitWatch {
     pub(super) fn set_head(&mut self, head: Option<String>) {
         let listed = head.as_deref().map(|head| self.git.tree(head)).unwrap_or_default();
         let file = |(canvas, id): (CanvasId, String)| {
-            let digest = self.tree.get(&canvas).filter(|known| known.id == id).and_then(|known| known.digest);
+            let digest =
+                self.tree.get(&canvas).filter(|known| known.id == id).map_or(HeadDigest::Unread, |known| known.digest);
             (canvas, HeadFile { id, digest })
         };
         self.tree = listed.into_iter().map(file).collect();
@@ -116,10 +126,16 @@ impl GitWatch {
 
     fn head_digest(&mut self, canvas: &CanvasId) -> Option<(String, FileDigest)> {
         let file = self.tree.get(canvas)?;
-        let (id, known) = (file.id.clone(), file.digest);
-        let digest = known.unwrap_or_else(|| self.canvas_of(&id).map(|content| digest_of(&content)));
-        self.tree.get_mut(canvas)?.digest = Some(digest);
-        Some((id, digest?))
+        let id = file.id.clone();
+        if matches!(file.digest, HeadDigest::Unread) {
+            let content = self.canvas_of(&id);
+            let digest = content.map_or(HeadDigest::None, |content| HeadDigest::Is(digest_of(&content)));
+            self.tree.get_mut(canvas)?.digest = digest;
+        }
+        match self.tree.get(canvas)?.digest {
+            HeadDigest::Is(digest) => Some((id, digest)),
+            HeadDigest::Unread | HeadDigest::None => None,
+        }
     }
 }
 

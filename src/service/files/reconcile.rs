@@ -131,7 +131,7 @@ impl Binding {
             None => (FileNow::Absent, None),
             Some(bytes) => match self.parse(path, bytes) {
                 None => (FileNow::Unusable, None),
-                Some(found) => (self.compare(record.as_ref(), &found), Some(found)),
+                Some(found) => (compare(record.as_ref(), &found), Some(found)),
             },
         };
         if let (None, Some(found)) = (&record, &found) {
@@ -157,10 +157,10 @@ impl Binding {
         match (action, found, record) {
             (Action::Forget, ..) => self.forget(path.id()),
             (Action::Delete, ..) => self.note_gone(path.clone()),
-            (Action::Write, found, record) => self.write(path, found, record)?,
+            (Action::Write, found, record) => self.write(path, found.as_ref(), record)?,
             (Action::Create, Some(found), _) => self.create(path, found)?,
-            (Action::Meet, Some(found), _) => self.meet(path, found)?,
-            (Action::Save, Some(found), Some(record)) => self.save(path, found, record)?,
+            (Action::Meet, Some(found), _) => self.meet(path, &found)?,
+            (Action::Save, Some(found), Some(record)) => self.save(path, &found, record)?,
             (Action::Remove, Some(found), _) => self.remove(path, &found)?,
             (Action::Nothing, Some(found), Some(mut record)) if record.digest != found.digest => {
                 // The same canvas in another layout.
@@ -213,13 +213,6 @@ impl Binding {
         }
     }
 
-    fn compare(&self, record: Option<&FileRecord>, found: &Found) -> FileNow {
-        match record {
-            Some(record) if record.digest == found.digest || record.common().canvas == found.canvas => FileNow::Same,
-            _ => FileNow::Changed,
-        }
-    }
-
     // ---- from the file --------------------------------------------------------------------------------------------
 
     fn create(&mut self, path: &CanvasPath, found: Found) -> Result<(), Trouble> {
@@ -236,8 +229,8 @@ impl Binding {
     }
 
     /// Takes what was saved into the canvas, then writes what the canvas is into the file.
-    fn save(&mut self, path: &CanvasPath, found: Found, mut record: FileRecord) -> Result<(), Trouble> {
-        if self.is_gits(path, &found, &record) {
+    fn save(&mut self, path: &CanvasPath, found: &Found, mut record: FileRecord) -> Result<(), Trouble> {
+        if self.is_gits(path, found, &record) {
             return if self.is_held(path, record.clone())? {
                 Ok(())
             } else {
@@ -245,9 +238,9 @@ impl Binding {
             };
         }
         self.restored.remove(path.id());
-        let version = match self.changed_beside(path, &found)? {
+        let version = match self.changed_beside(path, found)? {
             Some(version) => version,
-            None => self.save_from_basis(path, &found, &record)?,
+            None => self.save_from_basis(path, found, &record)?,
         };
         let common = Common { version, canvas: found.canvas.clone(), written_unix_ms: None };
         record.renew(found.digest, common);
@@ -293,7 +286,7 @@ impl Binding {
     pub(super) fn write(
         &mut self,
         path: &CanvasPath,
-        found: Option<Found>,
+        found: Option<&Found>,
         record: Option<FileRecord>,
     ) -> Result<(), Trouble> {
         let canvas = path.id();
@@ -314,17 +307,17 @@ impl Binding {
             }
             None => FileRecord::new(digest, common),
         };
-        if let Some(found) = found.as_ref().filter(|found| found.canvas == content) {
+        if let Some(found) = found.filter(|found| found.canvas == content) {
             let common = Common { version, canvas: content, written_unix_ms: None };
             self.keep(path, renewed(found.digest, common));
             return Ok(());
         }
-        let text = render(&content, found.as_ref().map_or(&FileLayout::default(), |found| &found.layout));
+        let text = render(&content, found.map_or(&FileLayout::default(), |found| &found.layout));
         let told = json!({ "version": version.to_string(), "created": found.is_none() });
         let common = Common { version, canvas: content, written_unix_ms: Some(Self::unix_ms()) };
         let record = renewed(FileDigest::of(text.as_bytes()), common);
-        self.keep_ahead(path, &record, found.as_ref().map(|found| found.digest));
-        let expected = found.as_ref().map(|found| found.bytes.as_slice());
+        self.keep_ahead(path, &record, found.map(|found| found.digest));
+        let expected = found.map(|found| found.bytes.as_slice());
         match self.folder.replace(path, expected, text.as_bytes()) {
             Ok(Replaced::Done) => {}
             Ok(Replaced::Raced) => {
@@ -355,6 +348,13 @@ impl Binding {
     }
 }
 
+fn compare(record: Option<&FileRecord>, found: &Found) -> FileNow {
+    match record {
+        Some(record) if record.digest == found.digest || record.common().canvas == found.canvas => FileNow::Same,
+        _ => FileNow::Changed,
+    }
+}
+
 /// An editor that has emptied the file is about to write it: nothing is no canvas without anything in it.
 fn read_file(text: &str) -> Result<(Canvas, FileLayout), CanvasError> {
     if text.trim().is_empty() {
@@ -366,7 +366,7 @@ fn read_file(text: &str) -> Result<(Canvas, FileLayout), CanvasError> {
 /// Line and column of a byte, from 1.
 fn place_of(bytes: &[u8], at: usize) -> (usize, usize) {
     let before = bytes.get(..at).unwrap_or_default();
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line = before.split(|byte| *byte == b'\n').count();
     let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
     (line, column)
 }

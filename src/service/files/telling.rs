@@ -44,7 +44,7 @@ impl Binding {
 
     pub(super) fn complain_of_folder(&mut self, code: &'static str, message: String) {
         let path = self.shown_folder();
-        self.complain_once(Complaint { code, message, path, place: None });
+        self.complain_once(&Complaint { code, message, path, place: None });
     }
 
     /// Tells of something wrong with a file, once.
@@ -56,15 +56,15 @@ impl Binding {
         place: Option<(usize, usize)>,
     ) {
         let path = shown(&self.folder.path().join(path.relative()));
-        self.complain_once(Complaint { code, message, path, place });
+        self.complain_once(&Complaint { code, message, path, place });
     }
 
-    fn complain_once(&mut self, complaint: Complaint) {
+    fn complain_once(&mut self, complaint: &Complaint) {
         if self.complaints.len() >= MAX_FILE_COMPLAINTS {
             self.complaints.clear();
         }
         if self.complaints.insert((complaint.path.clone(), complaint.message.clone())) {
-            self.port.complain(&complaint);
+            self.port.complain(complaint);
         }
     }
 
