@@ -63,6 +63,11 @@ impl Turns {
         Some(Turn { turns: self, slot: Some(slot) })
     }
 
+    /// Whether another thread has the task at present, which has other things to do than to drive it for long.
+    pub fn is_taken(&self) -> bool {
+        self.signal.flags.load(Ordering::SeqCst) & TAKEN != 0
+    }
+
     fn poll(&self, slot: &mut Slot) -> Poll<()> {
         self.signal.flags.fetch_and(!WOKEN, Ordering::SeqCst);
         let Some(future) = &mut slot.future else { return Poll::Ready(()) };

@@ -97,6 +97,10 @@ impl RepositoryTask {
             self.work(batch, &mut calls, &mut turn).await;
             wake_at_ms = turn.wake_at_ms;
             self.mailbox.push(turn.items);
+            if self.turns.is_taken() {
+                // The application's thread has seen to its edit; whatever has come meanwhile is the runtime's.
+                tokio::task::yield_now().await;
+            }
         }
         calls.close(&self.mailbox);
     }
