@@ -150,6 +150,11 @@ fn is_aside(stem: &str) -> bool {
     })
 }
 
+/// Characters that some file systems leave out when they compare names: with them before it, `.git` is `.git`.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Why one part of an id can be no name of a file or folder.
 fn part_problem(part: &str) -> Option<&'static str> {
     let stem = part.split('.').next().unwrap_or_default().trim_end().to_lowercase();
@@ -163,7 +168,7 @@ fn part_problem(part: &str) -> Option<&'static str> {
         Some("a part of it is empty")
     } else if part == "." || part == ".." {
         Some("it leads out of its folder")
-    } else if part.starts_with('.') {
+    } else if part.trim_start_matches(is_invisible).starts_with('.') {
         Some("a part of it is hidden")
     } else if part.len() > MAX_PART_BYTES {
         Some("a part of it is too long")
@@ -222,6 +227,7 @@ mod tests {
             "com¹",
             ".git/hooks/x",
             ".GIT/x",
+            "\u{200c}.git/x",
             "git~1/x",
             "a/.obsidian/x",
             "x ",
