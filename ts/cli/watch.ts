@@ -1,5 +1,5 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { basename, relative, resolve } from 'node:path';
+import { basename, relative, resolve, sep } from 'node:path';
 import { Command } from 'commander';
 import {
   type CanvasEvent,
@@ -104,9 +104,11 @@ function follow(service: MQTTIntegrationService, repositories: RepositoryConfig[
       if (text !== undefined) tell(event, text, payload);
     });
   };
+  // Now: later a folder may be gone.
+  const folders = repositories.map((repository) => realpathSync(repository.path ?? ''));
   const shown = (path: string) => {
-    const folder = repositories.find((repository) => path.startsWith(realpathSync(repository.path ?? '')));
-    return folder ? relative(realpathSync(folder.path ?? ''), path) : path;
+    const folder = folders.find((within) => path.startsWith(within + sep));
+    return folder ? relative(folder, path) : path;
   };
   for (const [event, verb] of [
     ['canvas-created', 'created'],
