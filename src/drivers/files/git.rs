@@ -125,12 +125,26 @@ impl Git {
         let operation = self.operation();
         // Fails when a commit is checked out by itself.
         let branch = self.ask(["symbolic-ref", "-q", "--short", "HEAD"]).ok();
+        let branch = branch.or_else(|| self.branch_to_return_to(operation?));
         let head = self.ask(["rev-parse", "-q", "--verify", "HEAD"]).ok();
         if branch.is_none() && head.is_none() {
             // Neither, and not even before the first commit: then something is wrong.
             self.ask(["rev-parse", "--git-dir"])?;
         }
         Ok(GitState { head, branch, operation })
+    }
+
+    /// The branch that is checked out again at the end of an operation that checks out commits by themselves.
+    fn branch_to_return_to(&self, operation: Operation) -> Option<String> {
+        let named = |file: &str| std::fs::read_to_string(self.directory.join(file)).ok();
+        match operation {
+            Operation::Rebase => named("rebase-merge/head-name").or_else(|| named("rebase-apply/head-name")),
+            Operation::Bisect => {
+                named("BISECT_START").filter(|name| !is_commit(name)).map(|name| format!("refs/heads/{name}"))
+            }
+            Operation::Merge | Operation::Pick => None,
+        }
+        .and_then(|name| Some(name.trim_end().strip_prefix("refs/heads/")?.to_owned()))
     }
 
     /// The canvas files of a commit below the folder, with their object ids.
@@ -170,7 +184,7 @@ impl Git {
     #[must_use]
     pub fn history(&self, path: &CanvasPath) -> Vec<String> {
         let most = format!("--max-count={MAX_GIT_STEPS}");
-        let mut changes = self.log([most.as_str(), "HEAD", "--", &path.relative()]);
+        let mut changes = self.log([most.as_str(), "HEAD", "--", &literally(path)]);
         let steps = changes.remove(path.id()).unwrap_or_default();
         let first = steps.last().map(|(old, _)| old.clone());
         steps.into_iter().map(|(_, new)| new).chain(first).collect()
@@ -295,7 +309,7 @@ impl Git {
     /// Whether git itself wrote the file as it stands: what it noted of it then still holds.
     #[must_use]
     pub fn vouches_for(&self, path: &CanvasPath) -> bool {
-        let relative = path.relative();
+        let relative = literally(path);
         let listed = self.ask(["ls-files", "--error-unmatch", "--", &relative]).is_ok();
         // Without looking at contents: an editor that wrote the same bytes has changed the file's times.
         listed && self.ask(["diff-files", "--name-only", "--", &relative]).is_ok_and(|changed| changed.is_empty())
@@ -310,6 +324,17 @@ impl Git {
     fn ask<const N: usize>(&self, arguments: [&str; N]) -> Result<String, String> {
         run(&self.folder, arguments)
     }
+}
+
+/// Whether a name is that of a commit itself.
+fn is_commit(name: &str) -> bool {
+    let name = name.trim_end();
+    name.len() >= 40 && name.chars().all(|character| character.is_ascii_hexdigit())
+}
+
+/// A path as git takes it where it takes patterns.
+fn literally(path: &CanvasPath) -> String {
+    format!(":(literal){}", path.relative())
 }
 
 fn run<const N: usize>(folder: &Path, arguments: [&str; N]) -> Result<String, String> {

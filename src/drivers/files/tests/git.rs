@@ -86,7 +86,8 @@ fn what_is_under_way() {
         (&["bisect", "start"], Operation::Bisect, ["bisect", "reset"]),
     ] {
         work.run(begin);
-        assert_eq!(git.state().unwrap().operation, Some(operation), "{begin:?}");
+        let state = git.state().unwrap();
+        assert_eq!((state.operation, state.branch.as_deref()), (Some(operation), Some("other")), "{begin:?}");
         work.git(&end);
         assert_eq!(git.state().unwrap().operation, None, "{end:?}");
     }
