@@ -41,11 +41,13 @@ impl Binding {
         if glance == git.glance && (glance.tells_commit() || !closely) && git.moving.is_none() {
             return false;
         }
-        let state = git.git.state();
-        git.glance = glance;
-        let state = match state {
-            Ok(state) => state,
+        let state = match git.git.state() {
+            Ok(state) => {
+                git.glance = glance;
+                state
+            }
             Err(error) => {
+                // As long as the glance is the old one, nothing is done about any file.
                 self.complain_of_folder("ERR_CONFIG_INVALID", format!("git cannot be asked: {error}"));
                 return false;
             }
