@@ -37,6 +37,32 @@ describe('which files are canvases', () => {
     await folder.until('theirs', smallCanvas());
   });
 
+  test('an ignored file of a canvas that there is stays by itself', async (t) => {
+    const broker = await embedded(t);
+    const folder = vault(t, { plan: smallCanvas(), last: smallCanvas() });
+    const peer = await bound(t, broker, folder);
+    writeFileSync(join(folder.path, '.gitignore'), 'plan.canvas\nmine.canvas\n');
+    folder.save('y', smallCanvas());
+    await untilListed(peer, 'y');
+    folder.save('plan', card('of nobody else'));
+    folder.save('mine', card('secret'));
+    const before = ['plan', 'mine'].map((id) => folder.stamp(id));
+    const other = await onePeer(t, broker);
+    await untilListed(other, 'plan');
+    await other.createCanvas(REPOSITORY, 'mine', smallCanvas(), 'ben');
+    // Files are looked at in the order of their names, so after this one both have been.
+    for (const id of ['z', 'zz']) {
+      folder.save(id, smallCanvas());
+      await untilListed(other, id);
+    }
+    for (const id of ['plan', 'mine']) assert.deepEqual(await other.getCanvas(REPOSITORY, id), smallCanvas());
+    assert.deepEqual(
+      ['plan', 'mine'].map((id) => folder.stamp(id)),
+      before,
+    );
+    assert.deepEqual(peer.of('file-set-aside'), []);
+  });
+
   test('a folder full of files that is moved in, and away again', async (t) => {
     const broker = await embedded(t);
     const { one, other, ada } = await twoVaults(t, broker, { plan: smallCanvas() });

@@ -53,6 +53,8 @@ pub(crate) struct Binding {
     pub(super) waiting: BTreeMap<CanvasId, (FileDigest, u64)>,
     /// Files that git has put back to its last commit, and since when they are left so.
     pub(super) restored: BTreeMap<CanvasId, u64>,
+    /// Canvases whose files the last look at all found: other files are ignored.
+    pub(super) listed: BTreeSet<CanvasId>,
     /// Names that some system takes for the same, and the canvas that has the file.
     pub(super) claims: BTreeMap<String, CanvasId>,
     /// Canvases that have no file because another has it.
@@ -105,6 +107,7 @@ impl Binding {
             first_seen: BTreeMap::new(),
             waiting: BTreeMap::new(),
             restored: BTreeMap::new(),
+            listed: BTreeSet::new(),
             claims: BTreeMap::new(),
             unclaimed: BTreeSet::new(),
             unwritten: BTreeSet::new(),

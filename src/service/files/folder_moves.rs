@@ -72,7 +72,8 @@ impl Binding {
         for unread in scan.unread {
             self.complain_of_folder("ERR_CONFIG_INVALID", unread);
         }
-        let mut all: BTreeSet<CanvasId> = scan.files.iter().map(|path| path.id().clone()).collect();
+        self.listed = scan.files.iter().map(|path| path.id().clone()).collect();
+        let mut all = self.listed.clone();
         let unlisted: Vec<CanvasId> = self.records.keys().filter(|canvas| !all.contains(*canvas)).cloned().collect();
         let (unscanned, absent): (Vec<_>, Vec<_>) = unlisted.into_iter().partition(|canvas| self.has_file(canvas));
         all.extend(absent);
@@ -81,6 +82,7 @@ impl Binding {
             let again = scan_folder(self.folder.path()).files;
             for canvas in unscanned {
                 if again.iter().any(|path| *path.id() == canvas) {
+                    self.listed.insert(canvas.clone());
                     all.insert(canvas);
                 } else {
                     // It is to be ignored from now on: neither deleted nor followed.

@@ -112,6 +112,10 @@ impl Binding {
         let canvas = path.id();
         let bytes = self.folder.read(path)?;
         let record = self.records.get(canvas).cloned();
+        if record.is_none() && bytes.is_some() && !self.listed.contains(canvas) {
+            // It is ignored, or so new that the look at all that follows will find it.
+            return Ok(());
+        }
         let known = record.as_ref().map(|record| record.common().version.clone());
         let standing = self.port.look(canvas, known.as_ref())?;
         let unchanged = matches!(&standing, Standing::There { content: None, .. });
