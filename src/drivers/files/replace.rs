@@ -68,8 +68,11 @@ pub(super) fn read(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // It may grow while it is read.
     let limit = MAX_CANVAS_JSON_BYTES as u64;
+    if found.len() > limit {
+        return Err(Trouble::TooLarge(found.len()));
+    }
+    // It may grow while it is read.
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

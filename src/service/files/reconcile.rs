@@ -79,7 +79,10 @@ impl Binding {
                     FolderError::Folder { .. } | FolderError::File { .. } => "ERR_STORAGE_FULL",
                 };
                 self.complain(&path, code, error.to_string(), None);
-                self.again_in(canvas, FILE_RETRY_MS);
+                // The others stay so until something happens to the file.
+                if matches!(error, FolderError::Folder { .. } | FolderError::File { .. }) {
+                    self.again_in(canvas, FILE_RETRY_MS);
+                }
             }
         }
     }
