@@ -148,6 +148,11 @@ impl Binding {
         }
         for path in gone {
             let canvas = path.id().clone();
+            if self.has_file(&canvas) {
+                // It was only away for a moment.
+                self.again_in(&canvas, self.settings.debounce_ms);
+                continue;
+            }
             let delete = FileCommand::Delete { canvas: canvas.clone(), author: self.author.clone() };
             match self.port.ask(Command::File(delete)) {
                 Ok(_) => self.forget(&canvas),
