@@ -461,7 +461,7 @@ export interface ConflictEvent {
 
 /** Why nothing is done with a folder's files: another branch is checked out, git is in the middle of something, or the files
  *  have gone all at once. */
-export type FilesPausedReason = 'branch' | 'rebase' | 'merge' | 'cherry-pick' | 'bisect' | 'folder';
+export type FilesPausedReason = 'branch' | 'rebase' | 'merge' | 'cherry-pick' | 'bisect' | 'lock' | 'folder';
 
 /** The files of a repository's folder and its canvases have been brought together for the first time. */
 export interface FilesReadyEvent {

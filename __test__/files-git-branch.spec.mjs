@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
 import { REPOSITORY } from './helpers/two-peers.mjs';
@@ -81,6 +83,28 @@ describe('another branch', () => {
 });
 
 describe('git in the middle of something', { concurrency: true }, () => {
+  test('however long it is at work, what it changes is nobody’s edit', async (t) => {
+    const { work, other, ada, ben } = await setUp(t);
+    const lock = join(work.path, '.git', 'index.lock');
+    writeFileSync(lock, '');
+    work.save('plan', card('half another branch'));
+    work.remove('gone');
+    const paused = await ada.untilSeen('files-paused');
+    assert.equal(paused.reason, 'lock');
+    await type(ben, 'the cat sat down');
+    await other.until('plan', hasText('the cat sat down'));
+    assert.ok(other.has('gone'));
+    // It moves `HEAD` last.
+    writeFileSync(join(work.path, '.git', 'HEAD'), 'ref: refs/heads/side\n');
+    rmSync(lock);
+    await ada.untilSeen('files-paused', ({ reason }) => reason === 'branch');
+    work.git('checkout', '--quiet', '--force', 'main');
+    await work.until('plan', hasText('the cat sat down'));
+    assert.ok(other.has('gone'));
+    assert.deepEqual(textOf(other.parsed('plan')), 'the cat sat down');
+    assert.deepEqual(ben.of('canvas-deleted'), []);
+  });
+
   test('a merge with conflicts pauses until it is committed', async (t) => {
     const { work, other, ada } = await setUp(t);
     work.edit('plan', ({ nodes }) => {

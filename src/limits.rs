@@ -381,7 +381,7 @@ pub const GIT_SETTLE_MS: u64 = 200;
 /// Commits that are followed one by one when several come at once. More of one file: they are taken as one, and whoever has
 /// taken them one by one may have made other edits of them.
 pub const MAX_GIT_STEPS: usize = 64;
-/// How often, and at how long intervals, git is waited for while it is at work; then its lock counts as left behind.
+/// How often, and at how long intervals, git is waited for while it is at work before the binding says that it pauses.
 pub const MAX_GIT_WAITS: u32 = 200;
 /// See [`MAX_GIT_WAITS`].
 pub const GIT_WAIT_MS: u64 = 50;

@@ -134,7 +134,7 @@ impl Binding {
             let next_ms = self.later.values().copied().chain(self.retry_ms).min();
             let work = self.desk.wait(next_ms);
             let closing = work.closing;
-            if self.git.as_mut().is_some_and(GitWatch::is_busy) && !closing {
+            if self.is_git_at_work() && !closing {
                 // What git is about to write belongs together.
                 self.put_back(work);
                 continue;
@@ -177,6 +177,18 @@ impl Binding {
         self.watcher = None;
         self.begin_watching();
         self.watch_git();
+    }
+
+    /// Whether git is at work; if it has been for long, the binding pauses: the files may be half another branch's.
+    fn is_git_at_work(&mut self) -> bool {
+        let Some(git) = &mut self.git else { return false };
+        let (is_busy, is_stuck) = (git.is_busy(), git.is_stuck());
+        if is_stuck && self.paused.is_none() {
+            self.pause(Pause::Locked);
+        } else if !is_busy && self.paused == Some(Pause::Locked) {
+            self.resume();
+        }
+        is_busy
     }
 
     /// Waits a little, and tries again.

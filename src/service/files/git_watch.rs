@@ -56,20 +56,21 @@ impl GitWatch {
         Self { git, branch, head, moving: None, glance: Glance::default(), tree, waits: 0 }
     }
 
-    /// Whether git is at work; a lock that stays for too long was left behind.
+    /// Whether git is at work.
     pub(super) fn is_busy(&mut self) -> bool {
-        if !self.git.is_busy() {
-            self.waits = 0;
-            return false;
-        }
-        self.waits = (self.waits + 1).min(MAX_GIT_WAITS);
-        self.waits < MAX_GIT_WAITS
+        let is_busy = self.git.is_busy();
+        self.waits = if is_busy { self.waits.saturating_add(1) } else { 0 };
+        is_busy
+    }
+
+    /// Whether it has been for so long that somebody should be told.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.waits > MAX_GIT_WAITS
     }
 
     /// Whether git may have changed files since it was last looked at, so that what they hold says nothing yet.
     pub(super) fn is_changing(&self) -> bool {
-        let at_work = self.waits < MAX_GIT_WAITS && self.git.is_busy();
-        at_work || self.git.glance() != self.glance
+        self.git.is_busy() || self.git.glance() != self.glance
     }
 
     pub(super) fn user_name(&self) -> Option<String> {

@@ -15,6 +15,8 @@ pub(crate) enum Pause {
     Branch { belongs_to: Option<String>, checked_out: Option<String> },
     /// Git has begun something and not ended it.
     Operation(Operation),
+    /// Git has been at work for very long, or has left its lock behind: what it has changed of the files is nobody's edit.
+    Locked,
     /// So many files have gone that the folder itself may be.
     Folder { gone: BTreeSet<CanvasPath> },
 }
@@ -25,6 +27,7 @@ impl Pause {
         match self {
             Self::Branch { .. } => "branch",
             Self::Operation(operation) => operation.name(),
+            Self::Locked => "lock",
             Self::Folder { .. } => "folder",
         }
     }
@@ -44,6 +47,10 @@ impl fmt::Display for Pause {
             Self::Operation(operation) => {
                 write!(f, "a git {} is under way; the canvases go on when it has ended", operation.name())
             }
+            Self::Locked => f.write_str(
+                "git is at work, and has been for a while; the canvases go on when it is done. If no git is running, remove \
+                 index.lock or HEAD.lock from its folder",
+            ),
             Self::Folder { gone } => write!(
                 f,
                 "{} canvas files have gone at once, so perhaps the folder has; nothing is deleted. Put them back to go on, \
