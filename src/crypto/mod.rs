@@ -1,5 +1,9 @@
-//! Identity and signatures: pure, every random number is passed in.
+//! Identity and signatures, and the keys of encrypted repositories: pure, every random number is passed in.
 
 pub mod identity;
+pub mod repository;
+pub mod secret;
 
 pub use identity::Identity;
+pub use repository::{KeyId, RepositoryKeys};
+pub use secret::RootSecret;
