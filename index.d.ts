@@ -139,8 +139,20 @@ export interface MQTTIntegrationConfig {
     autoSync?: boolean;
     /** Tell others of this peer and learn of them. Default: true. */
     discovery?: boolean;
-    /** Only `false` so far. */
-    encryption?: false;
+    /**
+     * Encrypt all repositories end to end: the broker, and whoever listens there, sees neither canvases nor the names of
+     * repositories, canvases and authors. Every repository needs a key. See `docs/security.md` for what this gives and
+     * what it does not. Default: false.
+     */
+    encryption?: boolean;
+  };
+  /** Which key encrypts the repositories; needs `features.encryption: true`. */
+  encryption?: {
+    /**
+     * File that `mqtt-p2p keygen` or {@link createKeyFile} made, readable by its owner alone; read by `initialize()`. For
+     * all repositories that name no `keyFile` of their own.
+     */
+    keyFile: string;
   };
   /** Limits. */
   performance?: {
@@ -202,6 +214,11 @@ export interface RepositoryConfig {
    * 3600000: such a save is taken as a difference from what the editor had read. Default: 5000.
    */
   staleWindowMs?: number;
+  /**
+   * File with the key of this repository; needs `features.encryption: true`. Canvases can be shared between repositories
+   * of one key only. Default: `encryption.keyFile`.
+   */
+  keyFile?: string;
 }
 
 /** Every default. Names no repository, so it needs some to be a valid configuration. */
@@ -599,7 +616,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over (not with `offline: 'allow'`),
    *   `ERR_BROKER_REJECTED` (for example wrong credentials); with `storage`, `ERR_STORAGE_LOCKED` when another service
    *   uses the directory, `ERR_STORAGE_CORRUPT` when it cannot be read, `ERR_STORAGE_FULL` when it cannot be written to,
-   *   `ERR_CONFIG_INVALID` when a newer version wrote it.
+   *   `ERR_CONFIG_INVALID` when a newer version wrote it; with `features.encryption`, `ERR_ENCRYPTION_KEY` when a
+   *   repository has no key, or its file is missing, can be read by others, or is damaged.
    *   It can be called again then.
    */
   initialize(): Promise<void>;
@@ -785,3 +803,12 @@ export interface StorageRecovery {
  *   storage, or it was written by a newer version). Nothing was changed then.
  */
 export function recoverStorage(path: string): Promise<StorageRecovery>;
+
+// ---- Keys ----------------------------------------------------------------------------------------------------------
+
+/**
+ * Makes a random key for encrypted repositories, in a new file that its owner alone can read (mode 0600). Whoever has the
+ * file reads and writes everything in the repositories that use it, so take it to other peers over a trusted channel.
+ * @throws {MqttP2pError} `ERR_ENCRYPTION_KEY`: the file exists already (it is never overwritten), or cannot be written.
+ */
+export function createKeyFile(path: string): Promise<void>;

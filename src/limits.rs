@@ -176,6 +176,13 @@ pub const MAX_HEADER_BYTES: usize = 1_024;
 /// What an envelope adds to its body at most: header, signature and framing, and the fields reserved for encryption. A
 /// packet holds this much less of a body.
 pub const MAX_ENVELOPE_OVERHEAD_BYTES: usize = 256;
+/// Smallest size class of what is sealed in an encrypted repository; a short edit has this size.
+pub const MIN_SEALED_BYTES: usize = 256;
+/// Repositories whose keys are remembered: one's own, and those in which canvases shared with it live. One more: what
+/// comes from there is not recognised.
+pub const MAX_KEYED_REPOSITORIES: usize = 1_024;
+/// Smallest `performance.maxMessageSize` with encryption: names of canvases travel within each packet.
+pub const MIN_SEALED_MAX_MESSAGE_BYTES: usize = 8 << 10;
 /// Largest back-reference window of compressed data (RFC 8878, section 3.1.1.1.2), as a power of two of bytes: 8 MiB.
 /// Larger: refused, for the window is what inflating needs in memory.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;

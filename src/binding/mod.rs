@@ -7,6 +7,7 @@
 mod broker;
 mod errors;
 mod files;
+mod keys;
 mod logging;
 mod service;
 mod storage;

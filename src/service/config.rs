@@ -8,7 +8,7 @@ use crate::ids::RepositoryName;
 use crate::limits::{
     DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS,
     DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES, DEFAULT_MAX_PEERS, DEFAULT_STALE_WINDOW_MS,
-    MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
+    MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES, MIN_SEALED_MAX_MESSAGE_BYTES,
 };
 use crate::wire::TopicSpace;
 
@@ -40,6 +40,17 @@ pub struct ServiceConfig {
     /// Whether `initialize()` succeeds without a broker. Default reject.
     #[serde(default)]
     pub offline: Offline,
+    /// Which key encrypts the repositories; needs `features.encryption`. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionConfig>,
+}
+
+/// End-to-end encryption.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EncryptionConfig {
+    /// The file that `mqtt-p2p keygen` made, for all repositories that name none of their own.
+    pub key_file: String,
 }
 
 /// Storage on disk.
@@ -65,7 +76,7 @@ pub enum Offline {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs"
+    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs, keyFile"
 )]
 pub enum RepositoryConfig {
     /// The name alone.
@@ -95,6 +106,9 @@ pub struct RepositoryObject {
     /// How long after we wrote a file an editor may still save what it had read before, in milliseconds. Default 5,000.
     #[serde(default = "default_stale_window_ms")]
     pub stale_window_ms: u64,
+    /// The file with its key; needs `features.encryption`. Default: that of `encryption`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
 }
 
 fn default_debounce_ms() -> u64 {
@@ -191,7 +205,7 @@ pub struct FeaturesConfig {
     pub auto_sync: bool,
     /// Tell others of this peer and learn of them. Default true.
     pub discovery: bool,
-    /// Reserved; must be false.
+    /// Encrypt the repositories end to end. Default false.
     pub encryption: bool,
 }
 
@@ -241,6 +255,7 @@ impl Default for ServiceConfig {
             capabilities: Vec::new(),
             storage: None,
             offline: Offline::default(),
+            encryption: None,
         }
     }
 }
@@ -260,6 +275,32 @@ impl ServiceConfig {
     #[must_use]
     pub fn repository_names(&self) -> Vec<RepositoryName> {
         self.repositories.iter().filter_map(|repository| RepositoryName::new(repository.name()).ok()).collect()
+    }
+
+    /// The files with the keys of the repositories, in their order; `None` for one that has none.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = Option<&str>> {
+        let common = self.encryption.as_ref().map(|encryption| encryption.key_file.as_str());
+        self.repositories
+            .iter()
+            .map(move |repository| repository.object().and_then(|object| object.key_file.as_deref()).or(common))
+    }
+
+    /// What is wrong with the shape of what is said about keys.
+    fn key_problems(&self) -> Vec<String> {
+        let common = self.encryption.as_ref().map(|encryption| ("encryption".to_owned(), &encryption.key_file));
+        let own = self.repositories.iter().enumerate().filter_map(|(index, repository)| {
+            Some((format!("repositories[{index}]"), repository.object()?.key_file.as_ref()?))
+        });
+        let problem = |(place, path): (String, &String)| {
+            if !self.features.encryption {
+                Some(format!("{place}.keyFile needs features.encryption: true; without it nothing is encrypted"))
+            } else if path.is_empty() || path.contains('\0') {
+                Some(format!("{place}.keyFile must name a file"))
+            } else {
+                None
+            }
+        };
+        common.into_iter().chain(own).filter_map(problem).collect()
     }
 
     fn problems(&self) -> Vec<String> {
@@ -301,9 +342,12 @@ impl ServiceConfig {
                 check(false, format!("repositories[{index}]: {problem}"));
             }
         }
-        let encryption = "features.encryption is not available in this version; leave it false";
-        check(!self.features.encryption, encryption.to_owned());
-        let sizes = MIN_MAX_MESSAGE_BYTES..=MAX_INBOUND_PACKET_BYTES;
+        for problem in self.key_problems() {
+            check(false, problem);
+        }
+        let smallest =
+            if self.features.encryption { MIN_SEALED_MAX_MESSAGE_BYTES } else { MIN_MAX_MESSAGE_BYTES };
+        let sizes = smallest..=MAX_INBOUND_PACKET_BYTES;
         check(
             sizes.contains(&self.performance.max_message_size),
             format!("performance.maxMessageSize must be {} to {} bytes", sizes.start(), sizes.end()),
@@ -347,6 +391,7 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
             "capabilities" => read(&name, value, &mut config.capabilities),
             "storage" => read(&name, value, &mut config.storage),
             "offline" => read(&name, value, &mut config.offline),
+            "encryption" => read(&name, value, &mut config.encryption),
             _ => Err(format!("{name}: is not a known field")),
         };
         problems.extend(result.err());
@@ -387,8 +432,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_field() {
-        let text = problems(r#"{"broker":{"port":0},"repositories":["a","a",""],"features":{"encryption":true}}"#);
-        for field in ["broker.port", "repositories[1]", "repositories[2]", "features.encryption"] {
+        let text = problems(r#"{"broker":{"port":0},"repositories":["a","a",""],"encryption":{"keyFile":"k"}}"#);
+        for field in ["broker.port", "repositories[1]", "repositories[2]", "encryption.keyFile"] {
             assert!(text.contains(field), "{text}");
         }
         assert!(problems(r#"{"repositories":["a"],"storage":{}}"#).contains("storage"));

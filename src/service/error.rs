@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::canvas::CanvasError;
-use crate::drivers::storage::StorageError;
+use crate::drivers::storage::{KeyFileError, StorageError};
 use crate::ids::IdError;
 use crate::sync::SyncError;
 
@@ -74,6 +74,9 @@ pub enum ServiceError {
     /// The data directory cannot be written to.
     #[error("{0}; make room, or mend what is in the way")]
     StorageFull(StorageError),
+    /// A repository's key cannot be used, or is not the one that is needed.
+    #[error("{0}")]
+    EncryptionKey(String),
     /// A repository's own error.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -82,6 +85,12 @@ pub enum ServiceError {
 impl From<CanvasError> for ServiceError {
     fn from(error: CanvasError) -> Self {
         Self::Sync(error.into())
+    }
+}
+
+impl From<KeyFileError> for ServiceError {
+    fn from(error: KeyFileError) -> Self {
+        Self::EncryptionKey(error.to_string())
     }
 }
 
@@ -118,6 +127,7 @@ impl ServiceError {
             Self::StorageLocked(_) => "ERR_STORAGE_LOCKED",
             Self::StorageCorrupt(_) => "ERR_STORAGE_CORRUPT",
             Self::StorageFull(_) => "ERR_STORAGE_FULL",
+            Self::EncryptionKey(_) => "ERR_ENCRYPTION_KEY",
             Self::Sync(error) => error.code(),
         }
     }

@@ -189,8 +189,7 @@ impl P2PNetworkManager {
             return Ok(());
         }
         let mut startup = inner.startup.lock().await;
-        let path = inner.config.storage.as_ref().map(|storage| storage.path.clone().into());
-        let tasks = startup.begin(path, &inner.router.link, &inner.runtime).await?;
+        let tasks = startup.begin(&inner.config, &inner.router.link, &inner.runtime).await?;
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         if inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);

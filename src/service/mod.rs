@@ -5,6 +5,7 @@
 //! | `config.rs`, `error.rs` | what applications set, and what can go wrong |
 //! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
 //! | `startup.rs` | before it connects: opening storage |
+//! | `keys.rs` | the keys of encrypted repositories |
 //! | `router.rs` | between the one connection and the repositories |
 //! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
 //! | `keeper.rs` | where its documents are kept |
@@ -19,6 +20,7 @@ mod files;
 mod inbox;
 mod json;
 mod keeper;
+mod keys;
 mod mailbox;
 mod manager;
 mod probe;
@@ -27,7 +29,7 @@ mod router;
 mod startup;
 
 pub use config::{
-    BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
+    BrokerConfig, EncryptionConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
 };
 pub use error::ServiceError;
 pub use mailbox::{Doorbell, Mailbox};

@@ -14,6 +14,7 @@ use super::error::ServiceError;
 use super::files::{self, BoundFolder};
 use super::json;
 use super::keeper::{self, Keeper};
+use super::keys::Keys;
 use super::repository_task::RepositoryTask;
 use super::router::LinkState;
 use crate::crypto::Identity;
@@ -36,14 +37,18 @@ impl Startup {
         Self { waiting, folders, bindings: Vec::new(), disk: None }
     }
 
-    /// Opens storage and starts the tasks, unless they have begun. Reading all of a database may take a while, so another
+    /// Reads keys, opens storage and starts the tasks, unless they have begun. Reading all of a database may take a while, so another
     /// thread does it. After an error it can be tried again.
     pub(super) async fn begin(
         &mut self,
-        path: Option<PathBuf>,
+        config: &ServiceConfig,
         link: &watch::Sender<LinkState>,
         runtime: &Handle,
     ) -> Result<Vec<JoinHandle<()>>, ServiceError> {
+        let path: Option<PathBuf> = config.storage.as_ref().map(|storage| storage.path.clone().into());
+        if config.features.encryption && !self.waiting.is_empty() {
+            self.encrypt(config, runtime).await?;
+        }
         let directory = path.clone();
         if let Some(path) = path.filter(|_| !self.waiting.is_empty()) {
             let names: Vec<_> = self.waiting.iter().map(|task| task.name.clone()).collect();
@@ -70,6 +75,19 @@ impl Startup {
             self.bindings.extend(begun);
         }
         Ok(tasks)
+    }
+
+    /// Gives the repositories their keys.
+    async fn encrypt(&mut self, config: &ServiceConfig, runtime: &Handle) -> Result<(), ServiceError> {
+        let wanted = config.clone();
+        let reading = runtime.spawn_blocking(move || Keys::read(&wanted));
+        // It panics only if the runtime ends.
+        let keys = reading.await.unwrap_or(Err(ServiceError::Closed))?;
+        for task in &mut self.waiting {
+            let repositories = keys.same_key(&task.name, config.repository_names());
+            task.synchronizer.encrypt(|topics| keys.topics(topics, &task.name), repositories);
+        }
+        Ok(())
     }
 
     /// Waits until the bindings, which were told to end, have taken in what was saved so far; not for ever.

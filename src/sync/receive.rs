@@ -9,7 +9,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use crate::canvas::decode_change;
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
-use crate::wire::{Body, Changes, Content, Cursor, Header, Topic, open, peek};
+use crate::wire::{Arrival, Body, Changes, Content, Cursor, Header, Topic, read};
 
 /// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
 struct Arrived {
@@ -23,11 +23,7 @@ impl CanvasP2PSynchronizer {
         let mut arrived: Option<Arrived> = None;
         for message in messages {
             self.statistics.received += 1;
-            let Some(topic) = self.config.topics.parse(&message.topic) else {
-                self.statistics.reject("foreign topic");
-                continue;
-            };
-            let Some((header, body)) = self.open_message(step, &topic, &message) else { continue };
+            let Some((topic, header, body)) = self.open_message(step, &message) else { continue };
             if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body)
                 && !self.asleep.contains_key(id)
             {
@@ -79,25 +75,21 @@ impl CanvasP2PSynchronizer {
 
     /// Recognises echoes, verifies, watches the counters, and puts fragments together. `None` when there is nothing to
     /// act on (yet); whatever is wrong with a message is counted.
-    fn open_message(&mut self, step: &mut Step, topic: &Topic, message: &Message) -> Option<(Header, Body)> {
+    fn open_message(&mut self, step: &mut Step, message: &Message) -> Option<(Topic, Header, Body)> {
         if message.payload.is_empty() {
             // Someone cleared a retained message. Anyone can, so it means nothing: who leaves says so signed.
-            if let Topic::Manifest { document, writer } = topic {
-                self.on_manifest_cleared(step, document, writer);
+            if let Some(Topic::Manifest { document, writer }) = self.topic_of(&message.topic) {
+                self.on_manifest_cleared(step, &document, &writer);
             }
             return None;
         }
-        let result = peek(&message.payload).and_then(|header| {
-            // What the broker keeps is read like that of others, whoever wrote it.
-            let kept = matches!(topic, Topic::Manifest { .. } | Topic::SnapshotPart { .. });
-            if header.sender == self.peer && header.session == self.config.session && !kept {
-                self.on_echo(step, topic, message.retained);
-                return Ok(None);
+        let is_own = |header: &Header| header.sender == self.peer && header.session == self.config.session;
+        let (topic, opened) = match read(&self.config.topics, &message.topic, &message.payload, is_own) {
+            Ok(Arrival::Message(topic, opened)) => (topic, opened),
+            Ok(Arrival::Echo(topic)) => {
+                self.on_echo(step, &topic, message.retained);
+                return None;
             }
-            open(topic, &message.payload).map(Some)
-        });
-        let opened = match result {
-            Ok(opened) => opened?,
             Err(error) => {
                 tracing::debug!(target: "mqtt:sync", %error, topic = message.topic, "message dropped");
                 self.statistics.reject(error.label());
@@ -108,17 +100,25 @@ impl CanvasP2PSynchronizer {
         if !message.retained {
             self.peers.heard(header.sender, step.now);
         }
-        self.watch_counter(step, topic, message, &header);
+        self.watch_counter(step, &topic, message, &header);
+        if let Topic::Manifest { .. } = topic {
+            self.snapshots.hidden.note(&self.config.topics, &message.topic, &topic);
+        }
         match opened.content {
-            Content::Whole(body) => Some((header, body)),
-            Content::Fragment(piece) => match self.reassembler.add(step.now, topic, &header, piece) {
-                Ok(body) => body.map(|body| (header, body)),
+            Content::Whole(body) => Some((topic, header, body)),
+            Content::Fragment(piece) => match self.reassembler.add(step.now, &topic, &header, &piece) {
+                Ok(body) => body.map(|body| (topic, header, body)),
                 Err(error) => {
                     self.statistics.reject(error.label());
                     None
                 }
             },
         }
+    }
+
+    /// The topic of a text; of those with hidden names, that of a manifest that was heard.
+    fn topic_of(&self, text: &str) -> Option<Topic> {
+        self.config.topics.parse(text).or_else(|| self.snapshots.hidden.get(text))
     }
 
     /// A gap in a sender's counters on a document's topic means that the broker dropped changes: catch up at once.

@@ -26,7 +26,7 @@ use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::EXPIRY_CHECK_MS;
 use crate::time::Now;
-use crate::wire::{Body, Priority, Reassembler, Stamp, Topic, TopicSpace, seal};
+use crate::wire::{Body, Priority, Reassembler, Stamp, Topic, TopicSpace, seal_on};
 
 /// What a synchroniser needs to know.
 #[derive(Debug, Clone)]
@@ -213,6 +213,13 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    /// Encrypts the repository, before anything happens: `topics` makes its topics those of its key, and `repositories` are
+    /// those of which others that have the key may know that this service takes part in them.
+    pub fn encrypt(&mut self, topics: impl FnOnce(&TopicSpace) -> TopicSpace, repositories: Vec<RepositoryName>) {
+        self.config.topics = topics(&self.config.topics);
+        self.config.repositories = repositories;
+    }
+
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
     pub fn handle(&mut self, now: Now, rng: &mut dyn Rng, input: Input) -> Output {
         let mut step = Step { now, rng, out: Output::default(), own: false };
@@ -335,7 +342,9 @@ impl CanvasP2PSynchronizer {
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
         };
-        let sealed = seal(&self.config.identity, topic, stamp, delivery.priority, body, self.config.max_message_bytes);
+        let Config { topics, identity, max_message_bytes, .. } = &self.config;
+        let message = (topic, body);
+        let sealed = seal_on(topics, step.rng, identity, message, stamp, delivery.priority, *max_message_bytes);
         let packets = match sealed {
             Ok(packets) => packets,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Sealing and opening: header, body and signature in one packet (`docs/protocol.md`, section 3).
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::crypto::identity::{Identity, SIGNATURE_BYTES, verify};
@@ -12,6 +14,7 @@ use crate::wire::compress;
 use crate::wire::error::WireError;
 use crate::wire::kind::Kind;
 use crate::wire::messages::Body;
+use crate::wire::sealed::Sealer;
 use crate::wire::topics::Topic;
 
 pub use crate::wire::header::{Codec, Fragment, Header, PROTOCOL_VERSION, Priority};
@@ -51,7 +54,7 @@ pub enum Content<'a> {
     /// The whole body.
     Whole(Body),
     /// A piece for [`Reassembler::add`](crate::wire::fragments::Reassembler::add).
-    Fragment(&'a [u8]),
+    Fragment(Cow<'a, [u8]>),
 }
 
 /// Makes the packets that carry a body on a topic: one, or several fragments where it exceeds `max_packet_bytes`.
@@ -71,6 +74,19 @@ pub fn seal(
     body: &Body,
     max_packet_bytes: usize,
 ) -> Result<Vec<Vec<u8>>, WireError> {
+    seal_with(None, identity, topic, stamp, priority, body, max_packet_bytes)
+}
+
+/// [`seal`], and encrypts where there is a sealer.
+pub(super) fn seal_with(
+    mut sealer: Option<Sealer<'_>>,
+    identity: &Identity,
+    topic: &Topic,
+    stamp: Stamp<'_>,
+    priority: Priority,
+    body: &Body,
+    max_packet_bytes: usize,
+) -> Result<Vec<Vec<u8>>, WireError> {
     let Stamp { session, counter, sent_unix_ms, message } = stamp;
     let kind = body.kind();
     let mut header = Header {
@@ -83,22 +99,45 @@ pub fn seal(
         priority,
         codec: Codec::None,
         fragment: None,
+        seal: None,
     };
     check_place(topic, &header)?;
     let (codec, bytes) = compress::deflate(codec::encode(body)?);
     header.codec = codec;
 
-    let pieces = cut(topic, kind, &bytes, max_packet_bytes)?;
+    let room = match &sealer {
+        None => room(max_packet_bytes),
+        Some(sealer) => sealer.room(max_packet_bytes),
+    };
+    let room = room.ok_or(WireError::PacketTooSmall { max_packet_bytes })?;
+    let pieces = cut(topic, kind, &bytes, room)?;
     let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
-    let mut signed = SignatureInput::new(topic);
+    let mut signed = match &sealer {
+        None => SignatureInput::new(&topic.plain_path()),
+        Some(sealer) => SignatureInput::new(sealer.path()),
+    };
     let mut packets = Vec::with_capacity(pieces.len());
+    let mut next = *counter;
     for (index, piece) in (0..count).zip(pieces) {
-        header.counter = *counter;
+        header.counter = next;
         header.fragment = (count > 1).then_some(Fragment { message, index, count });
-        packets.push(packet(identity, &mut signed, &header, piece));
-        *counter = counter.wrapping_add(1);
+        packets.push(match &mut sealer {
+            None => packet(identity, &mut signed, &header, piece),
+            Some(sealer) => {
+                let sealed = sealer.seal(&mut header, piece)?;
+                packet(identity, &mut signed, &header, &sealed)
+            }
+        });
+        next = next.wrapping_add(1);
     }
+    *counter = next;
     Ok(packets)
+}
+
+/// How much of a body a packet holds without encryption; `None` for nothing.
+fn room(max_packet_bytes: usize) -> Option<usize> {
+    let room = max_packet_bytes.min(MAX_INBOUND_PACKET_BYTES).checked_sub(MAX_ENVELOPE_OVERHEAD_BYTES);
+    room.filter(|room| *room > 0)
 }
 
 /// The header of a packet, *not verified*: good only to recognise an echo of what this peer sent itself, or to count.
@@ -114,16 +153,24 @@ pub fn peek(payload: &[u8]) -> Result<Header, WireError> {
 /// # Errors
 /// Any [`WireError`]; the packet is then dropped and counted.
 pub fn open<'a>(topic: &Topic, payload: &'a [u8]) -> Result<Opened<'a>, WireError> {
-    let Parts { header, encoded_header, body, signature } = split(payload)?;
-    check_place(topic, &header)?;
-    verify(&header.sender, SignatureInput::new(topic).over(encoded_header, body), &signature)?;
-    let content = match header.fragment {
-        Some(_) if !may_be_cut(topic, header.kind) => return Err(WireError::Malformed { what: "fragment" }),
-        Some(_) if body.is_empty() => return Err(WireError::Malformed { what: "fragment" }),
-        Some(_) => Content::Fragment(body),
-        None => Content::Whole(read_body(topic, &header, body)?),
-    };
-    Ok(Opened { header, content })
+    let parts = split(payload)?;
+    if parts.header.seal.is_some() {
+        return Err(WireError::UnsupportedSealed);
+    }
+    check_place(topic, &parts.header)?;
+    parts.verify(&topic.plain_path())?;
+    let content = content(topic, &parts.header, Cow::Borrowed(parts.body))?;
+    Ok(Opened { header: parts.header, content })
+}
+
+/// What verified (and decrypted) bytes are: a whole body, which is read, or a piece of one.
+pub(super) fn content<'a>(topic: &Topic, header: &Header, bytes: Cow<'a, [u8]>) -> Result<Content<'a>, WireError> {
+    match header.fragment {
+        Some(_) if !may_be_cut(topic, header.kind) => Err(WireError::Malformed { what: "fragment" }),
+        Some(_) if bytes.is_empty() => Err(WireError::Malformed { what: "fragment" }),
+        Some(_) => Ok(Content::Fragment(bytes)),
+        None => Ok(Content::Whole(read_body(topic, header, &bytes)?)),
+    }
 }
 
 /// Reads a whole body: inflates it, decodes it, and compares it with the digest that the topic may name.
@@ -140,12 +187,8 @@ pub(super) fn read_body(topic: &Topic, header: &Header, bytes: &[u8]) -> Result<
     }
 }
 
-/// Cuts an encoded body into pieces that fit a packet each.
-fn cut<'a>(topic: &Topic, kind: Kind, bytes: &'a [u8], max_packet_bytes: usize) -> Result<Vec<&'a [u8]>, WireError> {
-    let room = max_packet_bytes.min(MAX_INBOUND_PACKET_BYTES).saturating_sub(MAX_ENVELOPE_OVERHEAD_BYTES);
-    if room == 0 {
-        return Err(WireError::PacketTooSmall { max_packet_bytes });
-    }
+/// Cuts an encoded body into pieces of at most `room` bytes.
+fn cut<'a>(topic: &Topic, kind: Kind, bytes: &'a [u8], room: usize) -> Result<Vec<&'a [u8]>, WireError> {
     if bytes.len() <= room {
         return Ok(vec![bytes]);
     }
@@ -161,7 +204,7 @@ fn may_be_cut(topic: &Topic, kind: Kind) -> bool {
     !topic.retained() && kind != Kind::Will
 }
 
-fn check_place(topic: &Topic, header: &Header) -> Result<(), WireError> {
+pub(super) fn check_place(topic: &Topic, header: &Header) -> Result<(), WireError> {
     if !header.kind.belongs_on(topic) {
         return Err(WireError::MisplacedKind { kind: header.kind });
     }
@@ -179,10 +222,11 @@ pub(super) struct SignatureInput {
 }
 
 impl SignatureInput {
-    pub(super) fn new(topic: &Topic) -> Self {
+    /// `path` is the topic below the prefix, as published.
+    pub(super) fn new(path: &str) -> Self {
         let mut buffer = Vec::with_capacity(1024);
         buffer.extend_from_slice(SIGNATURE_DOMAIN);
-        push_counted(&mut buffer, topic.path().as_bytes());
+        push_counted(&mut buffer, path.as_bytes());
         let topic_end = buffer.len();
         Self { buffer, topic_end }
     }
@@ -196,17 +240,25 @@ impl SignatureInput {
 }
 
 /// Appends bytes behind their length, so that no two different inputs give the same bytes.
-fn push_counted(buffer: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn push_counted(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
     buffer.extend_from_slice(bytes);
 }
 
 /// The three parts of a packet.
-struct Parts<'a> {
-    header: Header,
-    encoded_header: &'a [u8],
-    body: &'a [u8],
+pub(super) struct Parts<'a> {
+    pub(super) header: Header,
+    pub(super) encoded_header: &'a [u8],
+    pub(super) body: &'a [u8],
     signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Parts<'_> {
+    /// Checks the signature of a packet that arrived on the topic of this path.
+    pub(super) fn verify(&self, path: &str) -> Result<(), WireError> {
+        let mut input = SignatureInput::new(path);
+        Ok(verify(&self.header.sender, input.over(self.encoded_header, self.body), &self.signature)?)
+    }
 }
 
 /// Signs a header with its body and puts the three together.
@@ -232,7 +284,7 @@ fn frame_bytes(encoded_header: &[u8], body: &[u8]) -> usize {
     1 + head(encoded_header) + encoded_header.len() + head(body) + body.len() + 2 + SIGNATURE_BYTES
 }
 
-fn split(payload: &[u8]) -> Result<Parts<'_>, WireError> {
+pub(super) fn split(payload: &[u8]) -> Result<Parts<'_>, WireError> {
     PACKET.check(payload.len())?;
     let mut reader = Reader::new(payload);
     let parts = reader.array("envelope")?;

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::crypto::identity::VerifyError;
+use crate::crypto::repository::UnsealError;
 use crate::wire::kind::Kind;
 
 /// Why a message cannot be sent or is not accepted. A receiver drops the message, counts the variant and goes on.
@@ -33,9 +34,21 @@ pub enum WireError {
     /// A compression that this implementation does not know: ignore and count.
     #[error("compression {0} is not known; upgrade this peer to read it")]
     UnsupportedCodec(u64),
-    /// The body is encrypted, which this implementation does not do yet: ignore and count.
-    #[error("the message is encrypted, which this version cannot read; upgrade this peer to read it")]
+    /// The body is encrypted where nothing is expected to be, or in an unknown way: ignore and count.
+    #[error("the message is encrypted, and this repository is not; turn features.encryption on to read it")]
     UnsupportedSealed,
+    /// The body is not encrypted, on a topic of an encrypted repository.
+    #[error("the message is not encrypted, and this repository is; drop it")]
+    NotSealed,
+    /// The body is encrypted with another key than this repository's.
+    #[error("the message is encrypted with another key than this repository's; drop it")]
+    OtherKey,
+    /// The key is ours, but the encrypted body does not belong to this header and topic.
+    #[error(transparent)]
+    Undecipherable(#[from] UnsealError),
+    /// The topic is none of this protocol's, or of no repository that is listened to.
+    #[error("the topic is none of ours; ignore it")]
+    UnknownTopic,
     /// The sender's signature does not hold for this topic, header and body.
     #[error(transparent)]
     Unverified(#[from] VerifyError),
@@ -85,6 +98,10 @@ impl WireError {
             Self::UnsupportedKind(_) => "unsupported kind",
             Self::UnsupportedCodec(_) => "unsupported codec",
             Self::UnsupportedSealed => "encrypted",
+            Self::NotSealed => "not encrypted",
+            Self::OtherKey => "another key",
+            Self::Undecipherable(_) => "undecipherable",
+            Self::UnknownTopic => "foreign topic",
             Self::Unverified(_) => "unverified",
             Self::MisplacedKind { .. } => "misplaced",
             Self::ForeignTopic => "another peer's topic",

@@ -1,5 +1,6 @@
 //! The header of an envelope (`docs/protocol.md`, section 3.2).
 
+use crate::crypto::repository::{KeyId, SEAL_NONCE_BYTES};
 use crate::ids::{Nonce, PeerId, Session};
 use crate::limits::MAX_FRAGMENTS;
 use crate::wire::codec::{Reader, Writer};
@@ -42,6 +43,15 @@ pub struct Fragment {
     pub count: u32,
 }
 
+/// How the body is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seal {
+    /// The key, to which this commits.
+    pub key: KeyId,
+    /// Random, new for every packet.
+    pub nonce: [u8; SEAL_NONCE_BYTES],
+}
+
 /// What an envelope says of itself, before its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -63,6 +73,8 @@ pub struct Header {
     pub codec: Codec,
     /// Present where the body is a piece of a larger one.
     pub fragment: Option<Fragment>,
+    /// Present where the body, or the piece of one, is encrypted.
+    pub seal: Option<Seal>,
 }
 
 // Keys of the header's map. Ascending order is part of the format: version and kind are known before all else.
@@ -75,9 +87,9 @@ const SENT: u64 = 5;
 const PRIORITY: u64 = 6;
 const CODEC: u64 = 7;
 const FRAGMENT: u64 = 8;
-/// Reserved: which key encrypts the body.
+/// Which key encrypts the body.
 const KEY_ID: u64 = 9;
-/// Reserved: the nonce of the body's encryption.
+/// The nonce of the body's encryption.
 const SEAL_NONCE: u64 = 10;
 
 impl Priority {
@@ -143,7 +155,7 @@ impl Header {
     /// The header as CBOR.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(128);
-        writer.map(8 + usize::from(self.fragment.is_some()));
+        writer.map(8 + usize::from(self.fragment.is_some()) + 2 * usize::from(self.seal.is_some()));
         for (key, value) in [(VERSION, self.version), (KIND, self.kind.number())] {
             writer.uint(key);
             writer.uint(value);
@@ -167,6 +179,12 @@ impl Header {
             writer.uint(index.into());
             writer.uint(count.into());
         }
+        if let Some(Seal { key, nonce }) = &self.seal {
+            writer.uint(KEY_ID);
+            writer.raw_bytes(&key.0);
+            writer.uint(SEAL_NONCE);
+            writer.raw_bytes(nonce);
+        }
         writer.into_bytes()
     }
 
@@ -184,6 +202,9 @@ impl Header {
             fields.read(key, &mut reader)?;
         }
         reader.finish("header")?;
+        if fields.key.is_some() != fields.nonce.is_some() {
+            return Err(WireError::UnsupportedSealed);
+        }
         fields.header().ok_or(WireError::Malformed { what: "header" })
     }
 }
@@ -200,6 +221,8 @@ struct Fields {
     priority: Option<Priority>,
     codec: Option<Codec>,
     fragment: Option<Fragment>,
+    key: Option<KeyId>,
+    nonce: Option<[u8; SEAL_NONCE_BYTES]>,
 }
 
 impl Fields {
@@ -220,7 +243,13 @@ impl Fields {
             PRIORITY => self.priority = Some(Priority::from_number(reader.uint("priority")?)?),
             CODEC => self.codec = Some(Codec::from_number(reader.uint("codec")?)?),
             FRAGMENT => self.fragment = Some(Fragment::read(reader)?),
-            KEY_ID | SEAL_NONCE => return Err(WireError::UnsupportedSealed),
+            // Of another form: sealed in a way that a later version may have.
+            KEY_ID => {
+                self.key = Some(KeyId(reader.fixed("key id").map_err(|_| WireError::UnsupportedSealed)?));
+            }
+            SEAL_NONCE => {
+                self.nonce = Some(reader.fixed("nonce").map_err(|_| WireError::UnsupportedSealed)?);
+            }
             _ => reader.skip("header")?,
         }
         Ok(())
@@ -237,6 +266,7 @@ impl Fields {
             priority: self.priority?,
             codec: self.codec?,
             fragment: self.fragment,
+            seal: self.key.zip(self.nonce).map(|(key, nonce)| Seal { key, nonce }),
         })
     }
 }

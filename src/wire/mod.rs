@@ -1,28 +1,34 @@
 //! The wire protocol, as values and bytes: pure, bounded, specified in `docs/protocol.md`.
 //!
-//! Outgoing: [`messages::Body`] → [`envelope::seal`] → one MQTT payload, or several fragments, for the topic that
+//! Outgoing: [`messages::Body`] → [`sealed::seal_on`] → one MQTT payload, or several fragments, for the topic that
 //! [`topics::TopicSpace::format`] names.
 //!
-//! Incoming: [`topics::TopicSpace::parse`], then [`envelope::peek`] (own echoes end here), then [`envelope::open`], which
-//! verifies, then [`fragments::Reassembler::add`] where the content is a fragment.
+//! Incoming: [`read`], in which own echoes end, and which verifies; then [`fragments::Reassembler::add`] where the content
+//! is a fragment.
+//!
+//! In encrypted repositories [`seal_on`] and [`read`] encrypt and decrypt as well (`sealed.rs`).
 
 pub mod envelope;
 pub mod error;
 pub mod fragments;
 pub mod header;
 pub mod messages;
+pub mod sealed;
 pub mod topics;
 
 mod codec;
 mod compress;
+mod keyring;
 mod kind;
+mod padding;
 
 pub use envelope::{Content, Opened, Stamp, open, peek, seal};
 pub use error::WireError;
 pub use fragments::Reassembler;
-pub use header::{Codec, Fragment, Header, Priority};
+pub use header::{Codec, Fragment, Header, Priority, Seal};
 pub use kind::Kind;
 pub use messages::*;
+pub use sealed::{Arrival, content_room, read, seal_on};
 pub use topics::{Topic, TopicError, TopicSpace};
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! MQTT topics: a bijection between [`Topic`] and text (`docs/protocol.md`, section 2).
 
+use std::sync::Arc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
+use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
 use crate::limits::MAX_TOPIC_PREFIX_BYTES;
+use crate::wire::keyring::{Keyed, Keyring, Spelling};
 
 /// First level below the prefix; peers of other versions do not meet on a topic.
 const VERSION_LEVEL: &str = "v1";
@@ -75,11 +79,13 @@ pub enum TopicError {
     },
 }
 
-/// All topics below one prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// All topics below one prefix; in encrypted repositories keyed hashes stand for names.
+#[derive(Debug, Clone)]
 pub struct TopicSpace {
     /// With the slash that ends it.
     prefix: String,
+    /// If the repositories are encrypted.
+    keyring: Option<Arc<Keyring>>,
 }
 
 impl TopicSpace {
@@ -93,28 +99,71 @@ impl TopicSpace {
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if prefix.split('/').all(|level| !level.is_empty() && level.bytes().all(plain)) {
-            Ok(Self { prefix: format!("{prefix}/") })
+            Ok(Self { prefix: format!("{prefix}/"), keyring: None })
         } else {
             Err(TopicError::InvalidPrefix { prefix: prefix.to_owned() })
         }
     }
 
+    /// The same topics where all repositories are encrypted with this secret.
+    #[must_use]
+    pub fn encrypted(self, root: Arc<RootSecret>) -> Self {
+        Self { keyring: Some(Arc::new(Keyring::new(root))), ..self }
+    }
+
+    /// Whether the repositories are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.keyring.is_some()
+    }
+
     /// The topic as text.
     #[must_use]
     pub fn format(&self, topic: &Topic) -> String {
-        format!("{}{}", self.prefix, topic.path())
+        let keyed = topic.repository().and_then(|repository| self.keyed(repository));
+        format!("{}{}", self.prefix, topic.path(Spelling::of(keyed.as_deref())))
     }
 
-    /// The topic of a text, or `None` where it is not one of ours. Strict: only what [`Self::format`] makes is read.
+    /// The topic of a text, or `None` where it is not one of ours. Strict: only what [`Self::format`] makes is read. Of an
+    /// encrypted repository's topics those are read that name neither a canvas nor a part of a snapshot; for the others
+    /// see [`read`](super::sealed::read).
     #[must_use]
     pub fn parse(&self, text: &str) -> Option<Topic> {
-        Topic::from_path(text.strip_prefix(&self.prefix)?)
+        let path = text.strip_prefix(&self.prefix)?;
+        let Some(keyring) = &self.keyring else { return Topic::from_path(path) };
+        let (level, rest) = path.strip_prefix(VERSION_LEVEL)?.strip_prefix('/')?.split_once('/')?;
+        match keyring.by_level(level) {
+            Some(keyed) => {
+                let names = rest.starts_with("canvas/") || rest.starts_with("index/snapshot/");
+                let plain = || format!("{VERSION_LEVEL}/{}/{rest}", encode(keyed.repository.as_str()));
+                (!names).then(plain).and_then(|path| Topic::from_path(&path))
+            }
+            None => Topic::from_path(path).filter(|topic| matches!(topic, Topic::Will { .. })),
+        }
+    }
+
+    /// The keys of a repository, if it is encrypted.
+    pub(super) fn keyed(&self, repository: &RepositoryName) -> Option<Arc<Keyed>> {
+        self.keyring.as_ref().map(|keyring| keyring.of(repository))
+    }
+
+    /// The encrypted repository to which a topic belongs, if it is one that is listened to.
+    pub(super) fn keyed_of_text(&self, text: &str) -> Option<Arc<Keyed>> {
+        let mut levels = text.strip_prefix(&self.prefix)?.split('/');
+        let (VERSION_LEVEL, level) = (levels.next()?, levels.next()?) else { return None };
+        self.keyring.as_ref()?.by_level(level)
+    }
+
+    /// `v1`, and the level that stands for a repository, below the prefix.
+    fn root_of(&self, repository: &RepositoryName) -> String {
+        let keyed = self.keyed(repository);
+        format!("{}{VERSION_LEVEL}/{}", self.prefix, Spelling::of(keyed.as_deref()).repository(repository))
     }
 
     /// The filter that matches the presences of all peers of a repository.
     #[must_use]
     pub fn all_presence(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/peers/+", self.prefix, encode(repository.as_str()))
+        format!("{}/peers/+", self.root_of(repository))
     }
 
     /// The filter that matches the Wills of all peers. It also matches topics of a repository named `will`, which
@@ -127,13 +176,13 @@ impl TopicSpace {
     /// The filter that matches the changes of all canvases of a repository.
     #[must_use]
     pub fn all_changes(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/changes", self.prefix, encode(repository.as_str()))
+        format!("{}/canvas/+/+/changes", self.root_of(repository))
     }
 
     /// The filter that matches the cursors on all canvases of a repository.
     #[must_use]
     pub fn all_cursors(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/presence", self.prefix, encode(repository.as_str()))
+        format!("{}/canvas/+/+/presence", self.root_of(repository))
     }
 
     /// Where a peer measures round trips with itself; no message of this protocol, and read by nobody else.
@@ -151,13 +200,14 @@ impl TopicSpace {
     /// The filter that matches all writers' manifests of all canvases of a repository.
     #[must_use]
     pub fn all_canvas_manifests(&self, repository: &RepositoryName) -> String {
-        format!("{}{VERSION_LEVEL}/{}/canvas/+/+/heads/+", self.prefix, encode(repository.as_str()))
+        format!("{}/canvas/+/+/heads/+", self.root_of(repository))
     }
 
     /// The filter that matches all writers' manifests of a document.
     #[must_use]
     pub fn all_manifests(&self, document: &DocumentId) -> String {
-        format!("{}{VERSION_LEVEL}/{}/heads/+", self.prefix, document_path(document))
+        let keyed = self.keyed(document.repository());
+        format!("{}{VERSION_LEVEL}/{}/heads/+", self.prefix, Spelling::of(keyed.as_deref()).document(document))
     }
 }
 
@@ -180,24 +230,31 @@ impl Topic {
 
     /// The topic below the prefix. Signatures cover it, so a message cannot be moved to another topic; they do not cover
     /// the prefix, which is a matter of how a broker is set up.
-    pub(crate) fn path(&self) -> String {
+    pub(super) fn path(&self, spelling: Spelling<'_>) -> String {
         let below = match self {
-            Self::Presence { repository, peer } => format!("{}/peers/{peer}", encode(repository.as_str())),
+            Self::Presence { repository, peer } => format!("{}/peers/{peer}", spelling.repository(repository)),
             Self::Will { peer } => format!("will/{peer}"),
-            Self::Changes(document) => format!("{}/changes", document_path(document)),
-            Self::Manifest { document, writer } => format!("{}/heads/{writer}", document_path(document)),
+            Self::Changes(document) => format!("{}/changes", spelling.document(document)),
+            Self::Manifest { document, writer } => format!("{}/heads/{writer}", spelling.document(document)),
             Self::SnapshotPart { document, digest } => {
-                format!("{}/snapshot/{}", document_path(document), hex::encode(digest))
+                format!("{}/snapshot/{}", spelling.document(document), spelling.part(document, digest))
             }
-            Self::Cursor(document) => format!("{}/presence", document_path(document)),
-            Self::Sync(repository) => format!("{}/sync", encode(repository.as_str())),
-            Self::Inbox { repository, peer } => format!("{}/inbox/{peer}", encode(repository.as_str())),
-            Self::Messages(repository) => format!("{}/messages", encode(repository.as_str())),
+            Self::Cursor(document) => format!("{}/presence", spelling.document(document)),
+            Self::Sync(repository) => format!("{}/sync", spelling.repository(repository)),
+            Self::Inbox { repository, peer } => format!("{}/inbox/{peer}", spelling.repository(repository)),
+            Self::Messages(repository) => format!("{}/messages", spelling.repository(repository)),
         };
         format!("{VERSION_LEVEL}/{below}")
     }
 
-    fn from_path(path: &str) -> Option<Self> {
+    /// [`Self::path`] with names as they are: what is signed without encryption, and travels sealed with it.
+    #[must_use]
+    pub fn plain_path(&self) -> String {
+        self.path(Spelling::Plain)
+    }
+
+    /// The topic of a path in which names are as they are.
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         let levels: Vec<&str> = path.split('/').collect();
         let [VERSION_LEVEL, levels @ ..] = levels.as_slice() else { return None };
         let topic = match levels {
@@ -225,7 +282,7 @@ impl Topic {
             _ => return None,
         };
         // One topic, one text: a second spelling would let one message pass as two.
-        (topic.path() == path).then_some(topic)
+        (topic.plain_path() == path).then_some(topic)
     }
 
     fn of_document(document: DocumentId, rest: &[&str]) -> Option<Self> {
@@ -243,12 +300,36 @@ impl Topic {
     }
 }
 
-fn document_path(document: &DocumentId) -> String {
-    let repository = encode(document.repository().as_str());
-    match document {
-        DocumentId::Index { .. } => format!("{repository}/index"),
-        DocumentId::Canvas { canvas, generation, .. } => {
-            format!("{repository}/canvas/{}/{}", encode(canvas.as_str()), generation.0)
+impl<'a> Spelling<'a> {
+    pub(super) fn of(keyed: Option<&'a Keyed>) -> Self {
+        keyed.map_or(Self::Plain, Self::Keyed)
+    }
+
+    fn repository(self, repository: &RepositoryName) -> String {
+        match self {
+            Self::Plain => encode(repository.as_str()).to_string(),
+            Self::Keyed(keyed) => keyed.level.clone(),
+        }
+    }
+
+    fn document(self, document: &DocumentId) -> String {
+        let repository = self.repository(document.repository());
+        match (document, self) {
+            (DocumentId::Index { .. }, _) => format!("{repository}/index"),
+            (DocumentId::Canvas { canvas, generation, .. }, Self::Plain) => {
+                format!("{repository}/canvas/{}/{}", encode(canvas.as_str()), generation.0)
+            }
+            (DocumentId::Canvas { canvas, generation, .. }, Self::Keyed(keyed)) => {
+                let (canvas, generation) = keyed.canvas(canvas, generation.0);
+                format!("{repository}/canvas/{canvas}/{generation}")
+            }
+        }
+    }
+
+    fn part(self, document: &DocumentId, digest: &[u8; 32]) -> String {
+        match self {
+            Self::Plain => hex::encode(digest),
+            Self::Keyed(keyed) => keyed.part(document, digest),
         }
     }
 }

@@ -55,7 +55,7 @@ fn receive(topic: &Topic, packets: &[Vec<u8>]) -> (Body, bool) {
         let compressed = opened.header.codec != Codec::None;
         let body = match opened.content {
             Content::Whole(body) => Some(body),
-            Content::Fragment(piece) => reassembler.add(now, topic, &opened.header, piece).unwrap(),
+            Content::Fragment(piece) => reassembler.add(now, topic, &opened.header, &piece).unwrap(),
         };
         if let Some(body) = body {
             return (body, compressed);

@@ -9,6 +9,7 @@ import { demoFiles } from './demo-files.js';
 import { demoLateJoiner } from './demo-late-joiner.js';
 import { diff } from './diff.js';
 import { health } from './health.js';
+import { keygen } from './keygen.js';
 import { mergeDriver } from './merge-driver.js';
 import { monitor } from './monitor.js';
 import { recover } from './recover.js';
@@ -35,7 +36,7 @@ function program(): Command {
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
   const peers = [server, client, watch, health, monitor, test, demo, demoFiles, demoLateJoiner];
-  for (const command of [...peers, mergeDriver, diff, configGit, recover]) {
+  for (const command of [...peers, mergeDriver, diff, configGit, recover, keygen]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;
@@ -44,7 +45,7 @@ function program(): Command {
 const ENVIRONMENT = `
 Environment (options given on the command line beat it, it beats the --config file):
   MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
-  MQTT_DATA_DIR
+  MQTT_DATA_DIR, MQTT_KEY_FILE (turns encryption on)
   DEBUG=mqtt:*   verbose logs on standard error
   NO_COLOR=1     no colours
 

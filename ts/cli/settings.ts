@@ -11,6 +11,7 @@ export interface CommonOptions {
   broker?: URL;
   repositories?: string[];
   config?: string;
+  keyFile?: string;
   json?: boolean;
 }
 
@@ -39,6 +40,7 @@ export function withCommonOptions(command: Command): Command {
     .option('--broker <url>', 'broker, such as mqtt://user@host:1883 (password: MQTT_PASSWORD)', brokerUrl)
     .option('--repositories <names>', 'repositories, separated by commas', names)
     .option('--config <file>', 'configuration as a JSON file')
+    .option('--key-file <file>', 'encrypt the repositories with this key (made by keygen)')
     .option('--json', 'print JSON');
 }
 
@@ -68,8 +70,10 @@ export function settings(
   const given: Broker = { ...file.broker, ...brokerOfEnvironment(environment), ...brokerOfUrl(options.broker) };
   const repositories = options.repositories ?? repositoriesOf(environment) ?? file.repositories ?? defaultRepositories;
   const { storage, ...rest } = file;
+  const keyFile = options.keyFile ?? (environment.MQTT_KEY_FILE || undefined);
+  const encryption = keyFile && { features: { ...file.features, encryption: true }, encryption: { keyFile } };
   return {
-    config: { ...rest, broker: given, repositories },
+    config: { ...rest, ...encryption, broker: given, repositories },
     storage,
     brokerGiven: given.host !== undefined || given.port !== undefined,
     json: options.json ?? false,

@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
-use super::disk::{create_directory, private, sync_directory};
+use super::disk::{create_directory, mode_open_to_others, private, sync_directory};
 
 /// The file's name.
 const FILE: &str = "identity.key";
 /// Length of an Ed25519 seed.
 const SEED_BYTES: usize = 32;
-/// Permissions of anybody but the owner.
-#[cfg(unix)]
-const OTHERS: u32 = 0o077;
 
 /// Why a data directory gives no identity.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -72,12 +69,8 @@ pub fn identity_seed(directory: &Path, fresh: [u8; SEED_BYTES]) -> Result<[u8; S
 
 fn read(path: &Path, file: &File) -> Result<[u8; SEED_BYTES], IdentityError> {
     let failed = |error: io::Error| IdentityError::Io { path: path.to_owned(), reason: error.to_string() };
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(failed)?) & 0o7777;
-        if mode & OTHERS != 0 {
-            return Err(IdentityError::Exposed { path: path.to_owned(), mode });
-        }
+    if let Some(mode) = mode_open_to_others(file).map_err(failed)? {
+        return Err(IdentityError::Exposed { path: path.to_owned(), mode });
     }
     let mut bytes = Vec::with_capacity(SEED_BYTES + 1);
     file.take(SEED_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -1,8 +1,9 @@
-//! Where documents are kept.
+//! Where documents and keys are kept.
 
 mod disk;
 mod error;
 mod identity;
+mod key_file;
 mod memory;
 
 use crate::ids::DocumentId;
@@ -11,6 +12,7 @@ use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 pub use disk::{Disk, DiskStorage, RecoveryReport, recover};
 pub use error::StorageError;
 pub use identity::{IdentityError, identity_seed};
+pub use key_file::{KeyFileError, create_key, read_key};
 pub use memory::MemoryStorage;
 
 /// Keeps the documents of one repository. Used by one task at a time; may block.

@@ -6,6 +6,7 @@
 //! | `fetch.rs`, `reading.rs` | one snapshot being read; what is read, and when |
 //! | `write.rs`, `writing.rs` | one snapshot being written; by whom, and when |
 //! | `election.rs` | when one document is due |
+//! | `hidden.rs` | which manifest a topic with hidden names is of |
 //! | `litter.rs`, `clearing.rs` | what is taken off the broker again |
 //!
 //! `docs/protocol.md`, section 10.2, says what other peers may rely upon.
@@ -14,6 +15,7 @@ mod book;
 mod clearing;
 mod election;
 mod fetch;
+mod hidden;
 mod litter;
 mod reading;
 mod write;
@@ -24,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use book::ManifestBook;
 use election::Election;
 use fetch::Fetch;
+use hidden::HiddenManifests;
 use litter::Litter;
 use write::Write;
 
@@ -35,6 +38,7 @@ use crate::ids::{DocumentId, PeerId};
 pub(super) struct Snapshots {
     /// What the broker keeps, as heard on this connection.
     book: ManifestBook,
+    pub(super) hidden: HiddenManifests,
     fetches: BTreeMap<DocumentId, Fetch>,
     /// Documents that wait until fewer are fetched.
     fetch_queue: BTreeSet<DocumentId>,

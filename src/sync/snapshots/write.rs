@@ -7,8 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::io::PublishToken;
 use super::book::Digest;
 use crate::ids::Heads;
-use crate::limits::{MAX_BODY_BYTES, MAX_ENVELOPE_OVERHEAD_BYTES, MAX_INBOUND_PACKET_BYTES};
-use crate::limits::{MAX_PARTS_WRITING, MAX_SNAPSHOT_PARTS};
+use crate::limits::{MAX_BODY_BYTES, MAX_PARTS_WRITING, MAX_SNAPSHOT_PARTS};
 use crate::wire::Manifest;
 
 /// What the encodings of a byte string, of a list and of an integer need at most beside their content.
@@ -50,11 +49,10 @@ pub(crate) enum Next {
 }
 
 impl Write {
-    /// Cuts a saved document into parts that fit a packet of `max_message_bytes` each, *before* compression, since a
+    /// Cuts a saved document into parts that fit a packet with room for so many bytes each, *before* compression, since a
     /// broker keeps one message a topic: nothing retained may travel in fragments. `None` when the manifest would not
     /// fit one packet, or the document is larger than anyone takes.
-    pub(crate) fn new(saved: Vec<u8>, heads: Heads, changes: usize, max_message_bytes: usize) -> Option<Self> {
-        let room = max_message_bytes.min(MAX_INBOUND_PACKET_BYTES).checked_sub(MAX_ENVELOPE_OVERHEAD_BYTES)?;
+    pub(crate) fn new(saved: Vec<u8>, heads: Heads, changes: usize, room: usize) -> Option<Self> {
         let part_bytes = room.checked_sub(HEAD_BYTES).filter(|bytes| *bytes > 0)?;
         let count = saved.len().div_ceil(part_bytes);
         let manifest_bytes = 4 * HEAD_BYTES + HASH_BYTES * (count + heads.as_slice().len());
@@ -106,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    const MESSAGE: usize = 4 << 10;
+    const ROOM: usize = 4 << 10;
 
     fn heads(count: u8) -> Heads {
         (0..count).map(|byte| ChangeHash([byte; 32])).collect()
@@ -115,7 +113,7 @@ mod tests {
     #[test]
     fn the_manifest_leaves_when_all_parts_are_acknowledged() {
         let saved: Vec<u8> = (0..40_000_u32).flat_map(u32::to_be_bytes).collect();
-        let mut write = Write::new(saved.clone(), heads(1), 1, MESSAGE).unwrap();
+        let mut write = Write::new(saved.clone(), heads(1), 1, ROOM).unwrap();
         let mut sent = Vec::new();
         let mut in_flight = Vec::new();
         let mut token = 0;
@@ -123,7 +121,7 @@ mod tests {
             match write.next(7) {
                 Next::Part(digest, part) => {
                     assert_eq!(digest[..], Sha256::digest(&part)[..]);
-                    assert!(part.len() + HEAD_BYTES + MAX_ENVELOPE_OVERHEAD_BYTES <= MESSAGE);
+                    assert!(part.len() + HEAD_BYTES <= ROOM);
                     sent.extend(part);
                     token += 1;
                     write.sent(PublishToken(token));
@@ -146,9 +144,9 @@ mod tests {
 
     #[test]
     fn what_no_manifest_can_describe_is_not_begun() {
-        assert!(Write::new(vec![0; 100 * MESSAGE], heads(1), 1, MESSAGE).is_some());
-        assert!(Write::new(vec![0; 200 * MESSAGE], heads(1), 1, MESSAGE).is_none());
-        assert!(Write::new(vec![0; 1], heads(200), 1, MESSAGE).is_none());
-        assert!(Write::new(vec![0; 1], heads(1), 1, MAX_ENVELOPE_OVERHEAD_BYTES).is_none());
+        assert!(Write::new(vec![0; 100 * ROOM], heads(1), 1, ROOM).is_some());
+        assert!(Write::new(vec![0; 200 * ROOM], heads(1), 1, ROOM).is_none());
+        assert!(Write::new(vec![0; 1], heads(200), 1, ROOM).is_none());
+        assert!(Write::new(vec![0; 1], heads(1), 1, 0).is_none());
     }
 }

@@ -18,7 +18,7 @@ use crate::limits::{
     MANIFEST_MAX_WAIT_MS, MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS,
     SNAPSHOT_QUIET_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
 };
-use crate::wire::{Body, Priority, Topic};
+use crate::wire::{Body, Priority, Topic, content_room};
 
 /// Retained, after everything else, and its acknowledgement is waited for.
 const KEPT: Delivery = Delivery { retain: true, tracked: true, ..Delivery::once(Priority::Low) };
@@ -101,7 +101,7 @@ impl CanvasP2PSynchronizer {
             // Without knowing the others, chance spreads the writers.
             return step.rng.next_u64() % MAX_SNAPSHOT_RANK as u64;
         }
-        let hash = Sha256::digest(Topic::Changes(id.clone()).path());
+        let hash = Sha256::digest(Topic::Changes(id.clone()).plain_path());
         let nonce = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
         self.peers.rank(self.peer, own_is_server, self.peer, Nonce(nonce), step.now).min(MAX_SNAPSHOT_RANK) as u64
@@ -208,7 +208,9 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.documents.get(id) else { return false };
         let replica = document.replica();
         let (saved, heads, changes) = (replica.save(), replica.heads(), replica.change_count());
-        let Some(write) = Write::new(saved, heads, changes, self.config.max_message_bytes) else {
+        let longest = part_topic(id, [0; 32]);
+        let room = content_room(&self.config.topics, &longest, self.config.max_message_bytes);
+        let Some(write) = room.and_then(|room| Write::new(saved, heads, changes, room)) else {
             tracing::warn!(target: "mqtt:sync", document = %id, "too large for a snapshot in messages of this size");
             self.statistics.reject("unwritable snapshot");
             return false;

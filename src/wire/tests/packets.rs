@@ -85,6 +85,7 @@ fn sample_header() -> Header {
         priority: Priority::Low,
         codec: Codec::None,
         fragment: None,
+        seal: None,
     }
 }
 
@@ -213,12 +214,12 @@ fn a_fragment_is_empty_nowhere_and_retained_nowhere() {
     let fragment = Some(Fragment { message: Nonce(1), index: 0, count: 2 });
     let header = Header { fragment, ..sample_header() };
     let malformed = Err(WireError::Malformed { what: "fragment" });
-    let empty = packet(&alice(), &mut SignatureInput::new(&messages_topic()), &header, b"");
+    let empty = packet(&alice(), &mut SignatureInput::new(&messages_topic().plain_path()), &header, b"");
     assert_eq!(open(&messages_topic(), &empty), malformed);
 
     let topic = Topic::Presence { repository: plain_document().repository().clone(), peer: alice().peer() };
     let header = Header { kind: Kind::Presence, ..header };
-    let retained = packet(&alice(), &mut SignatureInput::new(&topic), &header, b"piece");
+    let retained = packet(&alice(), &mut SignatureInput::new(&topic.plain_path()), &header, b"piece");
     assert_eq!(open(&topic, &retained), malformed);
 }
 

@@ -34,6 +34,7 @@ fn header(sender: u8, message: u64, index: u32, count: u32) -> Header {
         priority: Priority::Low,
         codec: Codec::None,
         fragment: Some(Fragment { message: Nonce(message), index, count }),
+        seal: None,
     }
 }
 
@@ -73,7 +74,7 @@ proptest! {
             let opened = open(&topic(), &packets[*delivery]).unwrap();
             match opened.content {
                 Content::Whole(body) => Some(body),
-                Content::Fragment(piece) => reassembler.add(at(0), &topic(), &opened.header, piece).unwrap(),
+                Content::Fragment(piece) => reassembler.add(at(0), &topic(), &opened.header, &piece).unwrap(),
             }
         });
         prop_assert_eq!(whole, Some(body));

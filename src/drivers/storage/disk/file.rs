@@ -224,6 +224,19 @@ pub(in crate::drivers::storage) fn private() -> OpenOptions {
     options
 }
 
+/// The permissions of a file, if they allow anything to anybody but its owner.
+pub(in crate::drivers::storage) fn mode_open_to_others(file: &File) -> io::Result<Option<u32>> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata()?) & 0o7777;
+        Ok(Some(mode).filter(|mode| mode & 0o077 != 0))
+    }
+    #[cfg(not(unix))]
+    {
+        file.metadata().map(|_| None)
+    }
+}
+
 /// Makes a directory, for its owner alone, unless it is there.
 pub(in crate::drivers::storage) fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

@@ -42,7 +42,7 @@ use queue::Done;
 
 pub use recover::{RecoveryReport, recover};
 
-pub(super) use file::{create_directory, private, sync_directory};
+pub(super) use file::{create_directory, mode_open_to_others, private, sync_directory};
 
 /// A service's data directory, open. Nobody else can open it until it is closed.
 ///

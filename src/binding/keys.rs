@@ -1,0 +1,19 @@
+//! `createKeyFile`.
+
+use napi_derive::napi;
+use zeroize::Zeroizing;
+
+use super::errors::{Coded, coded};
+use crate::crypto::RootSecret;
+use crate::drivers::storage::create_key;
+use crate::service::ServiceError;
+
+/// Makes a new key, and a file of mode 0600 with it, which must not exist yet. One small file: it blocks for a moment.
+#[napi]
+pub fn create_key_file(path: String) -> napi::Result<(), String> {
+    super::logging::init();
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *secret)
+        .map_err(|error| Coded::new("ERR_ENCRYPTION_KEY".to_owned(), format!("no randomness: {error}")))?;
+    create_key(path.as_ref(), &RootSecret::new(*secret)).map_err(|error| coded(&ServiceError::from(error)))
+}

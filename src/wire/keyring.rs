@@ -1,0 +1,88 @@
+//! The keys of the encrypted repositories that a peer listens to, all derived from one root secret.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::crypto::{RepositoryKeys, RootSecret};
+use crate::ids::{CanvasId, DocumentId, RepositoryName};
+use crate::limits::MAX_KEYED_REPOSITORIES;
+
+/// How topics spell names.
+#[derive(Clone, Copy)]
+pub(super) enum Spelling<'a> {
+    /// As they are, percent-encoded.
+    Plain,
+    /// As keyed hashes.
+    Keyed(&'a Keyed),
+}
+
+/// One encrypted repository.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    pub(super) repository: RepositoryName,
+    pub(super) keys: RepositoryKeys,
+    /// The level that stands for the repository's name.
+    pub(super) level: String,
+}
+
+impl Keyed {
+    fn new(root: &RootSecret, repository: &RepositoryName) -> Self {
+        let keys = RepositoryKeys::derive(root, repository.as_str());
+        Self { repository: repository.clone(), level: keys.name(&[b"repository"]), keys }
+    }
+
+    /// The levels that stand for a canvas and its generation.
+    pub(super) fn canvas(&self, canvas: &CanvasId, generation: u64) -> (String, String) {
+        let name = canvas.as_str().as_bytes();
+        (self.keys.name(&[b"canvas", name]), self.keys.name(&[b"generation", name, &generation.to_be_bytes()]))
+    }
+
+    /// The level that stands for a part of a snapshot. The digest itself would show who guesses the content to be right.
+    pub(super) fn part(&self, document: &DocumentId, digest: &[u8; 32]) -> String {
+        match document {
+            DocumentId::Index { .. } => self.keys.name(&[b"index part", digest]),
+            DocumentId::Canvas { canvas, generation, .. } => {
+                self.keys.name(&[b"part", canvas.as_str().as_bytes(), &generation.0.to_be_bytes(), digest])
+            }
+        }
+    }
+}
+
+/// Keys by repository, derived when they are first needed: a canvas that was shared lives in another repository.
+#[derive(Debug)]
+pub(super) struct Keyring {
+    root: Arc<RootSecret>,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<RepositoryName, Arc<Keyed>>,
+    by_level: HashMap<String, Arc<Keyed>>,
+}
+
+impl Keyring {
+    pub(super) fn new(root: Arc<RootSecret>) -> Self {
+        Self { root, known: RwLock::default() }
+    }
+
+    /// The keys of a repository. Beyond [`MAX_KEYED_REPOSITORIES`] they are derived each time, and what comes from there
+    /// is not recognised.
+    pub(super) fn of(&self, repository: &RepositoryName) -> Arc<Keyed> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).by_name.get(repository).cloned();
+        known.unwrap_or_else(|| {
+            let keyed = Arc::new(Keyed::new(&self.root, repository));
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if known.by_name.len() < MAX_KEYED_REPOSITORIES {
+                known.by_name.insert(repository.clone(), keyed.clone());
+                known.by_level.insert(keyed.level.clone(), keyed.clone());
+            }
+            keyed
+        })
+    }
+
+    /// The repository that a level of a topic stands for, if it was needed before.
+    pub(super) fn by_level(&self, level: &str) -> Option<Arc<Keyed>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).by_level.get(level).cloned()
+    }
+}
