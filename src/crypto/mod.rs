@@ -1,9 +1,11 @@
 //! Identity and signatures, and the keys of encrypted repositories: pure, every random number is passed in.
 
 pub mod identity;
+pub mod name_tag;
 pub mod repository;
 pub mod secret;
 
 pub use identity::Identity;
+pub use name_tag::NameTag;
 pub use repository::{KeyId, RepositoryKeys};
 pub use secret::RootSecret;

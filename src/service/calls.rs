@@ -28,6 +28,13 @@ impl P2PNetworkManager {
         if !self.inner.repositories.contains_key(&target) {
             return self.call(call, repository, move || Ok(Command::ShareOut { canvas, target }));
         }
+        let source = RepositoryName::new(repository)?;
+        if self.inner.keys.get().is_some_and(|keys| !keys.are_same(&source, &target)) {
+            return Err(ServiceError::EncryptionKey(format!(
+                "'{repository}' and '{target}' have different keys, and a canvas can be shared between repositories of one \
+                 key only"
+            )));
+        }
         let repository = repository.to_owned();
         self.run(call, |this| async move {
             let described = Self::ask(this.repository(&repository)?, Command::Describe { canvas }).await?;

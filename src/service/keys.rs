@@ -11,49 +11,58 @@ use crate::drivers::storage::read_key;
 use crate::ids::RepositoryName;
 use crate::wire::TopicSpace;
 
-/// The root secrets of a service's repositories.
+/// The keys of a service's repositories; none where nothing is encrypted.
 #[derive(Debug, Default)]
-pub(super) struct Keys(BTreeMap<RepositoryName, Arc<RootSecret>>);
+pub(super) struct Keys(BTreeMap<RepositoryName, Keyed>);
+
+#[derive(Debug)]
+struct Keyed {
+    secret: Arc<RootSecret>,
+    topics: TopicSpace,
+}
 
 impl Keys {
-    /// Reads all key files; none where nothing is encrypted. Blocks.
+    /// Reads all key files. Blocks, also to compute where others with other keys are looked for.
     ///
     /// # Errors
     /// [`ServiceError::EncryptionKey`]: a repository has none, or its file cannot be used.
-    pub(super) fn read(config: &ServiceConfig) -> Result<Self, ServiceError> {
+    pub(super) fn read(config: &ServiceConfig, topics: &TopicSpace) -> Result<Self, ServiceError> {
         let mut keys = Self::default();
         if !config.features.encryption {
             return Ok(keys);
         }
         let mut files = BTreeMap::<&str, Arc<RootSecret>>::new();
         for (name, file) in config.repository_names().into_iter().zip(config.key_files()) {
-            let file = file.ok_or_else(|| {
-                ServiceError::EncryptionKey(format!(
-                    "features.encryption is on, and repository '{name}' has no key; name its file as \
-                     encryption.keyFile or --key-file ('mqtt-p2p keygen' makes one), or turn encryption off"
-                ))
-            })?;
+            let file = file.ok_or_else(|| no_key(&name))?;
             let secret = match files.get(file) {
                 Some(secret) => secret.clone(),
                 None => Arc::new(read_key(Path::new(file))?),
             };
             files.insert(file, secret.clone());
-            keys.0.insert(name, secret);
+            let topics = topics.clone().encrypted(secret.clone());
+            if config.features.discovery {
+                let _ = topics.key_notices(&name);
+            }
+            keys.0.insert(name, Keyed { secret, topics });
         }
         Ok(keys)
     }
 
-    /// The topics of a repository.
-    pub(super) fn topics(&self, topics: &TopicSpace, repository: &RepositoryName) -> TopicSpace {
-        match self.0.get(repository) {
-            Some(secret) => topics.clone().encrypted(secret.clone()),
-            None => topics.clone(),
-        }
+    /// The topics of an encrypted repository.
+    pub(super) fn topics(&self, repository: &RepositoryName) -> Option<&TopicSpace> {
+        self.0.get(repository).map(|keyed| &keyed.topics)
     }
 
-    /// The repositories that have the same key as this one, itself included: who is in one may know of the others.
-    pub(super) fn same_key(&self, repository: &RepositoryName, all: Vec<RepositoryName>) -> Vec<RepositoryName> {
-        let own = self.0.get(repository);
-        all.into_iter().filter(|other| self.0.get(other) == own).collect()
+    /// Whether who reads one of the repositories can read the other; so it is where neither is encrypted.
+    pub(super) fn are_same(&self, one: &RepositoryName, other: &RepositoryName) -> bool {
+        let secret = |name| self.0.get(name).map(|keyed| &keyed.secret);
+        secret(one) == secret(other)
     }
+}
+
+fn no_key(repository: &RepositoryName) -> ServiceError {
+    ServiceError::EncryptionKey(format!(
+        "features.encryption is on, and repository '{repository}' has no key; name its file as encryption.keyFile or with \
+         --key-file ('mqtt-p2p keygen' makes one), or turn encryption off"
+    ))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
@@ -18,6 +18,7 @@ use super::files::{BoundFolder, Desk, FilesStatus};
 use super::inbox::Inbox;
 use super::json;
 use super::keeper::Keeper;
+use super::keys::Keys;
 use super::mailbox::Mailbox;
 use super::repository_task::{AnswerTo, Call, RepositoryTask};
 use super::router::{LinkState, Router};
@@ -52,6 +53,8 @@ pub(super) struct Inner {
     pub(super) client_id: String,
     pub(super) repositories: BTreeMap<RepositoryName, Repository>,
     pub(super) router: Arc<Router>,
+    /// Of encrypted repositories; read by `initialize`.
+    pub(super) keys: OnceLock<Keys>,
     pub(super) started: Instant,
     mailbox: Arc<Mailbox>,
     runtime: Handle,
@@ -156,6 +159,7 @@ impl P2PNetworkManager {
             client_id,
             repositories,
             router,
+            keys: OnceLock::new(),
             started,
             mailbox,
             runtime,
@@ -189,7 +193,7 @@ impl P2PNetworkManager {
             return Ok(());
         }
         let mut startup = inner.startup.lock().await;
-        let tasks = startup.begin(&inner.config, &inner.router.link, &inner.runtime).await?;
+        let tasks = startup.begin(&inner.config, &inner.keys, &inner.router.link, &inner.runtime).await?;
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         if inner.closed.load(Ordering::SeqCst) {
             return Err(ServiceError::Closed);

@@ -1,7 +1,7 @@
 //! What happens before a service connects: its storage is opened, and its repositories' tasks begin.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -42,12 +42,13 @@ impl Startup {
     pub(super) async fn begin(
         &mut self,
         config: &ServiceConfig,
+        keys: &OnceLock<Keys>,
         link: &watch::Sender<LinkState>,
         runtime: &Handle,
     ) -> Result<Vec<JoinHandle<()>>, ServiceError> {
         let path: Option<PathBuf> = config.storage.as_ref().map(|storage| storage.path.clone().into());
         if config.features.encryption && !self.waiting.is_empty() {
-            self.encrypt(config, runtime).await?;
+            self.encrypt(config, keys, runtime).await?;
         }
         let directory = path.clone();
         if let Some(path) = path.filter(|_| !self.waiting.is_empty()) {
@@ -78,14 +79,29 @@ impl Startup {
     }
 
     /// Gives the repositories their keys.
-    async fn encrypt(&mut self, config: &ServiceConfig, runtime: &Handle) -> Result<(), ServiceError> {
+    async fn encrypt(
+        &mut self,
+        config: &ServiceConfig,
+        keys: &OnceLock<Keys>,
+        runtime: &Handle,
+    ) -> Result<(), ServiceError> {
         let wanted = config.clone();
-        let reading = runtime.spawn_blocking(move || Keys::read(&wanted));
-        // It panics only if the runtime ends.
-        let keys = reading.await.unwrap_or(Err(ServiceError::Closed))?;
+        if keys.get().is_none() {
+            let reading = runtime.spawn_blocking(move || {
+                let topics = TopicSpace::new(&wanted.topic_prefix);
+                let topics = topics.map_err(|error| ServiceError::ConfigInvalid(vec![error.to_string()]))?;
+                Keys::read(&wanted, &topics)
+            });
+            // It panics only if the runtime ends.
+            let _ = keys.set(reading.await.unwrap_or(Err(ServiceError::Closed))?);
+        }
+        let keys = keys.get().ok_or(ServiceError::Closed)?;
         for task in &mut self.waiting {
-            let repositories = keys.same_key(&task.name, config.repository_names());
-            task.synchronizer.encrypt(|topics| keys.topics(topics, &task.name), repositories);
+            let mut repositories = config.repository_names();
+            repositories.retain(|other| keys.are_same(&task.name, other));
+            if let Some(topics) = keys.topics(&task.name) {
+                task.synchronizer.encrypt(topics.clone(), repositories);
+            }
         }
         Ok(())
     }

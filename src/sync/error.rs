@@ -71,6 +71,15 @@ pub enum SyncError {
         /// What was seen, and what happens now.
         reason: &'static str,
     },
+    /// Somebody in the repository of this name uses another key.
+    #[error(
+        "others in repository '{repository}' use another key, and neither they nor this peer see what the other does; give \
+         all the same key file"
+    )]
+    OtherKey {
+        /// The repository.
+        repository: RepositoryName,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -96,6 +105,7 @@ impl SyncError {
             Self::Closed => "ERR_CLOSED",
             Self::NotRead { .. } => "ERR_STORAGE_CORRUPT",
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
+            Self::OtherKey { .. } => "ERR_ENCRYPTION_KEY",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }
     }

@@ -61,6 +61,9 @@ impl CanvasP2PSynchronizer {
         if self.config.discovery {
             filters.push((topics.all_presence(repository), QualityOfService::AtLeastOnce));
             filters.push((topics.all_wills(), QualityOfService::AtLeastOnce));
+            filters.extend(
+                self.key_notices().map(|(topic, _)| (topics.format(&topic), QualityOfService::AtLeastOnce)),
+            );
         }
         filters.push((topics.format(&Topic::Messages(repository.clone())), QualityOfService::AtLeastOnce));
         filters.push((self.changes_topic(&self.index_id()), QualityOfService::AtLeastOnce));
@@ -142,6 +145,8 @@ impl CanvasP2PSynchronizer {
         self.peers.reconnected(step.now);
         self.on_snapshots_up(step);
         self.say_presence(step, PresenceStatus::Birth);
+        self.other_keys.connected();
+        self.say_key(step, true);
         self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
         self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
@@ -176,6 +181,7 @@ impl CanvasP2PSynchronizer {
         }
         self.timers.clear(&Timer::Heartbeat);
         self.timers.clear(&Timer::AnnounceAsleep);
+        self.timers.clear(&Timer::KeyNotice);
     }
 
     // ---- presence -------------------------------------------------------------------------------------------------

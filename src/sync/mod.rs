@@ -5,6 +5,7 @@
 //! | `synchronizer.rs` | the type and its one entrance, `handle` |
 //! | `io.rs` | everything that goes in and comes out |
 //! | `link.rs` | the connection: subscribing, presence, echoes |
+//! | `key_notices.rs` | finding out that others use another key |
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
 //! | `integrate.rs` | changes going into documents; the outbox going out |
 //! | `requests.rs` | catching up, both sides; announcements of heads |
@@ -32,6 +33,7 @@ mod error;
 mod files;
 mod integrate;
 mod io;
+mod key_notices;
 mod link;
 mod outbox;
 mod peers;

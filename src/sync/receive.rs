@@ -196,6 +196,7 @@ impl CanvasP2PSynchronizer {
             Body::SyncReply(reply) => self.on_reply(step, header, reply),
             Body::HeadsAnnouncement(announcement) => self.on_heads(step, header, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
+            Body::KeyNotice(notice) => self.on_key_notice(step, notice),
             Body::Application(message) => on_application_message(step, header, message),
             Body::Manifest(manifest) => {
                 if let Topic::Manifest { document, .. } = topic {

@@ -13,6 +13,7 @@ use super::document::Document;
 use super::error::SyncError;
 use super::integrate::Source;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
+use super::key_notices::OtherKeys;
 use super::link::Link;
 use super::peers::PeerTable;
 use super::requests::PendingAnswer;
@@ -69,7 +70,7 @@ pub struct Config {
 /// * [`handle`](Self::handle) takes in whatever happened and returns every effect that the caller must carry out. It is
 ///   the only way in, does no I/O, and reads neither a clock nor a source of randomness: the caller passes both.
 /// * Getters, such as [`status`](Self::status) and [`document_ids`](Self::document_ids), change nothing.
-/// * [`new`](Self::new) makes it; there is nothing to close.
+/// * [`new`](Self::new) makes it, [`encrypt`](Self::encrypt) gives it its key; there is nothing to close.
 ///
 /// The caller carries out the fields of each [`Output`] in order, before it calls `handle` again.
 pub struct CanvasP2PSynchronizer {
@@ -102,6 +103,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) calls: BTreeMap<u64, Waiting>,
     /// Cursors of others, to be taken away when their peer leaves.
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
+    pub(super) other_keys: OtherKeys,
     pub(super) statistics: Statistics,
     pub(super) unread: Option<Unread>,
     pub(super) saver: Saver,
@@ -200,6 +202,7 @@ impl CanvasP2PSynchronizer {
             snapshots: Snapshots::default(),
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
+            other_keys: OtherKeys::default(),
             statistics: Statistics::default(),
             unread: None,
             saver: Saver::default(),
@@ -213,10 +216,10 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// Encrypts the repository, before anything happens: `topics` makes its topics those of its key, and `repositories` are
-    /// those of which others that have the key may know that this service takes part in them.
-    pub fn encrypt(&mut self, topics: impl FnOnce(&TopicSpace) -> TopicSpace, repositories: Vec<RepositoryName>) {
-        self.config.topics = topics(&self.config.topics);
+    /// Encrypts the repository, before anything is handled: `topics` are those of its key, and `repositories` those of which
+    /// others that have the key may know that this service takes part in them.
+    pub fn encrypt(&mut self, topics: TopicSpace, repositories: Vec<RepositoryName>) {
+        self.config.topics = topics;
         self.config.repositories = repositories;
     }
 
@@ -293,6 +296,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Clear(id) => self.on_clear_due(step, &id),
                 Timer::Manifests => self.on_manifests_heard(step),
                 Timer::Write => self.go_on_with_snapshots(step),
+                Timer::KeyNotice => self.say_key(step, false),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }

@@ -37,6 +37,8 @@ pub(crate) enum Timer {
     Manifests,
     /// Snapshots that could not be written yet are to be tried again.
     Write,
+    /// Our turn to say which key we use.
+    KeyNotice,
     /// An application's call has waited long enough.
     Call(u64),
 }

@@ -1,9 +1,9 @@
 //! The keys of the encrypted repositories that a peer listens to, all derived from one root secret.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::crypto::{RepositoryKeys, RootSecret};
+use crate::crypto::{NameTag, RepositoryKeys, RootSecret};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
 use crate::limits::MAX_KEYED_REPOSITORIES;
 
@@ -23,12 +23,17 @@ pub(super) struct Keyed {
     pub(super) keys: RepositoryKeys,
     /// The level that stands for the repository's name.
     pub(super) level: String,
+    tag: OnceLock<NameTag>,
 }
 
 impl Keyed {
     fn new(root: &RootSecret, repository: &RepositoryName) -> Self {
         let keys = RepositoryKeys::derive(root, repository.as_str());
-        Self { repository: repository.clone(), level: keys.name(&[b"repository"]), keys }
+        Self { repository: repository.clone(), level: keys.name(&[b"repository"]), keys, tag: OnceLock::new() }
+    }
+
+    pub(super) fn tag(&self) -> NameTag {
+        *self.tag.get_or_init(|| NameTag::of(self.repository.as_str()))
     }
 
     /// The levels that stand for a canvas and its generation.

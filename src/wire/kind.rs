@@ -52,6 +52,8 @@ kinds! {
     Cursor = 10,
     /// See [`Body::Application`].
     Application = 11,
+    /// See [`Body::KeyNotice`].
+    KeyNotice = 12,
 }
 
 impl Kind {
@@ -72,6 +74,7 @@ impl Kind {
             Topic::SnapshotPart { .. } => self == Self::SnapshotPart,
             Topic::Cursor(_) => self == Self::Cursor,
             Topic::Messages(_) => self == Self::Application,
+            Topic::KeyNotices(_) => self == Self::KeyNotice,
             Topic::Sync(_) => matches!(self, Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement),
             Topic::Inbox { .. } => matches!(
                 self,
@@ -97,6 +100,7 @@ impl Body {
             Self::HeadsAnnouncement(_) => Kind::HeadsAnnouncement,
             Self::Cursor(_) => Kind::Cursor,
             Self::Application(_) => Kind::Application,
+            Self::KeyNotice(_) => Kind::KeyNotice,
         }
     }
 }
@@ -113,7 +117,8 @@ impl Topic {
             | Self::Cursor(_)
             | Self::Sync(_)
             | Self::Inbox { .. }
-            | Self::Messages(_) => None,
+            | Self::Messages(_)
+            | Self::KeyNotices(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use automerge::ChangeHash;
 
+use crate::crypto::KeyId;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
 
 /// The body of one message; its variant is the `kind` of the envelope's header.
@@ -29,6 +30,8 @@ pub enum Body {
     Cursor(Cursor),
     /// What an application gave to `broadcastMessage`.
     Application(String),
+    /// Which key a peer of an encrypted repository uses.
+    KeyNotice(KeyNotice),
 }
 
 /// Why a presence was sent.
@@ -162,4 +165,13 @@ pub struct Cursor {
     pub presence: Option<String>,
     /// The application's name for its user, where it gave one.
     pub author: Option<String>,
+}
+
+/// Which key the sender uses for the repository of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyNotice {
+    /// Whether those who use another key shall say so.
+    pub asks: bool,
+    /// The sender's key.
+    pub key: KeyId,
 }

@@ -168,6 +168,12 @@ impl<'a> Sealer<'a> {
         Self { path: topic.path(Spelling::Keyed(&keyed)), plain_path: topic.plain_path(), keyed, rng }
     }
 
+    /// One that seals another topic than that on which it publishes.
+    #[cfg(test)]
+    pub(super) fn for_test(keyed: Arc<Keyed>, path: &str, plain_path: &str, rng: &'a mut dyn Rng) -> Self {
+        Self { keyed, path: path.to_owned(), plain_path: plain_path.to_owned(), rng }
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
-use crate::crypto::RootSecret;
+use crate::crypto::{KeyId, NameTag, RootSecret};
 use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
 use crate::limits::MAX_TOPIC_PREFIX_BYTES;
 use crate::wire::keyring::{Keyed, Keyring, Spelling};
@@ -60,6 +60,8 @@ pub enum Topic {
     },
     /// What applications broadcast.
     Messages(RepositoryName),
+    /// Where peers of encrypted repositories of one name tell which key they use.
+    KeyNotices(NameTag),
 }
 
 /// A prefix that cannot be one.
@@ -138,8 +140,16 @@ impl TopicSpace {
                 let plain = || format!("{VERSION_LEVEL}/{}/{rest}", encode(keyed.repository.as_str()));
                 (!names).then(plain).and_then(|path| Topic::from_path(&path))
             }
-            None => Topic::from_path(path).filter(|topic| matches!(topic, Topic::Will { .. })),
+            None => Topic::from_path(path).filter(|topic| topic.repository().is_none()),
         }
+    }
+
+    /// Where those who call an encrypted repository by this name tell which key they use, and which it is here. Computed
+    /// when it is first asked for, which takes a while; `None` without encryption.
+    #[must_use]
+    pub fn key_notices(&self, repository: &RepositoryName) -> Option<(Topic, KeyId)> {
+        let keyed = self.keyed(repository)?;
+        Some((Topic::KeyNotices(keyed.tag()), keyed.keys.id()))
     }
 
     /// The keys of a repository, if it is encrypted.
@@ -212,7 +222,7 @@ impl TopicSpace {
 }
 
 impl Topic {
-    /// The repository under which it is; a Will belongs to none.
+    /// The repository under which it is; a Will belongs to none, and of key notices the topic does not tell.
     #[must_use]
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
@@ -224,7 +234,7 @@ impl Topic {
             | Self::Cursor(document)
             | Self::Manifest { document, .. }
             | Self::SnapshotPart { document, .. } => Some(document.repository()),
-            Self::Will { .. } => None,
+            Self::Will { .. } | Self::KeyNotices(_) => None,
         }
     }
 
@@ -243,6 +253,7 @@ impl Topic {
             Self::Sync(repository) => format!("{}/sync", spelling.repository(repository)),
             Self::Inbox { repository, peer } => format!("{}/inbox/{peer}", spelling.repository(repository)),
             Self::Messages(repository) => format!("{}/messages", spelling.repository(repository)),
+            Self::KeyNotices(tag) => format!("{tag}/keys"),
         };
         format!("{VERSION_LEVEL}/{below}")
     }
@@ -261,6 +272,11 @@ impl Topic {
             // Before `will`, so that a repository may bear that name: no peer id is `sync` or `messages`.
             [repository, "sync"] => Self::Sync(repository_name(repository)?),
             [repository, "messages"] => Self::Messages(repository_name(repository)?),
+            [tag, "keys"] => {
+                let mut bytes = [0; 16];
+                hex::decode_to_slice(tag, &mut bytes).ok()?;
+                Self::KeyNotices(NameTag(bytes))
+            }
             ["will", peer] => Self::Will { peer: peer.parse().ok()? },
             [repository, "peers", peer] => {
                 Self::Presence { repository: repository_name(repository)?, peer: peer.parse().ok()? }

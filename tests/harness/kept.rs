@@ -1,11 +1,11 @@
-//! What a broker keeps for those who come later, read as anyone could.
+//! What a broker keeps for those who come later, read as anyone could who has the key, if there is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Automerge;
 use mqtt_p2p::ids::{DocumentId, Heads, PeerId};
 use mqtt_p2p::limits::MAX_INBOUND_PACKET_BYTES;
-use mqtt_p2p::wire::{Body, Content, Manifest, Topic, TopicSpace, open};
+use mqtt_p2p::wire::{Arrival, Body, Content, Manifest, Topic, read};
 
 use super::world::World;
 
@@ -16,14 +16,15 @@ pub struct Kept {
     pub parts: BTreeSet<(DocumentId, [u8; 32])>,
 }
 
-/// Reads what the broker keeps as anyone could, and checks that each message is whole.
+/// Reads what the broker keeps, and checks that each message is whole.
 pub fn kept(world: &mut World, max_message_bytes: usize) -> Kept {
-    let topics = TopicSpace::new("mind-git").unwrap();
+    let topics = world.topics.clone();
     let mut kept = Kept::default();
     for (name, message) in world.broker().retained() {
         assert!(message.payload.len() <= max_message_bytes);
-        let topic = topics.parse(name).unwrap();
-        let Content::Whole(body) = open(&topic, &message.payload).unwrap().content else { panic!("{name} is cut") };
+        let arrival = read(&topics, name, &message.payload, |_| false).unwrap();
+        let Arrival::Message(topic, opened) = arrival else { panic!("{name} is nobody's own") };
+        let Content::Whole(body) = opened.content else { panic!("{name} is cut") };
         match (topic, body) {
             (Topic::Manifest { document, writer }, Body::Manifest(manifest)) => {
                 kept.manifests.insert((document, writer), manifest);

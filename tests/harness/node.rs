@@ -39,6 +39,7 @@ pub struct Node {
     session: u64,
     max_open_canvases: usize,
     max_message_bytes: usize,
+    topics: TopicSpace,
     pub synchronizer: CanvasP2PSynchronizer,
     pub application: Application,
     pub process: Process,
@@ -67,16 +68,17 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
+    pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize, topics: &TopicSpace) -> Self {
         let name = RepositoryName::new(repository).unwrap();
         Self {
-            synchronizer: synchronizer(&name, key, session, max_open_canvases, MAX_MESSAGE_BYTES),
+            synchronizer: synchronizer(&name, key, session, max_open_canvases, MAX_MESSAGE_BYTES, topics.clone()),
             repository: name,
             shares_with: None,
             key,
             session,
             max_open_canvases,
             max_message_bytes: MAX_MESSAGE_BYTES,
+            topics: topics.clone(),
             application: Application { listed: true, ..Application::default() },
             process: Process::Running,
             incarnation: 0,
@@ -99,9 +101,13 @@ impl Node {
     /// The same, with messages of at most so many bytes.
     pub fn with_messages_of(mut self, max_message_bytes: usize) -> Self {
         self.max_message_bytes = max_message_bytes;
-        self.synchronizer =
-            synchronizer(&self.repository, self.key, self.session, self.max_open_canvases, max_message_bytes);
+        self.synchronizer = self.new_synchronizer();
         self
+    }
+
+    fn new_synchronizer(&self) -> CanvasP2PSynchronizer {
+        let (key, session, max_open_canvases) = (self.key, self.session, self.max_open_canvases);
+        synchronizer(&self.repository, key, session, max_open_canvases, self.max_message_bytes, self.topics.clone())
     }
 
     /// The process is gone, and with it all that was not on disk.
@@ -119,8 +125,7 @@ impl Node {
         self.process = Process::Running;
         self.connects = 0;
         self.session = session;
-        self.synchronizer =
-            synchronizer(&self.repository, self.key, session, self.max_open_canvases, self.max_message_bytes);
+        self.synchronizer = self.new_synchronizer();
         self.application = Application::default();
         self.seen.clear();
         let documents: Vec<KnownDocument> = self.disk.known();
@@ -188,11 +193,12 @@ fn synchronizer(
     session: u64,
     max_open_canvases: usize,
     max_message_bytes: usize,
+    topics: TopicSpace,
 ) -> CanvasP2PSynchronizer {
     CanvasP2PSynchronizer::new(Config {
         repository: repository.clone(),
         repositories: vec![repository.clone()],
-        topics: TopicSpace::new("mind-git").unwrap(),
+        topics,
         identity: Arc::new(Identity::from_seed([key; 32])),
         session: Session(session),
         instance: session,

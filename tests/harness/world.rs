@@ -1,10 +1,13 @@
 //! The queue of everything that will happen, the clock, the connections, and the processes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use mqtt_p2p::crypto::RootSecret;
 use mqtt_p2p::ids::{DocumentId, RepositoryName};
 use mqtt_p2p::sync::{Command, Input, Notice, Reply};
 use mqtt_p2p::time::Now;
+use mqtt_p2p::wire::TopicSpace;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -22,6 +25,7 @@ const LEAVE_MS: u64 = 5_000;
 
 pub struct World {
     pub nodes: Vec<Node>,
+    pub topics: TopicSpace,
     pub tally: Tally,
     /// All changes that anyone ever made.
     pub ever: BTreeSet<Edit>,
@@ -38,12 +42,22 @@ pub struct World {
 impl World {
     /// Nodes that connect at about the same time.
     pub fn new(seed: u64, repositories: &[&str]) -> Self {
+        Self::on(TopicSpace::new("mind-git").unwrap(), seed, repositories)
+    }
+
+    /// The same, in repositories that are encrypted with one key.
+    pub fn encrypted(seed: u64, repositories: &[&str]) -> Self {
+        let root = Arc::new(RootSecret::new([9; 32]));
+        Self::on(TopicSpace::new("mind-git").unwrap().encrypted(root), seed, repositories)
+    }
+
+    fn on(topics: TopicSpace, seed: u64, repositories: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
         let max_open = if seed % 3 == 1 { 1 } else { 256 };
         let mut nodes: Vec<Node> = (1_u8..)
             .zip(repositories)
-            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open))
+            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open, &topics))
             .collect();
         let names: Vec<RepositoryName> = nodes.iter().map(|node| node.repository.clone()).collect();
         for node in &mut nodes {
@@ -51,6 +65,7 @@ impl World {
         }
         let mut world = Self {
             nodes,
+            topics,
             tally: Tally::default(),
             ever: BTreeSet::new(),
             queue: BTreeMap::new(),

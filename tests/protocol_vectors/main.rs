@@ -5,6 +5,7 @@
 mod accepted;
 mod by_hand;
 mod refused;
+mod sealed;
 
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{Nonce, Session};

@@ -5,6 +5,7 @@ import { MqttP2pError } from '../index.js';
 import { client } from './client.js';
 import { configGit } from './config-git.js';
 import { demo } from './demo.js';
+import { demoEncrypted } from './demo-encrypted.js';
 import { demoFiles } from './demo-files.js';
 import { demoLateJoiner } from './demo-late-joiner.js';
 import { diff } from './diff.js';
@@ -35,7 +36,7 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  const peers = [server, client, watch, health, monitor, test, demo, demoFiles, demoLateJoiner];
+  const peers = [server, client, watch, health, monitor, test, demo, demoFiles, demoLateJoiner, demoEncrypted];
   for (const command of [...peers, mergeDriver, diff, configGit, recover, keygen]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }

@@ -33,6 +33,7 @@ pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
         Body::HeadsAnnouncement(body) => body.write(&mut writer)?,
         Body::Cursor(body) => body.write(&mut writer)?,
         Body::Application(message) => writer.text(message, APPLICATION)?,
+        Body::KeyNotice(body) => body.write(&mut writer)?,
     }
     let bytes = writer.into_bytes();
     Limit { what: "body", max: MAX_BODY_BYTES }.check(bytes.len())?;
@@ -54,6 +55,7 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
         Kind::HeadsAnnouncement => Body::HeadsAnnouncement(Wire::read(&mut reader)?),
         Kind::Cursor => Body::Cursor(Wire::read(&mut reader)?),
         Kind::Application => Body::Application(reader.text(APPLICATION)?.to_owned()),
+        Kind::KeyNotice => Body::KeyNotice(Wire::read(&mut reader)?),
     };
     reader.finish("body")?;
     Ok(body)

@@ -1,8 +1,9 @@
 //! Bodies about peers (`docs/protocol.md`, section 4.3).
 
+use crate::crypto::KeyId;
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_LABEL_BYTES, MAX_PRESENCE_LIST};
 use crate::wire::error::WireError;
-use crate::wire::messages::{Cursor, Presence, PresenceStatus, Will};
+use crate::wire::messages::{Cursor, KeyNotice, Presence, PresenceStatus, Will};
 
 use super::primitives::{Limit, Reader, Wire, Writer};
 
@@ -95,5 +96,24 @@ impl Wire for Cursor {
             presence: reader.optional_text(CURSOR)?.map(str::to_owned),
             author: reader.optional_text(AUTHOR)?.map(str::to_owned),
         })
+    }
+}
+
+impl Wire for KeyNotice {
+    fn write(&self, writer: &mut Writer) -> Result<(), WireError> {
+        writer.array(2);
+        writer.uint(u64::from(self.asks));
+        writer.raw_bytes(&self.key.0);
+        Ok(())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        reader.fields(2, "key notice")?;
+        let asks = match reader.uint("key notice")? {
+            0 => false,
+            1 => true,
+            _ => return Err(WireError::Malformed { what: "key notice" }),
+        };
+        Ok(Self { asks, key: KeyId(reader.fixed("key id")?) })
     }
 }

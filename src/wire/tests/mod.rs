@@ -3,5 +3,6 @@
 mod bodies;
 mod packets;
 mod reassembly;
+mod sealed;
 pub(super) mod samples;
 mod topics;

@@ -161,7 +161,7 @@ fn what_a_later_version_sends_is_told_apart_from_garbage() {
     };
     // A map of eight; key 0, version; key 1, kind.
     assert_eq!(with(2, 2), Err(WireError::UnsupportedVersion(2)));
-    assert_eq!(with(4, 12), Err(WireError::UnsupportedKind(12)));
+    assert_eq!(with(4, 13), Err(WireError::UnsupportedKind(13)));
     let codec_at = sample_header().encode().len() - 1;
     assert_eq!(with(codec_at, 2), Err(WireError::UnsupportedCodec(2)));
     for key in [9, 10] {

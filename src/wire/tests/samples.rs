@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::crypto::identity::Identity;
+use crate::crypto::{KeyId, NameTag};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
 use crate::wire::envelope::{Priority, Stamp, seal};
@@ -113,6 +114,8 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
         (option::of(any::<String>()), option::of("\\PC{0,20}"))
             .prop_map(|(presence, author)| Body::Cursor(Cursor { presence, author })),
         any::<String>().prop_map(Body::Application),
+        (any::<bool>(), any::<[u8; 32]>())
+            .prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
     ]
 }
 
@@ -129,6 +132,7 @@ pub(in crate::wire) fn topic() -> impl Strategy<Value = Topic> {
         repository().prop_map(Topic::Sync),
         (repository(), peer()).prop_map(|(repository, peer)| Topic::Inbox { repository, peer }),
         repository().prop_map(Topic::Messages),
+        any::<[u8; 16]>().prop_map(|tag| Topic::KeyNotices(NameTag(tag))),
     ]
 }
 
@@ -146,6 +150,7 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
         Body::SyncReply(_) => Topic::Inbox { repository, peer },
         Body::Cursor(_) => Topic::Cursor(document),
         Body::Application(_) => Topic::Messages(repository),
+        Body::KeyNotice(_) => Topic::KeyNotices(NameTag([7; 16])),
     }
 }
 
@@ -211,6 +216,7 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
         Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(plain_document(), heads)] }),
         Body::Cursor(Cursor { presence: Some("{\"x\":1}".to_owned()), author: None }),
         Body::Application("{\"hello\":\"world\"}".to_owned()),
+        Body::KeyNotice(KeyNotice { asks: true, key: KeyId([6; 32]) }),
     ]
 }
 

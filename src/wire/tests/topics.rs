@@ -34,7 +34,7 @@ proptest! {
             DocumentId::Canvas { .. } => 6,
         };
         let levels = match &topic {
-            Topic::Will { .. } | Topic::Sync(_) | Topic::Messages(_) => 4,
+            Topic::Will { .. } | Topic::Sync(_) | Topic::Messages(_) | Topic::KeyNotices(_) => 4,
             Topic::Presence { .. } | Topic::Inbox { .. } => 5,
             Topic::Changes(document) | Topic::Cursor(document) => below_document(document) + 1,
             Topic::Manifest { document, .. } | Topic::SnapshotPart { document, .. } => below_document(document) + 2,
@@ -158,13 +158,14 @@ fn prefixes_may_have_levels_but_nothing_special() {
     }
     let longest = "x".repeat(MAX_TOPIC_PREFIX_BYTES);
     assert!(TopicSpace::new(&longest).is_ok());
-    assert_eq!(TopicSpace::new(&format!("{longest}x")), Err(TopicError::TooLong { bytes: MAX_TOPIC_PREFIX_BYTES + 1 }));
+    let too_long = TopicSpace::new(&format!("{longest}x")).unwrap_err();
+    assert_eq!(too_long, TopicError::TooLong { bytes: MAX_TOPIC_PREFIX_BYTES + 1 });
 }
 
 /// The repository of a topic, and its document or else the index.
 fn of(topic: &Topic) -> Option<(RepositoryName, DocumentId)> {
     match topic {
-        Topic::Will { .. } => None,
+        Topic::Will { .. } | Topic::KeyNotices(_) => None,
         Topic::Changes(document)
         | Topic::Cursor(document)
         | Topic::Manifest { document, .. }
