@@ -22,7 +22,7 @@ describe('configuration', () => {
     ['a cycle', Object.assign({}, { self: null }), /self/],
     ['an unknown field', { ...valid, brokers: {} }, /brokers/],
     ['an unknown nested field', { ...valid, features: { discoverry: true } }, /discoverry/],
-    ['a later feature', { ...valid, features: { encryption: true } }, /encryption/],
+    ['encryption that is no switch', { ...valid, features: { encryption: 'yes' } }, /features\.encryption/],
     ['a wrong type', { ...valid, broker: { port: '1883' } }, /port/],
     ['a port out of range', { ...valid, broker: { port: 70000 } }, /port/],
     ['an empty repository name', { ...valid, repositories: [''] }, /repositor/],

@@ -185,8 +185,8 @@ pub const MAX_KEYED_REPOSITORIES: usize = 1_024;
 pub const NAME_TAG_MEMORY_KIB: u32 = 8 << 10;
 /// How often that hash goes over its memory.
 pub const NAME_TAG_PASSES: u32 = 2;
-/// A peer tells others that they use another key at most this often.
-pub const KEY_NOTICE_INTERVAL_MS: u64 = 10_000;
+/// A peer answers others that use another key at most this often.
+pub const KEY_NOTICE_INTERVAL_MS: u64 = 2_000;
 /// Smallest `performance.maxMessageSize` with encryption: names of canvases travel within each packet.
 pub const MIN_SEALED_MAX_MESSAGE_BYTES: usize = 8 << 10;
 /// Largest back-reference window of compressed data (RFC 8878, section 3.1.1.1.2), as a power of two of bytes: 8 MiB.

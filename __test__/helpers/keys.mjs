@@ -1,14 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKeyFile } from '@mind-git/mqtt-p2p';
-import { scoped } from './teardown.mjs';
+import { temporaryFolder } from './folders.mjs';
 
 /** A new key file in a folder of its own, removed after the test. */
 export async function newKey(t) {
-  const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-key-'));
-  scoped(t).defer(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'team.key');
+  const path = join(temporaryFolder(t, 'key'), 'team.key');
   await createKeyFile(path);
   return path;
 }

@@ -17,7 +17,7 @@ use crate::wire::{Body, KeyNotice, Priority, Topic};
 pub(super) struct OtherKeys {
     /// Whether the application has been told, on this connection.
     reported: bool,
-    /// When it may be said again which key this peer uses.
+    /// When the next answer may be given.
     quiet_until_ms: u64,
 }
 
@@ -39,8 +39,13 @@ impl CanvasP2PSynchronizer {
         if let Some((topic, key)) = self.key_notices() {
             let notice = Body::KeyNotice(KeyNotice { asks, key });
             self.publish(step, &topic, &notice, Delivery::once(Priority::Medium));
-            self.other_keys.quiet_until_ms = step.now.after(KEY_NOTICE_INTERVAL_MS);
         }
+    }
+
+    /// Our turn to answer who asked.
+    pub(super) fn answer_key_notice(&mut self, step: &mut Step) {
+        self.say_key(step, false);
+        self.other_keys.quiet_until_ms = step.now.after(KEY_NOTICE_INTERVAL_MS);
     }
 
     /// Somebody said so. Whoever asks gets one answer of all who use our key, however many they are.

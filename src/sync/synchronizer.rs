@@ -296,7 +296,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Clear(id) => self.on_clear_due(step, &id),
                 Timer::Manifests => self.on_manifests_heard(step),
                 Timer::Write => self.go_on_with_snapshots(step),
-                Timer::KeyNotice => self.say_key(step, false),
+                Timer::KeyNotice => self.answer_key_notice(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }
