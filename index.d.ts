@@ -683,7 +683,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * Puts the canvas into another repository's list as well. Nothing is copied: both edit one document.
    * @param targetRepository default: announces the canvas to its own repository only.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
-   *   that id).
+   *   that id), `ERR_ENCRYPTION_KEY` (the two are encrypted with different keys).
    */
   shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
 

@@ -25,7 +25,8 @@ describe('keygen', () => {
     const text = readFileSync(path, 'utf8');
     assert.match(text, /^mqtt-p2p-key-1 [0-9a-f]{64} [0-9a-f]{8}\n$/);
     if (process.platform !== 'win32') assert.equal(statSync(path).mode & 0o777, 0o600);
-    for (const word of ['--key-file', 'MQTT_KEY_FILE', '"encryption": true']) assert.ok(first.stdout.includes(word), word);
+    for (const word of ['--key-file', 'MQTT_KEY_FILE', '"encryption": true'])
+      assert.ok(first.stdout.includes(word), word);
     assert.ok(!first.stdout.includes(text.split(' ')[1]));
     const second = await cli(['keygen', path]);
     assert.equal(second.code, 1);
@@ -38,7 +39,9 @@ describe('keygen', () => {
   test('prints JSON; two keys differ', async (t) => {
     const folder = temporaryFolder(t);
     const [one, two] = await Promise.all(
-      ['one', 'two'].map(async (name) => JSON.parse((await cli(['keygen', '--json', join(folder, name)])).stdout).keyFile),
+      ['one', 'two'].map(
+        async (name) => JSON.parse((await cli(['keygen', '--json', join(folder, name)])).stdout).keyFile,
+      ),
     );
     assert.notEqual(readFileSync(one, 'utf8'), readFileSync(two, 'utf8'));
   });
@@ -48,7 +51,11 @@ describe('configuration', () => {
   const valid = { broker: {}, repositories: [REPOSITORY] };
   const wrong = [
     ['a key without the feature', { encryption: { keyFile: 'k' } }, /encryption\.keyFile needs features\.encryption/],
-    ["a repository's key without the feature", { repositories: [{ name: 'a', keyFile: 'k' }] }, /repositories\[0\]\.keyFile/],
+    [
+      "a repository's key without the feature",
+      { repositories: [{ name: 'a', keyFile: 'k' }] },
+      /repositories\[0\]\.keyFile/,
+    ],
     ['no file', { features: { encryption: true }, encryption: { keyFile: '' } }, /encryption\.keyFile must name/],
     ['a key of no file', { features: { encryption: true }, encryption: {} }, /encryption: missing field `keyFile`/],
     ['an unknown field', { features: { encryption: true }, encryption: { keyFile: 'k', key: 'x' } }, /encryption\.key/],
@@ -88,7 +95,10 @@ describe('a key file', () => {
       'in which one digit differs',
       (path) => {
         const text = readFileSync(path, 'utf8');
-        writeFileSync(path, text.replace(/ (.)/, (_, digit) => ` ${digit === '0' ? '1' : '0'}`));
+        writeFileSync(
+          path,
+          text.replace(/ (.)/, (_, digit) => ` ${digit === '0' ? '1' : '0'}`),
+        );
       },
       /checksum/,
     ],
@@ -138,7 +148,14 @@ describe('command line', () => {
     await until(() => met === 2, 'who has it by the environment is met');
     await run(['--key-file', key], { MQTT_KEY_FILE: other });
     await until(() => met === 3, 'the flag beats the environment');
-    const missing = await cli(['monitor', '--once', '--broker', urlOf(broker), '--key-file', join(temporaryFolder(t), 'none.key')]);
+    const missing = await cli([
+      'monitor',
+      '--once',
+      '--broker',
+      urlOf(broker),
+      '--key-file',
+      join(temporaryFolder(t), 'none.key'),
+    ]);
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /ERR_ENCRYPTION_KEY.*does not exist/);
   });
@@ -150,7 +167,13 @@ mosquittoTest('neither the key nor the password is in any output, log, status, e
   const broker = await mosquitto(t, lines);
   const key = await newKey(t);
   const digits = readFileSync(key, 'utf8').split(' ')[1];
-  const canaries = [password, digits, digits.slice(0, 24), digits.slice(-24), Buffer.from(digits, 'hex').toString('base64')];
+  const canaries = [
+    password,
+    digits,
+    digits.slice(0, 24),
+    digits.slice(-24),
+    Buffer.from(digits, 'hex').toString('base64'),
+  ];
   const clean = (text, where) => {
     for (const canary of canaries) assert.ok(!text.includes(canary), `${where} shows a secret`);
   };
@@ -170,7 +193,8 @@ mosquittoTest('neither the key nor the password is in any output, log, status, e
   const options = { ...encrypted(key), broker: { username: 'ada', password }, storage: { path: temporaryFolder(t) } };
   const peer = await onePeer(t, broker, options);
   const events = [];
-  for (const name of ['error', 'connected', 'disconnected', 'canvas-created']) peer.on(name, (event) => events.push(event));
+  for (const name of ['error', 'connected', 'disconnected', 'canvas-created'])
+    peer.on(name, (event) => events.push(event));
   await peer.createCanvas(REPOSITORY, CANVAS, smallCanvas(), 'ada');
   const wrong = await onePeer(t, broker, encrypted(await newKey(t)));
   await nextEvent(wrong, 'error');
@@ -200,7 +224,9 @@ describe('npm run demo:encrypted', () => {
     const broker = await embedded(t);
     const client = await connectAsync(urlOf(broker), { protocolVersion: 4 });
     scoped(t).defer(() => client.endAsync());
-    client.once('message', (topic) => client.publish(`${topic.split('/v1/')[0]}/leak`, 'in orchard-launch all is open'));
+    client.once('message', (topic) =>
+      client.publish(`${topic.split('/v1/')[0]}/leak`, 'in orchard-launch all is open'),
+    );
     await client.subscribeAsync('mind-git/#');
     const { code, stderr } = await cli(['demo-encrypted', '--broker', urlOf(broker)], { deadlineMs: 60_000 });
     assert.equal(code, 1);

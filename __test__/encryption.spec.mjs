@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { setTimeout as pause } from 'node:timers/promises';
 import { describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { eachBroker, embedded } from './helpers/broker.mjs';
 import { smallCanvas } from './helpers/canvases.mjs';
@@ -31,17 +31,20 @@ const move = (peer, x, author = 'ada') =>
   peer.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'a', x }] } }, author);
 const at = (x) => (canvas) => canvas.nodes.some((node) => node.id === 'a' && node.x === x);
 
-eachBroker('peers with one key edit, and who comes when all are gone has the canvas from the broker', async (t, broker) => {
-  const options = encrypted(await newKey(t));
-  const { ada, ben } = await twoPeers(t, broker, smallCanvas(), options);
-  await Promise.all([move(ada, 77), ben.patchCanvas(REPOSITORY, CANVAS, { properties: { title: 'Plan' } }, 'ben')]);
-  const made = await untilEqual(ada, ben, (canvas) => at(77)(canvas) && canvas.title === 'Plan');
-  await Promise.all([ada.disconnect(), ben.disconnect()]);
-  const cleo = await onePeer(t, broker, options);
-  assert.equal((await cleo.syncRepository(REPOSITORY)).answered, true);
-  assert.deepEqual(await cleo.getCanvas(REPOSITORY, CANVAS), made);
-  assert.deepEqual(rejected(cleo), {});
-});
+eachBroker(
+  'peers with one key edit, and who comes when all are gone has the canvas from the broker',
+  async (t, broker) => {
+    const options = encrypted(await newKey(t));
+    const { ada, ben } = await twoPeers(t, broker, smallCanvas(), options);
+    await Promise.all([move(ada, 77), ben.patchCanvas(REPOSITORY, CANVAS, { properties: { title: 'Plan' } }, 'ben')]);
+    const made = await untilEqual(ada, ben, (canvas) => at(77)(canvas) && canvas.title === 'Plan');
+    await Promise.all([ada.disconnect(), ben.disconnect()]);
+    const cleo = await onePeer(t, broker, options);
+    assert.equal((await cleo.syncRepository(REPOSITORY)).answered, true);
+    assert.deepEqual(await cleo.getCanvas(REPOSITORY, CANVAS), made);
+    assert.deepEqual(rejected(cleo), {});
+  },
+);
 
 eachBroker('of an encrypted repository nobody else sees a text, or a name', async (t, broker) => {
   const { heard } = await listener(t, broker);
@@ -105,7 +108,10 @@ describe('messages that are not of a peer with the key', () => {
     await move(ada, 5);
     await untilEqual(ada, ben, at(5));
     const changes = (hidden) =>
-      heard.find(({ topic }) => topic.endsWith('/changes') && topic.includes('/canvas/') && topic.includes(REPOSITORY) !== hidden);
+      heard.find(
+        ({ topic }) =>
+          topic.endsWith('/changes') && topic.includes('/canvas/') && topic.includes(REPOSITORY) !== hidden,
+      );
     await until(() => changes(true) && changes(false), 'changes of both were heard');
     const [sealed, open] = [changes(true), changes(false)];
     const before = await ben.getCanvas(REPOSITORY, CANVAS);
@@ -132,8 +138,14 @@ describe('messages that are not of a peer with the key', () => {
     await plain.flush();
     await move(ada, 9);
     await ada.flush();
-    assert.deepEqual((await ada.listCanvases(REPOSITORY)).map(({ id }) => id), [CANVAS]);
-    assert.deepEqual((await plain.listCanvases(REPOSITORY)).map(({ id }) => id), ['of-plain']);
+    assert.deepEqual(
+      (await ada.listCanvases(REPOSITORY)).map(({ id }) => id),
+      [CANVAS],
+    );
+    assert.deepEqual(
+      (await plain.listCanvases(REPOSITORY)).map(({ id }) => id),
+      ['of-plain'],
+    );
     assert.deepEqual(errors, []);
   });
 });
@@ -154,13 +166,22 @@ describe('another key', () => {
     await mallory.flush();
     await move(ada, 31);
     await untilEqual(ada, ben, at(31));
-    assert.deepEqual((await mallory.listCanvases(REPOSITORY)).map(({ id }) => id), ['of-mallory']);
-    assert.deepEqual((await ada.listCanvases(REPOSITORY)).map(({ id }) => id), [CANVAS]);
+    assert.deepEqual(
+      (await mallory.listCanvases(REPOSITORY)).map(({ id }) => id),
+      ['of-mallory'],
+    );
+    assert.deepEqual(
+      (await ada.listCanvases(REPOSITORY)).map(({ id }) => id),
+      [CANVAS],
+    );
     // Another one with the wrong key is heard of too, and nobody is told a second time.
     const second = await onePeer(t, broker, encrypted(wrong));
     const seconds = errorsOf(second);
     await until(() => seconds.length > 0, 'the second is told');
-    assert.deepEqual([own, ...told, seconds].map((errors) => errors.length), [1, 1, 1, 1]);
+    assert.deepEqual(
+      [own, ...told, seconds].map((errors) => errors.length),
+      [1, 1, 1, 1],
+    );
   });
 
   test('is asked for no further, and nothing of it is stored', async (t) => {

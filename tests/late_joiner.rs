@@ -236,10 +236,16 @@ fn who_was_away_reads_what_the_others_left() {
     assert_eq!(kept.writers(&document(&board())).len(), 1);
 }
 
+/// With and without encryption.
+fn worlds(seed: u64) -> [World; 2] {
+    [World::calm(seed), World::calm_encrypted(seed)]
+}
+
 #[test]
 fn a_deleted_canvas_leaves_nothing_behind() {
-    for deleter_leaves in [false, true] {
-        let mut world = World::calm(5);
+    for (mut world, deleter_leaves) in
+        worlds(5).into_iter().zip([false, false]).chain(worlds(5).into_iter().zip([true, true]))
+    {
         let a = world.join(newcomer(1));
         let b = world.join(newcomer(2));
         world.run_for(100);
@@ -261,12 +267,15 @@ fn a_deleted_canvas_leaves_nothing_behind() {
 
 #[test]
 fn who_learns_of_a_deletion_clears_what_is_left() {
-    let mut world = World::calm(6);
+    worlds(6).into_iter().for_each(learn_of_a_deletion);
+}
+
+fn learn_of_a_deletion(mut world: World) {
     let a = world.join(newcomer(1));
     world.run_for(100);
     create(&mut world, a, &board(), 10);
     world.run_for(REST_MS);
-    let topics = TopicSpace::new("mind-git").unwrap();
+    let topics = world.topics.clone();
     let left = Topic::Manifest { document: document(&board()), writer: Identity::from_seed([1; 32]).peer() };
     let left = world.broker().retained().get(&topics.format(&left)).unwrap().clone();
     world.command(a, Command::Delete { canvas: board(), author: "somebody".to_owned() });
@@ -280,7 +289,10 @@ fn who_learns_of_a_deletion_clears_what_is_left() {
 
 #[test]
 fn two_writers_leave_one_manifest() {
-    let mut world = World::calm(7);
+    worlds(7).into_iter().for_each(two_writers);
+}
+
+fn two_writers(mut world: World) {
     let a = world.join(newcomer(1));
     let b = world.join(newcomer(2));
     world.run_for(100);
@@ -314,7 +326,10 @@ fn two_writers_leave_one_manifest() {
 
 #[test]
 fn two_who_write_at_once_leave_one_manifest() {
-    let mut world = World::calm(8);
+    worlds(8).into_iter().for_each(two_at_once);
+}
+
+fn two_at_once(mut world: World) {
     let a = world.join(newcomer(1));
     create(&mut world, a, &board(), 200);
     let b = world.join(newcomer(2));
@@ -337,16 +352,21 @@ fn two_who_write_at_once_leave_one_manifest() {
 
 #[test]
 fn a_large_canvas_travels_in_parts_that_fit_a_small_message() {
-    let mut world = World::calm(9);
-    let a = world.join(newcomer(1).with_messages_of(4 << 10));
+    let [open, encrypted] = worlds(9);
+    in_small_messages(open, 4 << 10);
+    in_small_messages(encrypted, 8 << 10);
+}
+
+fn in_small_messages(mut world: World, max_message_bytes: usize) {
+    let a = world.join(newcomer(1).with_messages_of(max_message_bytes));
     world.run_for(100);
     create(&mut world, a, &board(), 2_000);
     let expected = read(&mut world, a, &board());
     leave(&mut world, a);
-    let b = world.join(newcomer(2).with_messages_of(4 << 10));
+    let b = world.join(newcomer(2).with_messages_of(max_message_bytes));
     assert!(sync(&mut world, b).answered);
     assert_eq!(read(&mut world, b, &board()), expected);
-    let kept = kept(&mut world, 4 << 10);
+    let kept = kept(&mut world, max_message_bytes);
     kept.assert_tight();
     assert!(kept.parts.len() > 40, "{}", kept.parts.len());
     assert_nothing_unsealable(&world);

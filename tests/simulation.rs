@@ -36,8 +36,7 @@ fn run(seed: u64) -> Tally {
         _ if seed % 40 == 6 => vec!["r"; 30],
         _ => vec!["r", "r", "r", "s", "s"],
     };
-    let mut world =
-        if seed % 5 == 3 { World::encrypted(seed, &repositories) } else { World::new(seed, &repositories) };
+    let mut world = if seed % 5 == 3 { World::encrypted(seed, &repositories) } else { World::new(seed, &repositories) };
     world.run_busy(EVENTS_PER_SEED);
     world.run_quiet(HEALING_MS);
     if let Err(violation) = checker::check(&world.nodes, &world.ever).and_then(|()| kept::check(&mut world)) {

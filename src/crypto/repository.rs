@@ -54,7 +54,8 @@ impl RepositoryKeys {
         let derive = |label: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
             // It fails only for keys of more than 8,160 bytes.
-            let derived = hkdf.expand_multi_info(&[&counted(label), &counted(repository.as_bytes())].map(Vec::as_slice), &mut *key);
+            let derived = hkdf
+                .expand_multi_info(&[&counted(label), &counted(repository.as_bytes())].map(Vec::as_slice), &mut *key);
             debug_assert!(derived.is_ok());
             key
         };
@@ -77,12 +78,7 @@ impl RepositoryKeys {
     ///
     /// # Errors
     /// [`UnsealError`] for a text of 256 GiB and more.
-    pub fn seal(
-        &self,
-        nonce: &[u8; SEAL_NONCE_BYTES],
-        associated: &[u8],
-        text: &[u8],
-    ) -> Result<Vec<u8>, UnsealError> {
+    pub fn seal(&self, nonce: &[u8; SEAL_NONCE_BYTES], associated: &[u8], text: &[u8]) -> Result<Vec<u8>, UnsealError> {
         self.sealing.encrypt(&(*nonce).into(), Payload { msg: text, aad: associated }).map_err(|_| UnsealError)
     }
 

@@ -345,8 +345,7 @@ impl ServiceConfig {
         for problem in self.key_problems() {
             check(false, problem);
         }
-        let smallest =
-            if self.features.encryption { MIN_SEALED_MAX_MESSAGE_BYTES } else { MIN_MAX_MESSAGE_BYTES };
+        let smallest = if self.features.encryption { MIN_SEALED_MAX_MESSAGE_BYTES } else { MIN_MAX_MESSAGE_BYTES };
         let sizes = smallest..=MAX_INBOUND_PACKET_BYTES;
         check(
             sizes.contains(&self.performance.max_message_size),

@@ -29,7 +29,8 @@ mod router;
 mod startup;
 
 pub use config::{
-    BrokerConfig, EncryptionConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
+    BrokerConfig, EncryptionConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject,
+    ServiceConfig, StorageConfig,
 };
 pub use error::ServiceError;
 pub use mailbox::{Doorbell, Mailbox};

@@ -61,9 +61,7 @@ impl CanvasP2PSynchronizer {
         if self.config.discovery {
             filters.push((topics.all_presence(repository), QualityOfService::AtLeastOnce));
             filters.push((topics.all_wills(), QualityOfService::AtLeastOnce));
-            filters.extend(
-                self.key_notices().map(|(topic, _)| (topics.format(&topic), QualityOfService::AtLeastOnce)),
-            );
+            filters.extend(self.key_notices().map(|(topic, _)| (topics.format(&topic), QualityOfService::AtLeastOnce)));
         }
         filters.push((topics.format(&Topic::Messages(repository.clone())), QualityOfService::AtLeastOnce));
         filters.push((self.changes_topic(&self.index_id()), QualityOfService::AtLeastOnce));

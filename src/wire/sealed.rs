@@ -187,11 +187,8 @@ impl<'a> Sealer<'a> {
         let mut nonce = [0; SEAL_NONCE_BYTES];
         self.rng.fill_bytes(&mut nonce);
         header.seal = Some(Seal { key: self.keyed.keys.id(), nonce });
-        let too_long = |_| WireError::TooLong {
-            what: "topic",
-            length: self.plain_path.len(),
-            max: usize::from(u16::MAX),
-        };
+        let too_long =
+            |_| WireError::TooLong { what: "topic", length: self.plain_path.len(), max: usize::from(u16::MAX) };
         let length = u16::try_from(self.plain_path.len()).map_err(too_long)?;
         let mut content = [&length.to_be_bytes(), self.plain_path.as_bytes(), piece].concat();
         pad(&mut content);

@@ -14,9 +14,16 @@ impl World {
         world
     }
 
+    /// The same, encrypted.
+    pub fn calm_encrypted(seed: u64) -> Self {
+        let mut world = Self::encrypted(seed, &[]);
+        (world.faults, world.busy) = (Faults::NONE, false);
+        world
+    }
+
     /// Somebody comes; the number names the node.
     pub fn join(&mut self, node: Node) -> usize {
-        self.nodes.push(node);
+        self.nodes.push(node.with_topics(self.topics.clone()));
         let node = self.nodes.len() - 1;
         self.connect(node);
         node

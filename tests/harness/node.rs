@@ -68,7 +68,8 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize, topics: &TopicSpace) -> Self {
+    pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
+        let topics = TopicSpace::new("mind-git").unwrap();
         let name = RepositoryName::new(repository).unwrap();
         Self {
             synchronizer: synchronizer(&name, key, session, max_open_canvases, MAX_MESSAGE_BYTES, topics.clone()),
@@ -78,7 +79,7 @@ impl Node {
             session,
             max_open_canvases,
             max_message_bytes: MAX_MESSAGE_BYTES,
-            topics: topics.clone(),
+            topics,
             application: Application { listed: true, ..Application::default() },
             process: Process::Running,
             incarnation: 0,
@@ -101,6 +102,13 @@ impl Node {
     /// The same, with messages of at most so many bytes.
     pub fn with_messages_of(mut self, max_message_bytes: usize) -> Self {
         self.max_message_bytes = max_message_bytes;
+        self.synchronizer = self.new_synchronizer();
+        self
+    }
+
+    /// The same, on these topics: of an encrypted repository perhaps.
+    pub fn with_topics(mut self, topics: TopicSpace) -> Self {
+        self.topics = topics;
         self.synchronizer = self.new_synchronizer();
         self
     }

@@ -57,7 +57,7 @@ impl World {
         let max_open = if seed % 3 == 1 { 1 } else { 256 };
         let mut nodes: Vec<Node> = (1_u8..)
             .zip(repositories)
-            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open, &topics))
+            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open).with_topics(topics.clone()))
             .collect();
         let names: Vec<RepositoryName> = nodes.iter().map(|node| node.repository.clone()).collect();
         for node in &mut nodes {

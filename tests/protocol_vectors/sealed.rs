@@ -69,7 +69,8 @@ fn made() -> Value {
     let (notices, key) = space.key_notices(&repository()).unwrap();
     let topic = |topic: &Topic| json!({ "plain": topic.plain_path(), "topic": space.format(topic) });
     let message = |(name, topic, body, max_packet_bytes): &(&str, Topic, Body, usize)| {
-        let stamp = Stamp { session: Session(42), counter: &mut 7, sent_unix_ms: 1_700_000_000_000, message: Nonce(99) };
+        let stamp =
+            Stamp { session: Session(42), counter: &mut 7, sent_unix_ms: 1_700_000_000_000, message: Nonce(99) };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let sealed = seal_on(&space, &mut rng, &alice(), (topic, body), stamp, Priority::High, *max_packet_bytes);
         let payloads: Vec<String> = sealed.unwrap().into_iter().map(hex::encode).collect();

@@ -65,7 +65,9 @@ async function run(wanted: Settings): Promise<void> {
       say();
       const leaks = found(overheard);
       if (leaks.length > 0) throw new Error(`the third program found ${leaks.join(', ')}`);
-      say(`${TICK} ${colour.bold('nothing found')}: no text, name of a board, repository or author in any topic or payload`);
+      say(
+        `${TICK} ${colour.bold('nothing found')}: no text, name of a board, repository or author in any topic or payload`,
+      );
 
       // What finds nothing where nothing is hidden would have proved nothing.
       const open = { ...base, features: { ...base.features, encryption: false } };
@@ -73,7 +75,9 @@ async function run(wanted: Settings): Promise<void> {
       await edit(open);
       const plainly = found(await control.all());
       if (plainly.length < SECRETS.length) throw new Error('the search itself does not work');
-      say(`${TICK} the same again without a key: ${plainly.length} of ${SECRETS.length} found, such as "${TEXTS.card}"`);
+      say(
+        `${TICK} the same again without a key: ${plainly.length} of ${SECRETS.length} found, such as "${TEXTS.card}"`,
+      );
       if (wanted.json) printJson({ looked: SECRETS, encrypted: leaks, plain: plainly, overheard: sizes(overheard) });
     },
     async () => {

@@ -22,7 +22,9 @@ async function run(file: string, { json }: { json?: boolean }): Promise<void> {
     return;
   }
   print(`${TICK} ${path} has a new key, which only you can read`);
-  print('  Every peer of the repository needs this file. Take it to the others over a channel that you trust, not over');
+  print(
+    '  Every peer of the repository needs this file. Take it to the others over a channel that you trust, not over',
+  );
   print('  the broker, and keep a copy: whoever has it reads and writes everything, and without it nobody can.');
   print(`  Use it with --key-file, MQTT_KEY_FILE, or in a configuration:`);
   print(`    "features": { "encryption": true }, "encryption": { "keyFile": ${JSON.stringify(path)} }`);

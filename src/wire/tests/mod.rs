@@ -3,6 +3,6 @@
 mod bodies;
 mod packets;
 mod reassembly;
-mod sealed;
 pub(super) mod samples;
+mod sealed;
 mod topics;

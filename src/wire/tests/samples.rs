@@ -114,8 +114,7 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
         (option::of(any::<String>()), option::of("\\PC{0,20}"))
             .prop_map(|(presence, author)| Body::Cursor(Cursor { presence, author })),
         any::<String>().prop_map(Body::Application),
-        (any::<bool>(), any::<[u8; 32]>())
-            .prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
+        (any::<bool>(), any::<[u8; 32]>()).prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
     ]
 }
 

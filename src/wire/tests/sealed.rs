@@ -222,11 +222,14 @@ fn a_sealed_name_that_is_not_the_topics_is_refused() {
     let later = DocumentId::Canvas { repository: repository.clone(), canvas, generation: Generation(2) };
     let keyed = space.keyed(&repository).unwrap();
     let path = space.below(&text).unwrap().to_owned();
-    for plain_path in [Topic::Changes(later).plain_path(), "v1/repo/canvas/board/01/changes".to_owned(), String::new()] {
-        let mut header = peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![] }))).unwrap();
-        let body = crate::wire::sealed::Sealer::for_test(keyed.clone(), &path, &plain_path, &mut ChaCha8Rng::seed_from_u64(1))
-            .seal(&mut header, &[0x82, 0x80, 0x80])
-            .unwrap();
+    for plain_path in [Topic::Changes(later).plain_path(), "v1/repo/canvas/board/01/changes".to_owned(), String::new()]
+    {
+        let mut header =
+            peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![] }))).unwrap();
+        let body =
+            crate::wire::sealed::Sealer::for_test(keyed.clone(), &path, &plain_path, &mut ChaCha8Rng::seed_from_u64(1))
+                .seal(&mut header, &[0x82, 0x80, 0x80])
+                .unwrap();
         let payload = packet(&alice(), &mut crate::wire::envelope::SignatureInput::new(&path), &header, &body);
         assert!(matches!(read_as_other(&space, &text, &payload), Err(WireError::Malformed { .. })), "{plain_path}");
     }
@@ -268,7 +271,10 @@ fn each_fragment_is_sealed_and_together_they_are_the_message() {
         let mut whole = None;
         for packet in &packets {
             assert!(packet.len() <= max_packet_bytes);
-            assert_eq!(read_as_other(&listening(2, plain_document().repository()), &text, packet), Err(WireError::UnknownTopic));
+            assert_eq!(
+                read_as_other(&listening(2, plain_document().repository()), &text, packet),
+                Err(WireError::UnknownTopic)
+            );
             let Arrival::Message(topic, opened) = read_as_other(&space, &text, packet).unwrap() else { panic!() };
             let Content::Fragment(piece) = opened.content else { panic!() };
             let now = Now { elapsed_ms: 0, unix_ms: 0 };
@@ -287,7 +293,8 @@ fn what_fits_the_stated_room_fits_the_packet_and_no_more() {
         let fits = |bytes: usize| {
             let part = Body::SnapshotPart(noise(bytes - 5));
             let topic = home_of(&part, plain_document());
-            let stamp = Stamp { session: Session(u64::MAX), counter: &mut 9, sent_unix_ms: u64::MAX, message: Nonce(3) };
+            let stamp =
+                Stamp { session: Session(u64::MAX), counter: &mut 9, sent_unix_ms: u64::MAX, message: Nonce(3) };
             let mut rng = ChaCha8Rng::seed_from_u64(4);
             seal_on(&space, &mut rng, &alice(), (&topic, &part), stamp, Priority::Low, max_packet_bytes)
         };
