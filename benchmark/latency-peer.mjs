@@ -5,6 +5,7 @@ import { MQTTIntegrationService } from '@mind-git/mqtt-p2p';
 import { connectAsync } from 'mqtt';
 
 const [kind, role, port, canvasId] = process.argv.slice(2);
+const { KEY_FILE } = process.env;
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Raw publishes of 200 bytes at QoS 1, numbered. */
@@ -28,6 +29,7 @@ async function move() {
   const service = new MQTTIntegrationService({
     broker: { host: '127.0.0.1', port: Number(port) },
     repositories: ['bench'],
+    ...(KEY_FILE && { features: { encryption: true }, encryption: { keyFile: KEY_FILE } }),
   });
   await service.initialize();
   const canvas = JSON.parse(readFileSync(new URL('../examples/stardust-roadmap.canvas', import.meta.url), 'utf8'));

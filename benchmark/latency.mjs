@@ -1,16 +1,21 @@
 // Latency of one node's move, from process to process through Mosquitto, at 100 moves a second; beside it the floor: what
 // mqtt.js takes for 200 bytes at QoS 1 through the same broker in the same run. TCP_NODELAY is on everywhere.
-//   node benchmark/latency.mjs [seconds of each round, default 5]
+//   node benchmark/latency.mjs [seconds of each round, default 5] [--encrypted]
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createKeyFile } from '@mind-git/mqtt-p2p';
 import { startMosquitto } from '../__test__/helpers/mosquitto.mjs';
 
 const PER_SECOND = 100;
 const WARM_UP = 100;
 const ROUNDS = 2;
 const ALLOWED_RATIO = 2;
-const seconds = Number(process.argv[2] ?? 5);
+const encrypted = process.argv.includes('--encrypted');
+const seconds = Number(process.argv.slice(2).find((word) => word !== '--encrypted') ?? 5);
 const count = WARM_UP + seconds * PER_SECOND;
 
 /** Starts a peer in a process of its own and waits until it is ready. */
@@ -42,6 +47,11 @@ function row(name, latencies) {
   return { name, samples: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1) };
 }
 
+const scratch = mkdtempSync(join(tmpdir(), 'mqtt-p2p-bench-'));
+if (encrypted) {
+  process.env.KEY_FILE = join(scratch, 'bench.key');
+  await createKeyFile(process.env.KEY_FILE);
+}
 const broker = await startMosquitto(['allow_anonymous true', 'set_tcp_nodelay true']);
 try {
   const latencies = { floor: [], move: [] };
@@ -60,5 +70,6 @@ try {
   const ratio = rows[1].p50 / rows[0].p50;
   console.log(`\np50 is ${ratio.toFixed(2)} times the floor; wanted: at most ${ALLOWED_RATIO}`);
 } finally {
+  rmSync(scratch, { recursive: true });
   await broker.stop();
 }

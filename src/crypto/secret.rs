@@ -71,7 +71,12 @@ impl RootSecret {
     pub fn to_text(&self) -> Zeroizing<String> {
         let secret = self.expose();
         let digits = Zeroizing::new(hex::encode(secret));
-        Zeroizing::new(format!("{LABEL} {} {}\n", *digits, hex::encode(checksum(secret))))
+        // Does not grow, so that no copy stays behind in memory.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_TEXT_BYTES));
+        for part in [LABEL, " ", &digits, " ", &hex::encode(checksum(secret)), "\n"] {
+            text.push_str(part);
+        }
+        text
     }
 
     pub(super) fn expose(&self) -> &[u8; SECRET_BYTES] {

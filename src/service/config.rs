@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::ServiceError;
+use super::keys::EncryptionConfig;
 use crate::ids::RepositoryName;
 use crate::limits::{
     DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS,
@@ -43,14 +44,6 @@ pub struct ServiceConfig {
     /// Which key encrypts the repositories; needs `features.encryption`. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<EncryptionConfig>,
-}
-
-/// End-to-end encryption.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EncryptionConfig {
-    /// The file that `mqtt-p2p keygen` made, for all repositories that name none of their own.
-    pub key_file: String,
 }
 
 /// Storage on disk.
@@ -275,32 +268,6 @@ impl ServiceConfig {
     #[must_use]
     pub fn repository_names(&self) -> Vec<RepositoryName> {
         self.repositories.iter().filter_map(|repository| RepositoryName::new(repository.name()).ok()).collect()
-    }
-
-    /// The files with the keys of the repositories, in their order; `None` for one that has none.
-    pub(super) fn key_files(&self) -> impl Iterator<Item = Option<&str>> {
-        let common = self.encryption.as_ref().map(|encryption| encryption.key_file.as_str());
-        self.repositories
-            .iter()
-            .map(move |repository| repository.object().and_then(|object| object.key_file.as_deref()).or(common))
-    }
-
-    /// What is wrong with the shape of what is said about keys.
-    fn key_problems(&self) -> Vec<String> {
-        let common = self.encryption.as_ref().map(|encryption| ("encryption".to_owned(), &encryption.key_file));
-        let own = self.repositories.iter().enumerate().filter_map(|(index, repository)| {
-            Some((format!("repositories[{index}]"), repository.object()?.key_file.as_ref()?))
-        });
-        let problem = |(place, path): (String, &String)| {
-            if !self.features.encryption {
-                Some(format!("{place}.keyFile needs features.encryption: true; without it nothing is encrypted"))
-            } else if path.is_empty() || path.contains('\0') {
-                Some(format!("{place}.keyFile must name a file"))
-            } else {
-                None
-            }
-        };
-        common.into_iter().chain(own).filter_map(problem).collect()
     }
 
     fn problems(&self) -> Vec<String> {

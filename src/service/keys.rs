@@ -1,8 +1,10 @@
-//! The keys of encrypted repositories: read from their files before the service connects.
+//! The keys of encrypted repositories: which files the configuration names, and reading them before the service connects.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::config::ServiceConfig;
 use super::error::ServiceError;
@@ -10,6 +12,42 @@ use crate::crypto::RootSecret;
 use crate::drivers::storage::read_key;
 use crate::ids::RepositoryName;
 use crate::wire::TopicSpace;
+
+/// End-to-end encryption.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EncryptionConfig {
+    /// The file that `mqtt-p2p keygen` made, for all repositories that name none of their own.
+    pub key_file: String,
+}
+
+impl ServiceConfig {
+    /// The files with the keys of the repositories, in their order; `None` for one that has none.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = Option<&str>> {
+        let common = self.encryption.as_ref().map(|encryption| encryption.key_file.as_str());
+        self.repositories
+            .iter()
+            .map(move |repository| repository.object().and_then(|object| object.key_file.as_deref()).or(common))
+    }
+
+    /// What is wrong with the shape of what is said about keys.
+    pub(super) fn key_problems(&self) -> Vec<String> {
+        let common = self.encryption.as_ref().map(|encryption| ("encryption".to_owned(), &encryption.key_file));
+        let own = self.repositories.iter().enumerate().filter_map(|(index, repository)| {
+            Some((format!("repositories[{index}]"), repository.object()?.key_file.as_ref()?))
+        });
+        let problem = |(place, path): (String, &String)| {
+            if !self.features.encryption {
+                Some(format!("{place}.keyFile needs features.encryption: true; without it nothing is encrypted"))
+            } else if path.is_empty() || path.contains('\0') {
+                Some(format!("{place}.keyFile must name a file"))
+            } else {
+                None
+            }
+        };
+        common.into_iter().chain(own).filter_map(problem).collect()
+    }
+}
 
 /// The keys of a service's repositories; none where nothing is encrypted.
 #[derive(Debug, Default)]

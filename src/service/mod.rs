@@ -29,9 +29,9 @@ mod router;
 mod startup;
 
 pub use config::{
-    BrokerConfig, EncryptionConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject,
-    ServiceConfig, StorageConfig,
+    BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
 };
 pub use error::ServiceError;
+pub use keys::EncryptionConfig;
 pub use mailbox::{Doorbell, Mailbox};
 pub use manager::P2PNetworkManager;
