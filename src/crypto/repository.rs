@@ -15,7 +15,7 @@ use super::secret::RootSecret;
 
 /// Length of a key id in bytes.
 pub const KEY_ID_BYTES: usize = 32;
-/// Length of a nonce in bytes: long enough to be chosen at random for every message (XChaCha20).
+/// Length of a nonce in bytes: long enough to be chosen at random for every message (`XChaCha20`).
 pub const SEAL_NONCE_BYTES: usize = 24;
 /// What sealing adds to a text in bytes (Poly1305).
 pub const SEAL_TAG_BYTES: usize = 16;

@@ -28,6 +28,7 @@ const MIN_PADDING_BYTES: usize = 1;
 
 /// What a packet is to its receiver.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and every message would pay for a box")]
 pub enum Arrival<'a> {
     /// The receiver's own message came back. Not verified.
     Echo(Topic),

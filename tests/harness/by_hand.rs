@@ -1,12 +1,27 @@
-//! A world in which nothing happens but what a test makes happen.
+//! How worlds are made; and one in which nothing happens but what a test makes happen.
 
+use std::sync::Arc;
+
+use mqtt_p2p::crypto::RootSecret;
 use mqtt_p2p::sync::Input;
+use mqtt_p2p::wire::TopicSpace;
 
 use super::broker::{Broker, Faults};
 use super::node::Node;
 use super::world::World;
 
 impl World {
+    /// Nodes that connect at about the same time.
+    pub fn new(seed: u64, repositories: &[&str]) -> Self {
+        Self::on(TopicSpace::new("mind-git").unwrap(), seed, repositories)
+    }
+
+    /// The same, in repositories that are encrypted with one key.
+    pub fn encrypted(seed: u64, repositories: &[&str]) -> Self {
+        let root = Arc::new(RootSecret::new([9; 32]));
+        Self::on(TopicSpace::new("mind-git").unwrap().encrypted(root), seed, repositories)
+    }
+
     /// Nobody is there yet, and nothing breaks.
     pub fn calm(seed: u64) -> Self {
         let mut world = Self::new(seed, &[]);

@@ -1,9 +1,7 @@
 //! The queue of everything that will happen, the clock, the connections, and the processes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use mqtt_p2p::crypto::RootSecret;
 use mqtt_p2p::ids::{DocumentId, RepositoryName};
 use mqtt_p2p::sync::{Command, Input, Notice, Reply};
 use mqtt_p2p::time::Now;
@@ -41,27 +39,16 @@ pub struct World {
 
 impl World {
     /// Nodes that connect at about the same time.
-    pub fn new(seed: u64, repositories: &[&str]) -> Self {
-        Self::on(TopicSpace::new("mind-git").unwrap(), seed, repositories)
-    }
-
-    /// The same, in repositories that are encrypted with one key.
-    pub fn encrypted(seed: u64, repositories: &[&str]) -> Self {
-        let root = Arc::new(RootSecret::new([9; 32]));
-        Self::on(TopicSpace::new("mind-git").unwrap().encrypted(root), seed, repositories)
-    }
-
-    fn on(topics: TopicSpace, seed: u64, repositories: &[&str]) -> Self {
+    pub(super) fn on(topics: TopicSpace, seed: u64, repositories: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
         let max_open = if seed % 3 == 1 { 1 } else { 256 };
-        let mut nodes: Vec<Node> = (1_u8..)
-            .zip(repositories)
-            .map(|(key, repository)| Node::new(repository, key, rng.next_u64(), max_open).with_topics(topics.clone()))
-            .collect();
-        let names: Vec<RepositoryName> = nodes.iter().map(|node| node.repository.clone()).collect();
+        let node =
+            |(key, name): (u8, &&str)| Node::new(name, key, rng.next_u64(), max_open).with_topics(topics.clone());
+        let mut nodes: Vec<Node> = (1_u8..).zip(repositories).map(node).collect();
         for node in &mut nodes {
-            node.shares_with = names.iter().find(|name| **name != node.repository).cloned();
+            let other = repositories.iter().find(|name| **name != node.repository.as_str());
+            node.shares_with = other.map(|name| RepositoryName::new(name).unwrap());
         }
         let mut world = Self {
             nodes,

@@ -34,7 +34,7 @@ pub(crate) fn priority(number: u64) -> Priority {
 }
 
 /// Bytes that do not compress, so that a large message is the same with every version of zstd.
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     (0_u64..).flat_map(|block| Sha256::digest(block.to_be_bytes())).take(length).collect()
 }
 
