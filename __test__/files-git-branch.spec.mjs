@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
@@ -68,6 +68,28 @@ describe('another branch', () => {
     work.git('checkout', '--quiet', 'main');
     await other.until('plan', hasText('the big cat sat down'));
     await work.until('plan', hasText('the big cat sat down'));
+  });
+
+  test('of a repository within the folder is none of ours', async (t) => {
+    const broker = await embedded(t);
+    const folder = vault(t, { plan: card('plan') });
+    const { path } = scratch(t, { inner: card('inner') });
+    cpSync(path, join(folder.path, 'clone'), { recursive: true });
+    const ada = await bound(t, broker, folder);
+    const other = vault(t);
+    const ben = await bound(t, broker, other);
+    await other.until('plan', card('plan'));
+    await ben.createCanvas(REPOSITORY, 'clone/theirs', card('theirs'), 'ben');
+    await ben.createCanvas(REPOSITORY, 'theirs', card('theirs'), 'ben');
+    await folder.until('theirs', card('theirs'));
+    rmSync(folder.file('clone/inner'));
+    folder.remove('plan');
+    await other.untilGone('plan');
+    assert.deepEqual(
+      folder.names().filter((name) => !/\/\.git\//.test(name)),
+      ['theirs.canvas'],
+    );
+    assert.deepEqual(ada.of('error'), []);
   });
 
   test('may be named: until it is checked out, nothing is done', async (t) => {

@@ -39,6 +39,6 @@ pub use meet::{Meeting, meet};
 pub use path::{CanvasPath, EXTENSION, PathError};
 pub use record::{Basis, Common, FileDigest, FileRecord, union};
 pub use replace::Replaced;
-pub use scan::{Scan, is_ignored, scan};
+pub use scan::{Scan, is_ignored, is_in_other_work_tree, scan};
 pub use stale::taken_back;
 pub use watcher::{Seen, WatchError, Watcher};

@@ -21,13 +21,17 @@ pub struct Scan {
     pub unread: Vec<String>,
 }
 
-/// Looks for `**/*.canvas`, as git would: not in hidden folders nor in `.git`, and not what `.gitignore` names. Symbolic
-/// links are not followed.
+/// Looks for `**/*.canvas`, as git would: not in hidden folders nor in `.git`, not what `.gitignore` names, and not in work
+/// trees of other repositories, whose branches are none of ours. Symbolic links are not followed.
 #[must_use]
 pub fn scan(folder: &Path) -> Scan {
     let mut scan = Scan::default();
-    let walk = WalkBuilder::new(folder).require_git(false).ignore(false).follow_links(false).build();
-    for entry in walk {
+    let mut walk = WalkBuilder::new(folder);
+    walk.require_git(false).ignore(false).follow_links(false).filter_entry(|entry| {
+        let is_folder = entry.depth() > 0 && entry.file_type().is_some_and(|kind| kind.is_dir());
+        !(is_folder && is_work_tree(entry.path()))
+    });
+    for entry in walk.build() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -52,6 +56,17 @@ pub fn scan(folder: &Path) -> Scan {
         }
     }
     scan
+}
+
+fn is_work_tree(folder: &Path) -> bool {
+    folder.join(".git").exists()
+}
+
+/// Whether a file is in the work tree of another repository than the folder: a submodule, or a clone.
+#[must_use]
+pub fn is_in_other_work_tree(folder: &Path, path: &CanvasPath) -> bool {
+    let relative = path.relative();
+    Path::new(&relative).ancestors().skip(1).any(|part| part != Path::new("") && is_work_tree(&folder.join(part)))
 }
 
 /// Whether the `.gitignore` files below a folder would have a file ignored. What else git ignores, git itself knows.

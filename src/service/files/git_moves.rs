@@ -8,7 +8,8 @@ use super::reconcile::{Found, Trouble};
 use super::status::Pause;
 use crate::canvas::{Canvas, Version};
 use crate::drivers::files::{
-    CanvasPath, Common, FileDigest, FileRecord, Git, GitState, Incoming, Place, is_ignored, union,
+    CanvasPath, Common, FileDigest, FileRecord, Git, GitState, Incoming, Place, is_ignored, is_in_other_work_tree,
+    union,
 };
 use crate::ids::CanvasId;
 use crate::limits::RESTORED_FILE_HOLD_MS;
@@ -257,10 +258,12 @@ impl Binding {
 
     /// Whether a file that is not there yet would be ignored.
     pub(super) fn is_ignored(&self, path: &CanvasPath) -> bool {
-        match &self.git {
-            Some(git) => git.git.ignores(path),
-            None => is_ignored(self.folder.path(), path),
-        }
+        let folder = self.folder.path();
+        is_in_other_work_tree(folder, path)
+            || match &self.git {
+                Some(git) => git.git.ignores(path),
+                None => is_ignored(folder, path),
+            }
     }
 
     /// Whether a file is what git has put there: nobody's edit.

@@ -1,12 +1,23 @@
 //! Which files are found.
 
 use super::{TestFolder, path};
-use crate::drivers::files::{is_ignored, scan};
+use crate::drivers::files::{is_ignored, is_in_other_work_tree, scan};
 
 #[test]
 fn hidden_ignored_and_linked_files_are_not_found() {
     let folder = TestFolder::new();
-    for name in ["a.canvas", "in/b.canvas", ".git/c.canvas", ".hidden/d.canvas", ".e.canvas", "out/f.canvas"] {
+    folder.write("clone/.git/HEAD", "");
+    folder.write("module/.git", "");
+    for name in [
+        "a.canvas",
+        "clone/g.canvas",
+        "module/in/h.canvas",
+        "in/b.canvas",
+        ".git/c.canvas",
+        ".hidden/d.canvas",
+        ".e.canvas",
+        "out/f.canvas",
+    ] {
         folder.write(name, "{}");
     }
     folder.write("in/secret.canvas", "{}");
@@ -24,6 +35,16 @@ fn hidden_ignored_and_linked_files_are_not_found() {
     assert_eq!(folders, [folder.path(), &folder.path().join("in")]);
     assert_eq!(found.refused.len(), 1, "{:?}", found.refused);
     assert!(found.unread.is_empty());
+}
+
+#[test]
+fn what_is_in_another_work_tree() {
+    let folder = TestFolder::new();
+    folder.write(".git/HEAD", "");
+    folder.write("module/.git", "");
+    for (id, expected) in [("plan", false), ("in/plan", false), ("module/plan", true), ("module/in/plan", true)] {
+        assert_eq!(is_in_other_work_tree(folder.path(), &path(id)), expected, "{id}");
+    }
 }
 
 #[test]
