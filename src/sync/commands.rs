@@ -171,7 +171,9 @@ impl CanvasP2PSynchronizer {
     pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String, owed: Option<Owed>) {
         let Some(Content::Canvas(document)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
             // Nothing comes between the halves that could take it away; whoever waits must not do so for ever.
-            owed.into_iter().for_each(|owed| Self::resolve(step, owed.call, Err(SyncError::Closed)));
+            if let Some(owed) = owed {
+                Self::resolve(step, owed.call, Err(SyncError::Closed));
+            }
             return;
         };
         let read = document.read_back();
