@@ -43,9 +43,8 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::random(&mut rng);
         let max_open = if seed % 3 == 1 { 1 } else { 256 };
-        let node =
-            |(key, name): (u8, &&str)| Node::new(name, key, rng.next_u64(), max_open).with_topics(topics.clone());
-        let mut nodes: Vec<Node> = (1_u8..).zip(repositories).map(node).collect();
+        let new = |(key, name): (u8, &&str)| Node::new(name, key, rng.next_u64(), max_open).with_topics(topics.clone());
+        let mut nodes: Vec<Node> = (1_u8..).zip(repositories).map(new).collect();
         for node in &mut nodes {
             let other = repositories.iter().find(|name| **name != node.repository.as_str());
             node.shares_with = other.map(|name| RepositoryName::new(name).unwrap());
