@@ -123,14 +123,11 @@ impl Git {
     /// What git said.
     pub fn state(&self) -> Result<GitState, String> {
         let operation = self.operation();
-        // Fails when a commit is checked out by itself.
-        let branch = self.ask(["symbolic-ref", "-q", "--short", "HEAD"]).ok();
+        // Nothing when a commit is checked out by itself; that is no failure.
+        let branch = Some(self.ask(["branch", "--show-current"])?).filter(|name| !name.is_empty());
         let branch = branch.or_else(|| self.branch_to_return_to(operation?));
+        // Fails before the first commit.
         let head = self.ask(["rev-parse", "-q", "--verify", "HEAD"]).ok();
-        if branch.is_none() && head.is_none() {
-            // Neither, and not even before the first commit: then something is wrong.
-            self.ask(["rev-parse", "--git-dir"])?;
-        }
         Ok(GitState { head, branch, operation })
     }
 

@@ -37,6 +37,10 @@ impl Binding {
     /// Looks whether the branch or the commit is another one; whether a move is to be followed now. Without `closely` only
     /// what is plain to see.
     pub(super) fn check_git(&mut self, closely: bool) -> bool {
+        if matches!(self.paused, Some(Pause::Folder { .. })) {
+            // Followed when the folder is back: the files have to be looked at in the same turn.
+            return false;
+        }
         let Some(git) = &mut self.git else { return false };
         let glance = git.git.glance();
         if glance == git.glance && (glance.tells_commit() || !closely) && git.moving.is_none() {
