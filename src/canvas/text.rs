@@ -83,29 +83,6 @@ fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeEr
     second.text(&text)
 }
 
-/// The base with all that both did to it alike: a merge from there does that once, not twice. Alike is what replaces the
-/// same characters by the same, or by the beginning of what the other has there. Comparing texts that differ much is not
-/// affordable: then it is the base.
-pub(crate) fn agreed(base: &str, ours: &str, theirs: &str) -> String {
-    let characters: Vec<char> = base.chars().collect();
-    let (Some(ours), Some(theirs)) = (replaced(base, &characters, ours), replaced(base, &characters, theirs)) else {
-        return base.to_owned();
-    };
-    let mut agreed = String::with_capacity(base.len());
-    let mut at = 0;
-    for ((start, end), ours) in ours {
-        let Some(theirs) = theirs.get(&(start, end)) else { continue };
-        let both = if theirs.starts_with(&ours) { &ours } else { theirs };
-        if ours.starts_with(both.as_str()) {
-            agreed.extend(characters.get(at..start).unwrap_or_default());
-            agreed.push_str(both);
-            at = end;
-        }
-    }
-    agreed.extend(characters.get(at..).unwrap_or_default());
-    agreed
-}
-
 /// The base with what `wanted` did to it and `there` did not do: what is left to be done of a difference. Done is what
 /// `there` has, perhaps with more around it, in place of the same characters. Comparing texts that differ much is not
 /// affordable: then all is left.
@@ -156,22 +133,6 @@ mod tests {
         assert_eq!(difference("aaa", "aa"), 1);
         assert_eq!(difference("ä€x", "ä€y"), 1);
         assert_eq!(difference("", "four"), 4);
-    }
-
-    #[test]
-    fn what_both_did_alike_is_agreed() {
-        for (base, ours, theirs, expected) in [
-            ("a cat", "a big cat", "a big cat", "a big cat"),
-            ("a cat", "a cat!", "a cat!?", "a cat!"),
-            ("a cat", "the cat!?", "a cat!", "a cat!"),
-            ("a cat", "cat", "cats", "cat"),
-            ("a cat", "a dog", "a pig", "a cat"),
-            ("", "x", "", ""),
-        ] {
-            assert_eq!(agreed(base, ours, theirs), expected, "{ours} | {theirs}");
-        }
-        let (long, other) = ("x".repeat(10_000), "y".repeat(10_000));
-        assert_eq!(agreed(&long, &other, &other), long);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use automerge::ActorId;
 
 use crate::canvas::document::{Base, CanvasDocument};
 use crate::canvas::error::CanvasError;
+use crate::canvas::file::text_merge;
 use crate::canvas::file::thin::Thinned;
 use crate::canvas::model::{Canvas, Element, ElementKind, Properties};
 use crate::canvas::side::TEXT;
-use crate::canvas::text;
 use crate::canvas::value::Value;
 
 /// Two branches in one.
@@ -49,10 +49,9 @@ impl Merge {
 }
 
 /// Merges two canvases that were made from `base`, by the rules of live edits, for it is done with documents: properties
-/// merge one by one, texts by character, the order too, and an edit of content keeps an element that the other side
-/// deleted. Unlike live edits, what both did to a text alike is done once: branches often have commits in common that
-/// their base lacks. `base` may be empty, if both sides added the canvas. Which side is which makes no difference but to
-/// conflicts.
+/// merge one by one, the order too, and an edit of content keeps an element that the other side deleted. Unlike live edits,
+/// texts merge by words, and what both did to one alike is done once: branches often have commits in common that their base
+/// lacks. `base` may be empty, if both sides added the canvas. Which side is which makes no difference but to conflicts.
 ///
 /// A conflict is a property that both sides changed, to different values. A text that was one before and is one on both
 /// sides merges and is none.
@@ -62,7 +61,7 @@ impl Merge {
 pub fn merge(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Result<Merge, CanvasError> {
     // Actors decide between concurrent writes: they go by content, lest the result depend on who merges whom.
     let (first, second) = if ours.to_json() <= theirs.to_json() { (ours, theirs) } else { (theirs, ours) };
-    let thinned = Thinned::of([&agreed(base, ours, theirs), first, second]);
+    let thinned = Thinned::of([base, first, second]);
     let [start, first, second] = &thinned.canvases;
     let mut document = CanvasDocument::new();
     document.create(start, "")?;
@@ -78,26 +77,24 @@ pub fn merge(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Result<Merge, Can
     }
     let mut canvas = document.canvas();
     thinned.restore(&mut canvas);
+    merge_texts(&mut canvas, [base, ours, theirs]);
     let conflicts = conflicts(&canvas, [base, ours, theirs]);
     settle(&mut canvas, &conflicts, |conflict| conflict.ours.as_ref());
     Ok(Merge { canvas, conflicts })
 }
 
-/// The base, with what both did to its texts alike.
-pub(super) fn agreed(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Canvas {
-    let mut agreed = base.clone();
-    let [ours, theirs] = [ours, theirs].map(|canvas| by_id(&canvas.nodes));
-    for node in &mut agreed.nodes {
-        let text_in = |side: &BTreeMap<&str, &Properties>| match side.get(node.id.as_str())?.get(TEXT) {
-            Some(Value::String(text)) => Some(text.clone()),
+/// Texts that both changed: of two finished texts, unlike of typing, words say more than characters.
+pub(super) fn merge_texts(canvas: &mut Canvas, states: [&Canvas; 3]) {
+    let states = states.map(|canvas| by_id(&canvas.nodes));
+    for node in &mut canvas.nodes {
+        let [base, ours, theirs] = states.each_ref().map(|state| match state.get(node.id.as_str())?.get(TEXT) {
+            Some(Value::String(text)) => Some(text.as_str()),
             _ => None,
-        };
-        let (ours, theirs) = (text_in(&ours), text_in(&theirs));
-        if let (Some(Value::String(text)), Some(ours), Some(theirs)) = (node.properties.get_mut(TEXT), ours, theirs) {
-            *text = if ours == theirs { ours } else { text::agreed(text, &ours, &theirs) };
+        });
+        if let (Some(base), Some(ours), Some(theirs)) = (base, ours, theirs) {
+            node.properties.insert(TEXT.to_owned(), Value::String(text_merge::merge(base, ours, theirs)));
         }
     }
-    agreed
 }
 
 fn conflicts(merged: &Canvas, states: [&Canvas; 3]) -> Vec<MergeConflict> {

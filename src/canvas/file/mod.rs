@@ -14,6 +14,7 @@ mod merge;
 mod render;
 mod scan;
 mod style;
+mod text_merge;
 mod texts;
 mod thin;
 mod words;

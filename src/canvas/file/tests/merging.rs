@@ -133,9 +133,8 @@ fn texts_are_told_apart_and_made_plain() {
     assert_eq!(plain_text("{\"nodes\": [{\"x\": 1.0, \"id\": \"a\"}]}").unwrap(), plain);
 }
 
-/// The same merge between two peers.
+/// The same merge between two peers, but for texts.
 fn live(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Canvas {
-    let base = &crate::canvas::file::merge::agreed(base, ours, theirs);
     let peer = |number: u8, canvas: &Canvas| {
         let mut document = CanvasDocument::new();
         document.set_actor(ActorId::from([number; 16]));
@@ -149,7 +148,9 @@ fn live(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Canvas {
         (peer(7, theirs), peer(8, ours))
     };
     a.apply(b.replica().changes_since(a.replica().heads().as_slice()));
-    a.canvas()
+    let mut canvas = a.canvas();
+    crate::canvas::file::merge::merge_texts(&mut canvas, [base, ours, theirs]);
+    canvas
 }
 
 proptest! {
