@@ -3,6 +3,7 @@ import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
+import { temporaryFolder } from './helpers/folders.mjs';
 import { REPOSITORY } from './helpers/two-peers.mjs';
 import { bound, card, newBound, textOf, untilCanvas, vault } from './helpers/vault.mjs';
 import { clones, scratch } from './helpers/work-trees.mjs';
@@ -21,7 +22,7 @@ async function setUp(t, options = {}) {
   work.save('only-there', card('only there'));
   work.commit('side');
   work.git('checkout', '--quiet', 'main');
-  const ada = await bound(t, broker, work, options);
+  const ada = Object.assign(await bound(t, broker, work, options), { storagePath: options.storage?.path });
   const other = vault(t);
   const ben = await bound(t, broker, other);
   await other.until('plan', card('the cat sat'));
@@ -68,6 +69,37 @@ describe('another branch', () => {
     work.git('checkout', '--quiet', 'main');
     await other.until('plan', hasText('the big cat sat down'));
     await work.until('plan', hasText('the big cat sat down'));
+  });
+
+  test('takes along what others made and nobody committed here: it comes back', async (t) => {
+    const { work, other, ada, ben } = await setUp(t);
+    other.save('precious', card('precious'));
+    await work.until('precious', card('precious'));
+    work.git('checkout', '--quiet', '-b', 'keep');
+    await ada.untilSeen('files-paused');
+    work.commit('all that is here');
+    work.git('checkout', '--quiet', 'main');
+    await ada.untilSeen('files-resumed');
+    await work.until('precious', card('precious'));
+    work.commit('it again');
+    work.git('reset', '--quiet', '--hard', 'HEAD~1');
+    await work.until('precious', card('precious'));
+    await type(ada, 'the end');
+    await other.until('plan', hasText('the end'));
+    assert.ok(other.has('precious'));
+    assert.deepEqual(ben.of('canvas-deleted'), []);
+  });
+
+  test('at a later start does nothing: the binding belongs to that of the last time', async (t) => {
+    const { broker, work, other, ada } = await setUp(t, { storage: { path: temporaryFolder(t, 'data') } });
+    const path = ada.storagePath;
+    await ada.disconnect();
+    work.git('checkout', '--quiet', 'side');
+    const again = newBound(t, broker, work, { storage: { path } });
+    await again.initialize();
+    const { reason } = await again.untilSeen('files-paused');
+    assert.equal(reason, 'branch');
+    assert.deepEqual(other.names(), ['gone.canvas', 'plan.canvas']);
   });
 
   test('of a repository within the folder is none of ours', async (t) => {

@@ -132,7 +132,9 @@ function follow(service: MQTTIntegrationService, repositories: RepositoryConfig[
       : `conflict in ${canvasId}`,
   );
   on('connected', () => 'broker connected');
-  on('disconnected', ({ reason }) => colour.yellow(`! broker away: ${reason}`));
+  on('disconnected', ({ reason }) =>
+    reason === 'closed on request' ? undefined : colour.yellow(`! broker away: ${reason}`),
+  );
   service.on('error', ({ code, message, path, line, column }: MqttP2pError) => {
     tell('error', colour.red(`! ${code}: ${message}`), { code, message, path, line, column });
   });
@@ -142,6 +144,9 @@ function saved({ canvasId, author, changes }: CanvasEvent, verb: string): string
   const count = (part?: { added?: unknown[]; updated?: unknown[]; removed?: unknown[] }) =>
     (part?.added?.length ?? 0) + (part?.updated?.length ?? 0) + (part?.removed?.length ?? 0);
   const changed = count(changes.nodes) + count(changes.edges);
-  const what = verb === 'removed' || changed === 0 ? '' : colour.dim(` (${changed} nodes and edges, by ${author})`);
+  const what =
+    verb === 'removed' || changed === 0
+      ? ''
+      : colour.dim(` (${changed} nodes and edges changed, by ${author || 'git'})`);
   return `${colour.green('→')} ${canvasId}.canvas ${verb}${what}`;
 }

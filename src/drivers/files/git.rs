@@ -39,9 +39,17 @@ pub struct Glance {
     head: Vec<u8>,
     commit: Option<Vec<u8>>,
     operation: Option<Operation>,
+    /// Length of the log of `HEAD`'s moves, where git keeps one.
+    log_bytes: Option<u64>,
 }
 
 impl Glance {
+    /// Whether `HEAD` has moved since an earlier look, perhaps back to where it was.
+    #[must_use]
+    pub fn has_moved_since(&self, earlier: &Self) -> bool {
+        earlier.log_bytes.is_some() && earlier.log_bytes != self.log_bytes
+    }
+
     /// Whether the commit is plain to see too: if nothing has changed, it is the same. Git may keep it elsewhere.
     #[must_use]
     pub fn tells_commit(&self) -> bool {
@@ -215,6 +223,13 @@ impl Git {
         output(&self.folder, ["cat-file", "blob", id]).ok()
     }
 
+    /// Whether the latest `git stash -u` took a file along that git does not know otherwise.
+    #[must_use]
+    pub fn has_stashed(&self, path: &CanvasPath) -> bool {
+        let name = format!("refs/stash^3:./{}", path.relative());
+        self.ask(["rev-parse", "-q", "--verify", &name]).is_ok()
+    }
+
     /// Whether a file that does not exist yet would be ignored.
     #[must_use]
     pub fn ignores(&self, path: &CanvasPath) -> bool {
@@ -230,7 +245,8 @@ impl Git {
             Some(name) => std::fs::read(self.common_directory().join(name)).ok(),
             None => Some(head.clone()),
         };
-        Glance { head, commit, operation: self.operation() }
+        let log_bytes = std::fs::metadata(self.directory.join("logs/HEAD")).ok().map(|log| log.len());
+        Glance { head, commit, operation: self.operation(), log_bytes }
     }
 
     /// Where the branches are: elsewhere for a linked worktree.

@@ -24,9 +24,12 @@ impl Binding {
             None
         });
         let state = git.as_ref().map(Git::state).and_then(Result::ok).unwrap_or_default();
-        let branch = self.settings.branch.clone().or(state.branch);
         let place = self.ledger.place(&self.port.repository).unwrap_or_default();
-        let goes_on = place.folder == self.shown_folder() && place.branch == branch;
+        let is_here = place.folder == self.shown_folder();
+        // The branch of the last time: what is checked out now may be anything.
+        let last = place.branch.clone().filter(|_| is_here && git.is_some());
+        let branch = self.settings.branch.clone().or(last).or(state.branch);
+        let goes_on = is_here && place.branch == branch;
         self.load_records(goes_on);
         self.git = git.map(|git| GitWatch::new(git, branch, place.head.filter(|_| goes_on)));
         if self.git.is_none() {
@@ -46,6 +49,7 @@ impl Binding {
         if glance == git.glance && (glance.tells_commit() || !closely) && git.moving.is_none() {
             return false;
         }
+        let has_moved = glance.has_moved_since(&git.glance);
         let state = match git.git.state() {
             Ok(state) => {
                 git.glance = glance;
@@ -72,6 +76,14 @@ impl Binding {
                 self.begin_move(state.head, false);
                 true
             }
+            // Away and back before anybody looked.
+            None if has_moved => {
+                self.begin_move(state.head, true);
+                if let Some(moving) = self.git.as_mut().and_then(|git| git.moving.as_mut()) {
+                    moving.stayed = true;
+                }
+                true
+            }
             None => false,
         }
     }
@@ -94,9 +106,14 @@ impl Binding {
         let old = git.head.clone();
         tracing::debug!(target: "mqtt:files", repository = %self.port.repository, ?old, ?head, resumed, "HEAD has moved");
         git.set_head(head.clone());
-        git.moving = Some(Move { resumed, ..Move::default() });
+        let earlier = git.moving.take().unwrap_or_default();
+        git.moving = Some(Move { resumed: resumed || earlier.resumed, ..earlier });
         let Some((old, new)) = old.zip(head) else { return };
         let Some(incoming) = git.git.incoming(&old, &new) else { return };
+        let (before, after) = (git.git.tree(&incoming.base), git.git.tree(&incoming.tip));
+        if let Some(moving) = &mut git.moving {
+            moving.deleted.extend(before.into_keys().filter(|canvas| !after.contains_key(canvas)));
+        }
         for (canvas, steps) in git.git.steps(&incoming) {
             let brought = self.bring(&canvas, &steps);
             self.note_brought(canvas, brought);
@@ -220,7 +237,9 @@ impl Binding {
 
     /// All files have been looked at since the move began.
     pub(super) fn end_move(&mut self) {
-        if let Some(git) = &mut self.git {
+        if let Some(git) = &mut self.git
+            && !std::mem::take(&mut git.unfinished)
+        {
             git.moving = None;
         }
         self.keep_place();
@@ -270,6 +289,11 @@ impl Binding {
             }
     }
 
+    /// Whether git has taken a file away that nobody has removed.
+    pub(super) fn is_taken_by_git(&self, path: &CanvasPath) -> bool {
+        self.git.as_ref().is_some_and(|git| git.has_taken(path))
+    }
+
     /// Whether a file is what git has put there: nobody's edit.
     pub(super) fn is_gits(&mut self, path: &CanvasPath, found: &Found, record: &FileRecord) -> bool {
         let Some(git) = &mut self.git else { return false };
@@ -284,7 +308,8 @@ impl Binding {
     /// refused by git if the file were changed again.
     pub(super) fn is_held(&mut self, path: &CanvasPath, record: FileRecord) -> Result<bool, Trouble> {
         let now_ms = self.desk.now_ms();
-        if self.git.as_ref().is_some_and(|git| git.moving.is_some()) {
+        let moving = self.git.as_ref().and_then(|git| git.moving.as_ref());
+        if moving.is_some_and(|moving| !moving.stayed) {
             if !self.restored.contains_key(path.id()) {
                 return Ok(false);
             }

@@ -1,6 +1,6 @@
 //! What a binding remembers of git: the branch that it belongs to, and up to which commit git's changes are in the canvases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::canvas::file::read;
@@ -18,6 +18,8 @@ pub(super) struct GitWatch {
     pub(super) head: Option<String>,
     /// The move of `HEAD` that is being followed.
     pub(super) moving: Option<Move>,
+    /// Whether some file could not be looked at in this turn, so that the move goes on in the next.
+    pub(super) unfinished: bool,
     /// What was plain to see the last time.
     pub(super) glance: Glance,
     /// The canvases of `head`.
@@ -30,8 +32,12 @@ pub(super) struct GitWatch {
 pub(super) struct Move {
     /// After a pause what a file holds says nothing of what was edited since: only git's last commit does.
     pub(super) resumed: bool,
+    /// `HEAD` is where it was: away and back, or a stash.
+    pub(super) stayed: bool,
     /// The versions of the differences that it brought.
     pub(super) brought: BTreeMap<CanvasId, Version>,
+    /// The canvases that it deleted.
+    pub(super) deleted: BTreeSet<CanvasId>,
 }
 
 /// A file of the commit that is checked out.
@@ -53,7 +59,7 @@ enum HeadDigest {
 impl GitWatch {
     pub(super) fn new(git: Git, branch: Option<String>, head: Option<String>) -> Self {
         let tree = BTreeMap::new();
-        Self { git, branch, head, moving: None, glance: Glance::default(), tree, waits: 0 }
+        Self { git, branch, head, moving: None, unfinished: false, glance: Glance::default(), tree, waits: 0 }
     }
 
     /// Whether git is at work.
@@ -103,6 +109,19 @@ impl GitWatch {
     /// A canvas as the commit that is checked out has it.
     pub(super) fn head_canvas(&self, canvas: &CanvasId) -> Option<Canvas> {
         self.canvas_of(&self.tree.get(canvas)?.id)
+    }
+
+    /// Whether a file that is missing was taken away by git, and not by anybody: another branch or a reset took it along, or
+    /// a stash has it.
+    pub(super) fn has_taken(&self, path: &CanvasPath) -> bool {
+        let canvas = path.id();
+        if self.tree.contains_key(canvas) {
+            return false;
+        }
+        match &self.moving {
+            Some(moving) => !moving.deleted.contains(canvas),
+            None => self.git.has_stashed(path),
+        }
     }
 
     /// Whether the commit that is checked out has just this canvas.

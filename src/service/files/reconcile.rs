@@ -148,6 +148,9 @@ impl Binding {
         tracing::debug!(target: "mqtt:files", %canvas, ?file_now, ?canvas_now, ?action);
         if action != Action::Nothing && self.git.as_ref().is_some_and(GitWatch::is_changing) {
             // It began after this turn did: what the file holds may be git's doing.
+            if let Some(git) = &mut self.git {
+                git.unfinished = git.moving.is_some();
+            }
             self.again_in(canvas, GIT_WAIT_MS);
             return Ok(());
         }
@@ -163,6 +166,8 @@ impl Binding {
     ) -> Result<(), Trouble> {
         match (action, found, record) {
             (Action::Forget, ..) => self.forget(path.id()),
+            // It is back after a move; a stash gives it back itself.
+            (Action::Delete, _, record) if self.is_taken_by_git(path) => self.write_back(path, record)?,
             (Action::Delete, ..) => self.note_gone(path.clone()),
             (Action::Write, found, record) => self.write(path, found.as_ref(), record)?,
             (Action::Create, Some(found), _) => self.create(path, found)?,
@@ -341,6 +346,16 @@ impl Binding {
         self.confirm(path, record);
         self.tell_of(path, "file-written", told);
         Ok(())
+    }
+
+    /// Writes a file again that git took away in a move, unless a stash has it.
+    fn write_back(&mut self, path: &CanvasPath, record: Option<FileRecord>) -> Result<(), Trouble> {
+        if !self.git.as_ref().is_some_and(|git| git.moving.is_some() && !git.git.has_stashed(path)) {
+            return Ok(());
+        }
+        // At once: after the move nothing tells it from a file that somebody removed.
+        self.written_ms.remove(path.id());
+        self.write(path, None, record)
     }
 
     fn remove(&mut self, path: &CanvasPath, found: &Found) -> Result<(), Trouble> {

@@ -40,7 +40,8 @@ impl fmt::Display for Pause {
         match self {
             Self::Branch { belongs_to, checked_out } => write!(
                 f,
-                "{} is checked out, and the canvases belong to {}; check that out again to go on",
+                "{} is checked out, and the canvases belong to {}; check that out again to go on, or name \
+                 another one (--branch)",
                 name(checked_out),
                 name(belongs_to)
             ),
