@@ -22,7 +22,7 @@ export function mergeDriver(): Command {
 }
 
 const HELP = `
-Edits merge as they do live: property by property, texts by character, and an edit of a card's content outlives its
+Edits merge as they do live: property by property, texts by word, and an edit of a card's content outlives its
 deletion. A property that both changed to different values is a conflict: both versions are left between markers, told on
 standard error, and the status is 1. So it is when a version is no canvas, and then <ours> is left as it is.`;
 
