@@ -91,7 +91,10 @@ pub(super) fn merge_texts(canvas: &mut Canvas, states: [&Canvas; 3]) {
             Some(Value::String(text)) => Some(text.as_str()),
             _ => None,
         });
-        if let (Some(base), Some(ours), Some(theirs)) = (base, ours, theirs) {
+        if let (Some(base), Some(ours), Some(theirs)) = (base, ours, theirs)
+            && base != ours
+            && base != theirs
+        {
             node.properties.insert(TEXT.to_owned(), Value::String(text_merge::merge(base, ours, theirs)));
         }
     }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::canvas::text::Middle;
+use crate::limits::MAX_TEXT_COMPARISON;
 
 /// One difference: which words of the base another text has in place of which.
 struct Hunk {
@@ -70,10 +71,24 @@ pub(super) fn merge(base: &str, ours: &str, theirs: &str) -> String {
     merged
 }
 
+/// Texts that differ much are not compared: all between what they have in common at their ends counts as one difference.
 fn hunks(base: &[&str], new: &[&str]) -> Vec<Hunk> {
+    let (start, end) = common_ends(base, new);
+    let (old_end, new_end) = (base.len() - end, new.len() - end);
+    if (old_end - start).saturating_mul(new_end - start) > MAX_TEXT_COMPARISON {
+        return vec![Hunk { base: start..old_end, new: start..new_end }];
+    }
     let differences = capture_diff_slices(Algorithm::Patience, base, new);
     let changed = differences.into_iter().filter(|difference| difference.tag() != DiffTag::Equal);
     changed.map(|difference| Hunk { base: difference.old_range(), new: difference.new_range() }).collect()
+}
+
+/// How many words two texts have in common at the start, and of the rest at the end.
+fn common_ends(one: &[&str], other: &[&str]) -> (usize, usize) {
+    let start = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let rest = one.len().min(other.len()) - start;
+    let end = one.iter().rev().zip(other.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    (start, end)
 }
 
 /// What one side has in a place.
@@ -141,9 +156,7 @@ fn extra<'a>(less: &[&str], more: &[&'a str]) -> Option<Vec<&'a str>> {
 
 /// What both have at the start and at the end, and between that what each has.
 fn side_by_side(ours: &[&str], theirs: &[&str]) -> String {
-    let start = ours.iter().zip(theirs).take_while(|(our, their)| our == their).count();
-    let rest = ours.len().min(theirs.len()) - start;
-    let end = ours.iter().rev().zip(theirs.iter().rev()).take(rest).take_while(|(our, their)| our == their).count();
+    let (start, end) = common_ends(ours, theirs);
     let middle = |side: &[&str]| side.get(start..side.len() - end).unwrap_or_default().concat();
     let mut middles = [middle(ours), middle(theirs)];
     middles.sort();
@@ -189,6 +202,13 @@ mod tests {
     fn text() -> impl Strategy<Value = String> {
         proptest::collection::vec(prop_oneof!["[a-c]{1,3}", Just(" ".to_owned()), Just("\n".to_owned())], 0..8)
             .prop_map(|parts| parts.concat())
+    }
+
+    #[test]
+    fn texts_that_differ_much_merge_all_the_same() {
+        let long = |word: &str| vec![word; 10_000].join(" ");
+        let (base, ours, theirs) = (long("a"), long("b"), format!("{} end", long("a")));
+        assert_eq!(merge(&base, &ours, &theirs), format!("{ours} end"));
     }
 
     /// Words that are replaced as a whole or not at all.

@@ -1,6 +1,6 @@
 //! What git knows of a bound folder. Asked of git itself, which knows worktrees, submodules and its configuration best.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -92,6 +92,17 @@ pub struct Incoming {
     pub tip: String,
 }
 
+/// What git did to the canvas files between two commits.
+#[derive(Debug, Default)]
+pub struct Steps {
+    /// Of each file that both have and that changed, one commit after the other, the object ids that it had, the first that of
+    /// the base and the last that of the tip. Where the commits do not follow one another, or are more than
+    /// [`MAX_GIT_STEPS`], just these two.
+    pub changed: BTreeMap<CanvasId, Vec<String>>,
+    /// Files that the tip no longer has.
+    pub deleted: BTreeSet<CanvasId>,
+}
+
 /// A folder in a git work tree.
 #[derive(Debug, Clone)]
 pub struct Git {
@@ -165,12 +176,11 @@ impl Git {
         listed.split(|byte| *byte == 0).filter_map(entry).collect()
     }
 
-    /// What git did to each canvas file between two commits, one commit after the other: the object ids that the file had,
-    /// the first that of the base and the last that of the tip. Files that came or went are left out. Where the commits do
-    /// not follow one another, or are more than [`MAX_GIT_STEPS`], there are just these two.
+    /// What git did to the canvas files between two commits.
     #[must_use]
-    pub fn steps(&self, incoming: &Incoming) -> BTreeMap<CanvasId, Vec<String>> {
+    pub fn steps(&self, incoming: &Incoming) -> Steps {
         let (mut before, after) = (self.tree(&incoming.base), self.tree(&incoming.tip));
+        let deleted = before.keys().filter(|canvas| !after.contains_key(*canvas)).cloned().collect();
         let mut between = self.changes(incoming);
         let chain = |(canvas, tip): (CanvasId, String)| {
             let base = before.remove(&canvas).filter(|base| *base != tip)?;
@@ -182,7 +192,7 @@ impl Git {
             let steps = steps.map_or_else(|| vec![tip], |steps| steps.into_iter().map(|(_, new)| new).collect());
             Some((canvas, std::iter::once(base).chain(steps).collect()))
         };
-        after.into_iter().filter_map(chain).collect()
+        Steps { changed: after.into_iter().filter_map(chain).collect(), deleted }
     }
 
     /// The object ids that a file had in the latest commits, the newest first, at most [`MAX_GIT_STEPS`].

@@ -33,7 +33,7 @@ mod watcher;
 pub use debounce::Debounce;
 pub use decide::{Action, CanvasNow, FileNow, decide, looks_emptied};
 pub use folder::{Folder, FolderError, Leftover};
-pub use git::{Git, GitState, Glance, Incoming, Operation};
+pub use git::{Git, GitState, Glance, Incoming, Operation, Steps};
 pub use ledger::{Ledger, Place};
 pub use meet::{Meeting, meet};
 pub use path::{CanvasPath, EXTENSION, PathError};

@@ -110,11 +110,11 @@ impl Binding {
         git.moving = Some(Move { resumed: resumed || earlier.resumed, ..earlier });
         let Some((old, new)) = old.zip(head) else { return };
         let Some(incoming) = git.git.incoming(&old, &new) else { return };
-        let (before, after) = (git.git.tree(&incoming.base), git.git.tree(&incoming.tip));
+        let steps = git.git.steps(&incoming);
         if let Some(moving) = &mut git.moving {
-            moving.deleted.extend(before.into_keys().filter(|canvas| !after.contains_key(canvas)));
+            moving.deleted.extend(steps.deleted);
         }
-        for (canvas, steps) in git.git.steps(&incoming) {
+        for (canvas, steps) in steps.changed {
             let brought = self.bring(&canvas, &steps);
             self.note_brought(canvas, brought);
         }

@@ -132,14 +132,14 @@ fn commits_that_come_together_are_told_apart() {
     work.git(&["merge", "--quiet", "--no-edit", "side"]);
     let last = work.commit("in/a b.canvas", "4");
     let git = Git::find(&work.0.path().join("in")).unwrap().unwrap();
-    let steps = git.steps(&Incoming { base: first.clone(), tip: last.clone() });
+    let steps = git.steps(&Incoming { base: first.clone(), tip: last.clone() }).changed;
     let name = "in/a b.canvas";
     let ids: Vec<_> = [&first, &second, &format!("{last}~2"), &last].map(|commit| work.blob(commit, name)).into();
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), [(path("a b").id().clone(), ids.clone())]);
     let newest_first: Vec<_> = ids.iter().rev().cloned().collect();
     assert_eq!(git.history(&path("a b"))[..4], newest_first);
     // Back, the commits are none that follow one another.
-    let steps = git.steps(&Incoming { base: last, tip: first });
+    let steps = git.steps(&Incoming { base: last, tip: first }).changed;
     assert_eq!(steps[path("a b").id()], [ids[3].clone(), ids[0].clone()]);
 }
 
