@@ -79,7 +79,7 @@ impl Drop for Inner {
 }
 
 pub(super) struct Repository {
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     turns: Arc<Turns>,
     pub(super) status: Arc<Mutex<RepositoryStatus>>,
     /// Of the folder that is bound to it, if one is.

@@ -80,7 +80,7 @@ impl RepositoryTask {
         loop {
             // An application that does not keep up holds its repository back, and nothing else.
             self.mailbox.room().await;
-            let batch = self.inbox.take();
+            let mut batch = self.inbox.take();
             turns += 1;
             let idle = batch.entries.is_empty() && !batch.messages_lost;
             if idle || turns.is_multiple_of(STATUS_EVERY_TURNS) {
@@ -92,6 +92,8 @@ impl RepositoryTask {
                 }
                 self.inbox.rest();
                 wait(&self.inbox, self.started, wake_at_ms).await;
+                // In the same turn: whoever lends a thread for an edit lends it for one.
+                batch = self.inbox.take();
             }
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
             self.work(batch, &mut calls, &mut turn).await;
@@ -300,4 +302,43 @@ pub(crate) fn quality(quality: QualityOfService) -> mqtt::Qos {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::super::config::ServiceConfig;
+    use super::super::manager::P2PNetworkManager;
+    use super::*;
+
+    #[test]
+    fn a_small_call_is_done_on_the_callers_thread_while_all_others_are_busy() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        // Nobody listens on the port for discarding.
+        let config =
+            r#"{ "broker": { "host": "127.0.0.1", "port": 9 }, "offline": "allow", "repositories": ["team"] }"#;
+        let (config, mailbox) = (ServiceConfig::from_json(config).unwrap(), Arc::<Mailbox>::default());
+        let manager = P2PNetworkManager::new(config, [1; 32], mailbox.clone(), runtime.handle().clone()).unwrap();
+        let said = |call: u64| mailbox.drain().contains(&format!("\"call\":{call}"));
+        manager.initialize(1);
+        while !said(1) {
+            thread::yield_now();
+        }
+        while !manager.repository("team").unwrap().inbox.is_idle() {
+            thread::yield_now();
+        }
+        let (begun, has_begun) = channel();
+        let (end, has_ended) = channel::<()>();
+        let busy = runtime.spawn(async move {
+            begun.send(()).unwrap();
+            has_ended.recv().unwrap();
+        });
+        has_begun.recv().unwrap();
+        manager.call_here(2, "team", || Ok(Command::List)).unwrap();
+        assert!(said(2), "it was left to the runtime, which has no thread to spare");
+        end.send(()).unwrap();
+        runtime.block_on(busy).unwrap();
+    }
 }
