@@ -51,25 +51,33 @@ async function move() {
 
 const peer = await (kind === 'floor' ? floor() : move());
 
-/** Sends at an even pace and reports when each was sent. */
-function sendAll({ count, perSecond }) {
+/** Sends numbers at an even pace and reports when each was sent. */
+function sendAll({ from, count, perSecond }) {
   const sentAt = [];
   const start = now();
   const next = () => {
     sentAt.push(now());
-    peer.send(sentAt.length - 1);
+    peer.send(from + sentAt.length - 1);
     if (sentAt.length === count) process.send(sentAt);
     else setTimeout(next, Math.max(0, start + (sentAt.length * 1000) / perSecond - now()));
   };
   next();
 }
 
-/** Reports when each arrived (null: as part of a later one), once the last has. */
-function receiveAll({ count }) {
-  const receivedAt = new Array(count).fill(null);
+/** What is being waited for. */
+let expected = { from: 0, count: 0, receivedAt: [] };
+
+/** Reports when each number arrived (null: as part of a later one), once the last has. */
+function receiveAll({ from, count }) {
+  expected = { from, count, receivedAt: new Array(count).fill(null) };
+}
+
+if (role === 'receiver') {
   peer.receive((n) => {
-    receivedAt[n] ??= now();
-    if (n === count - 1) process.send(receivedAt);
+    const { from, count, receivedAt } = expected;
+    if (n < from || n >= from + count) return;
+    receivedAt[n - from] ??= now();
+    if (n === from + count - 1) process.send(receivedAt);
   });
 }
 
