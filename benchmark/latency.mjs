@@ -21,7 +21,12 @@ const turns = Math.ceil((seconds * PER_SECOND) / TURN);
 
 /** Starts a peer in a process of its own and waits until it is ready. */
 async function start(kind, role, port) {
-  const child = fork(fileURLToPath(new URL('./latency-peer.mjs', import.meta.url)), [kind, role, String(port), 'bench']);
+  const child = fork(fileURLToPath(new URL('./latency-peer.mjs', import.meta.url)), [
+    kind,
+    role,
+    String(port),
+    'bench',
+  ]);
   await once(child, 'message');
   return child;
 }
