@@ -199,7 +199,7 @@ pub const MAX_VOUCHERS_PER_MESSAGE: usize = 16_384;
 /// Longest capability that a presence lists, and author that a cursor names, in bytes of UTF-8.
 pub const MAX_LABEL_BYTES: usize = 512;
 /// Shortest and longest Automerge actor that a voucher may name.
-pub const VOUCHER_ACTOR_BYTES: std::ops::RangeInclusive<usize> = 16..=40;
+pub const VOUCHER_ACTOR_BYTES: std::ops::RangeInclusive<usize> = 24..=40;
 /// Unfinished fragmented messages kept in all. One more: the oldest is forgotten.
 pub const MAX_REASSEMBLIES: usize = 256;
 /// What a fragment in memory counts for beside its bytes, so that many tiny ones cannot exceed the cap in bytes.

@@ -383,7 +383,7 @@ fn forge(world: &mut World, key: u8, id: &DocumentId, manifest: Manifest, part: 
         messages.push((Topic::SnapshotPart { document: id.clone(), digest }, Body::SnapshotPart(part.to_vec())));
     }
     for (topic, body) in messages {
-        let stamp = Stamp { session: Session(99), counter: &mut 1, sent_unix_ms: 0, message: Nonce(1) };
+        let stamp = Stamp { session: Session(99), counter: &mut 1, sent_unix_ms: 0, message: Nonce(1), vouches: None };
         let packets = seal(&identity, &topic, stamp, Priority::Low, &body, 1 << 20).unwrap();
         world.publish(topics.format(&topic), packets[0].clone(), true);
     }

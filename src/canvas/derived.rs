@@ -53,9 +53,15 @@ pub fn decode_change(bytes: Vec<u8>) -> Result<Change, ChangeError> {
     Ok(change)
 }
 
+/// Whether a change's actor claims to be derived from it, which [`decode_change`] has checked then.
+#[must_use]
+pub fn is_derived(change: &Change) -> bool {
+    change.actor_id().to_bytes().len() == DERIVED_ACTOR_BYTES
+}
+
 /// Checks a change whose actor claims to be derived; passes all others.
 pub(crate) fn verify(change: &Change) -> Result<(), ChangeError> {
-    if change.actor_id().to_bytes().len() != DERIVED_ACTOR_BYTES {
+    if !is_derived(change) {
         return Ok(());
     }
     let plain = change.seq() == 1 && change.timestamp() == 0 && change.message().is_none();

@@ -87,6 +87,10 @@ pub struct Applied {
     pub conflicts: Vec<Conflict>,
     /// Who made the last applied change that says so.
     pub author: Option<String>,
+    /// The actor of that change.
+    pub by: Option<ActorId>,
+    /// Not applied, for what they would stand by was refused or lacks something; see [`CanvasDocument::apply_standing`].
+    pub unsettled: Vec<Change>,
     /// Own edits to be published: what this process had written into texts that lost, put into the winning ones.
     pub repair: Vec<Change>,
     /// The changes made Automerge panic and the document could not be restored. It must be thrown away, loaded again
@@ -171,7 +175,7 @@ impl CanvasDocument {
         &self.replica
     }
 
-    /// Edits are made under this actor from now on; to be called before the first. Random, 16 bytes, and never one
+    /// Edits are made under this actor from now on; to be called before the first. Random, and never one
     /// that another process, or a copy of this document, uses.
     pub fn set_actor(&mut self, actor: ActorId) {
         self.replica.set_actor(actor);
@@ -241,7 +245,7 @@ impl CanvasDocument {
     pub(super) fn import(&mut self, canvas: &Canvas) -> Result<LocalEdit, CanvasError> {
         let batch = import(canvas);
         let change = self.replica.derive(&self.replica.root_heads(), |tx, maps| batch.write(tx, maps))?;
-        let taken = self.replica.take(change.into_iter().collect());
+        let taken = self.replica.take(change.into_iter().collect(), &|_| true);
         let content = !taken.applied.is_empty();
         Ok(self.finish(taken.applied, &taken.touched, content, self.replica.heads()))
     }
@@ -315,7 +319,13 @@ impl CanvasDocument {
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
     /// ignored. Of what [`foresee`](Self::foresee) has told, only what turned out otherwise is a difference.
     pub fn apply(&mut self, changes: Vec<Change>) -> Applied {
-        let mut taken = self.replica.take(changes);
+        self.apply_standing(changes, &|_| true)
+    }
+
+    /// The same, but only of those that stand: by themselves, as `stands` says, or by a later change of their actor that is
+    /// applied with them and does.
+    pub fn apply_standing(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Applied {
+        let mut taken = self.replica.take(changes, stands);
         if taken.damaged {
             return Applied { rejected: taken.rejected, damaged: true, ..Applied::default() };
         }
@@ -323,10 +333,13 @@ impl CanvasDocument {
         let repair = self.repair_texts(&taken.touched);
         taken.touched.extend(self.touched_by(&repair));
         let diff = self.view.refresh(reader(&self.replica, None), &taken.touched);
+        let said = taken.applied.iter().rev().find(|change| change.message().is_some());
         Applied {
             hashes: taken.applied.iter().map(Change::hash).collect(),
             conflicts: conflict::find(&self.replica, &taken.applied, &taken.touched),
-            author: taken.applied.iter().rev().find_map(|change| change.message().map(str::to_owned)),
+            author: said.and_then(|change| change.message().map(str::to_owned)),
+            by: said.map(|change| change.actor_id().clone()),
+            unsettled: taken.unsettled,
             rejected: taken.rejected,
             diff,
             repair,

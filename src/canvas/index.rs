@@ -44,6 +44,10 @@ pub struct AppliedIndex {
     pub rejected: Vec<(ChangeHash, String)>,
     /// Who made the last applied change that says so.
     pub author: Option<String>,
+    /// The actor of that change.
+    pub by: Option<ActorId>,
+    /// See [`crate::canvas::Applied::unsettled`].
+    pub unsettled: Vec<Change>,
     /// Entries that are there now and were not before.
     pub appeared: Vec<IndexEntry>,
     /// Entries that are there no longer: deleted, or replaced by a newer generation or another origin.
@@ -163,14 +167,22 @@ impl IndexDocument {
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
     /// ignored.
     pub fn apply(&mut self, changes: Vec<Change>) -> AppliedIndex {
-        let taken = self.replica.take(changes);
+        self.apply_standing(changes, &|_| true)
+    }
+
+    /// See [`crate::canvas::CanvasDocument::apply_standing`].
+    pub fn apply_standing(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> AppliedIndex {
+        let taken = self.replica.take(changes, stands);
         if taken.damaged {
             return AppliedIndex { rejected: taken.rejected, damaged: true, ..AppliedIndex::default() };
         }
         let (appeared, disappeared) = self.refresh(&taken.touched);
+        let said = taken.applied.iter().rev().find(|change| change.message().is_some());
         AppliedIndex {
             hashes: taken.applied.iter().map(Change::hash).collect(),
-            author: taken.applied.iter().rev().find_map(|change| change.message().map(str::to_owned)),
+            author: said.and_then(|change| change.message().map(str::to_owned)),
+            by: said.map(|change| change.actor_id().clone()),
+            unsettled: taken.unsettled,
             rejected: taken.rejected,
             appeared,
             disappeared,

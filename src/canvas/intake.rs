@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjType, ReadDoc};
 
 use crate::canvas::derived;
-use crate::canvas::replica::{Replica, empty};
+use crate::canvas::replica::{Newest, Replica, empty};
 use crate::canvas::schema::{TextId, Touched, inspect, text_object};
+use crate::canvas::standing::settle;
 
 /// After this many changes of one batch have broken the document, the rest of the batch is left out: each costs
 /// rebuilding the document.
@@ -24,6 +25,8 @@ pub(super) struct Taken {
     pub(super) applied: Vec<Change>,
     /// Refused, with why.
     pub(super) rejected: Vec<(ChangeHash, String)>,
+    /// Not applied, for what they would stand by was refused, or lacks something.
+    pub(super) unsettled: Vec<Change>,
     /// What the applied ones touched.
     pub(super) touched: Touched,
     /// The document is unusable: see [`crate::canvas::Applied::damaged`].
@@ -37,8 +40,8 @@ pub(super) struct Batch {
     refused: BTreeSet<ChangeHash>,
     /// Texts that were begun.
     made: BTreeSet<TextId>,
-    /// The last sequence number of each actor.
-    sequences: BTreeMap<ActorId, u64>,
+    /// The last change of each actor.
+    newest: BTreeMap<ActorId, Newest>,
     /// The counter of the last operation of each actor.
     last_operations: BTreeMap<ActorId, u64>,
     /// The counter of the last operation of each change.
@@ -78,8 +81,8 @@ fn are_intact(doc: &Automerge, changes: &[Change], before: &[ChangeHash]) -> boo
 
 impl Replica {
     /// Takes changes from elsewhere: applies all that can be, and refuses the others one by one, together with what
-    /// depends on them.
-    pub(super) fn take(&mut self, changes: Vec<Change>) -> Taken {
+    /// depends on them. Only what stands by itself, or by a later change of its actor that does, is applied.
+    pub(super) fn take(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Taken {
         let mut taken = Taken::default();
         let mut inspected = BTreeMap::new();
         let mut batch = Batch::default();
@@ -96,12 +99,17 @@ impl Replica {
                 }
             }
         }
+        let sound = settle(sound, stands, &mut taken.unsettled);
         match self.try_apply(&sound) {
             Attempt::Applied => taken.applied = sound,
             // One bad change makes Automerge refuse the whole batch.
             attempt => {
                 taken.damaged = matches!(attempt, Attempt::Broken { restored: false, .. });
                 self.apply_one_by_one(sound, &mut taken);
+                let mut unsettled = Vec::new();
+                settle(taken.applied.clone(), stands, &mut unsettled);
+                // What they stand by turned out to be refused: without them, all may come again.
+                taken.damaged |= !unsettled.is_empty();
             }
         }
         for change in &taken.applied {
@@ -121,8 +129,8 @@ impl Replica {
         if change.deps().iter().any(|dep| batch.refused.contains(dep)) {
             return Err(DEPENDS_ON_REFUSED.to_owned());
         }
-        let known = |actor| batch.sequences.get(actor).or_else(|| self.sequences.get(actor));
-        let last = known(change.actor_id()).copied().unwrap_or_default();
+        let known = batch.newest.get(change.actor_id()).or_else(|| self.newest.get(change.actor_id()));
+        let last = known.map_or(0, |newest| newest.sequence);
         if change.seq() <= last {
             // The other one is in the document, or in this batch: what is the same would not have come so far.
             let (number, actor) = (change.seq(), change.actor_id());
@@ -130,6 +138,10 @@ impl Replica {
         }
         if change.seq() != last + 1 {
             return Err(format!("it is number {} of its actor, where {} is next", change.seq(), last + 1));
+        }
+        if known.is_some_and(|newest| !change.deps().contains(&newest.hash)) {
+            // Whoever vouches for an actor's last change vouches by that for all before.
+            return Err("it does not depend on its actor's last change".to_owned());
         }
         let newest = change.deps().iter().map(|dep| self.last_operation(dep, batch)).max();
         if change.start_op().get() <= newest.unwrap_or_default() {
@@ -150,7 +162,8 @@ impl Replica {
         if !std::mem::take(&mut touched.references).iter().all(is_known) {
             return Err("it refers to operations that do not exist".to_owned());
         }
-        batch.sequences.insert(change.actor_id().clone(), change.seq());
+        let last = Newest { sequence: change.seq(), hash: change.hash() };
+        batch.newest.insert(change.actor_id().clone(), last);
         batch.last_operations.insert(change.actor_id().clone(), change.max_op());
         batch.ends.insert(change.hash(), change.max_op());
         Ok(touched)

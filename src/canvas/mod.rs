@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `foresee` (telling them first), `compose` (own edits that leave first) |
+//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `foresee` (telling them first), `compose` (own edits that leave first) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
@@ -39,6 +39,7 @@ mod replica;
 mod root;
 mod schema;
 mod side;
+mod standing;
 mod text;
 mod update;
 mod value;
@@ -49,13 +50,13 @@ mod view;
 mod tests;
 
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
-pub use derived::{ChangeError, decode_change};
+pub use derived::{ChangeError, decode_change, is_derived};
 pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, ReadBack, Written};
 pub use error::CanvasError;
 pub use foresee::Told;
 pub use index::{AppliedIndex, IndexDocument, IndexEntry, LocalIndexEdit};
 pub use model::{Canvas, Element, ElementKind, Properties};
 pub use patch::{CanvasPatch, ElementsPatch};
-pub use replica::Replica;
+pub use replica::{Newest, Replica};
 pub use value::Value;
 pub use version::Version;

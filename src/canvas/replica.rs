@@ -15,6 +15,15 @@ use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
 use crate::ids::Heads;
 use crate::limits::MAX_CHANGE_OPERATIONS;
 
+/// The last change of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: ChangeHash,
+}
+
 /// One document as this peer holds it.
 #[derive(Debug)]
 pub struct Replica {
@@ -24,8 +33,8 @@ pub struct Replica {
     root_hash: ChangeHash,
     /// All changes in the order in which they came, which is a causal one.
     pub(super) log: Vec<ChangeHash>,
-    /// The last sequence number of each actor.
-    pub(super) sequences: BTreeMap<ActorId, u64>,
+    /// The last change of each actor.
+    pub(super) newest: BTreeMap<ActorId, Newest>,
     /// The actors under which this process has edited the document; the last one is in use.
     actors: Vec<ActorId>,
     pub(super) tip: Tip,
@@ -51,7 +60,7 @@ impl Replica {
             root,
             root_hash,
             log: vec![root_hash],
-            sequences: BTreeMap::new(),
+            newest: BTreeMap::new(),
             actors: Vec::new(),
             tip: Tip::default(),
         }
@@ -78,7 +87,10 @@ impl Replica {
             _ => return Err(corrupt("it has no schema")),
         }
         let changes = replica.doc.get_changes_meta(&[]);
-        replica.sequences = changes.iter().map(|change| (change.actor.clone().into_owned(), change.seq)).collect();
+        let newest = changes.iter().map(|change| {
+            (change.actor.clone().into_owned(), Newest { sequence: change.seq, hash: change.hash })
+        });
+        replica.newest = newest.collect();
         replica.log = changes.into_iter().map(|change| change.hash).collect();
         Ok(replica)
     }
@@ -110,7 +122,13 @@ impl Replica {
     /// The sequence number of an actor's last change; 0 if it made none.
     #[must_use]
     pub fn last_sequence(&self, actor: &ActorId) -> u64 {
-        self.sequences.get(actor).copied().unwrap_or_default()
+        self.newest.get(actor).map_or(0, |newest| newest.sequence)
+    }
+
+    /// The last change of each actor.
+    #[must_use]
+    pub fn newest_of_actors(&self) -> &BTreeMap<ActorId, Newest> {
+        &self.newest
     }
 
     /// The raw bytes of the newest `count` changes, in the order in which they came.
@@ -225,10 +243,12 @@ impl Replica {
     ) -> Result<Option<Change>, CanvasError> {
         let mut tx = match at {
             None => self.doc.transaction(),
-            Some(heads) => self
-                .doc
-                .transaction_at(PatchLog::inactive(), heads)
-                .map_err(|error| CanvasError::Internal(error.to_string()))?,
+            Some(heads) => {
+                let heads = self.with_own_last(heads);
+                self.doc
+                    .transaction_at(PatchLog::inactive(), &heads)
+                    .map_err(|error| CanvasError::Internal(error.to_string()))?
+            }
         };
         write(&mut tx, &self.maps)?;
         check_size(tx.pending_ops())?;
@@ -242,10 +262,27 @@ impl Replica {
         Ok(change)
     }
 
+    /// A version, with the last changes of our present actor, and of those that Automerge derives from it, as far as the
+    /// version holds them: each change depends on its actor's last, so that who vouches for one vouches for all before. At
+    /// the present Automerge sees to that by itself.
+    fn with_own_last(&self, heads: &[ChangeHash]) -> Vec<ChangeHash> {
+        let own = self.doc.get_actor();
+        let mut all = heads.to_vec();
+        let is_own = |actor: &ActorId| actor.to_bytes().ends_with(own.to_bytes());
+        let last = self.newest.iter().filter(|(actor, _)| is_own(actor)).map(|(_, newest)| newest.hash);
+        let last: Vec<ChangeHash> = last.filter(|hash| !heads.contains(hash)).collect();
+        if !last.is_empty() {
+            let later = self.doc.get_changes_meta(heads);
+            let later: BTreeSet<ChangeHash> = later.into_iter().map(|change| change.hash).collect();
+            all.extend(last.into_iter().filter(|hash| !later.contains(hash)));
+        }
+        all
+    }
+
     /// Notes a change that the document now holds.
     pub(super) fn note(&mut self, change: &Change) {
         self.log.push(change.hash());
-        self.sequences.insert(change.actor_id().clone(), change.seq());
+        self.newest.insert(change.actor_id().clone(), Newest { sequence: change.seq(), hash: change.hash() });
     }
 
     /// Makes the edit that every peer makes alike from the same content at the same version: on a document that holds that

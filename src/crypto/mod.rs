@@ -1,10 +1,12 @@
-//! Identity and signatures, and the keys of encrypted repositories: pure, every random number is passed in.
+//! Identity, actors and signatures, and the keys of encrypted repositories: pure, every random number is passed in.
 
+pub mod actor;
 pub mod identity;
 pub mod name_tag;
 pub mod repository;
 pub mod secret;
 
+pub use actor::{actor_of, owns};
 pub use identity::Identity;
 pub use name_tag::NameTag;
 pub use repository::{KeyId, RepositoryKeys};

@@ -276,6 +276,7 @@ impl ConnectionHandler for Router {
             counter: &mut counter,
             sent_unix_ms: 0,
             message: Nonce(connection),
+            vouches: None,
         };
         let body = Body::Will(Will { instance: self.instance, connection });
         let packets = seal(&self.identity, &topic, stamp, Priority::Critical, &body, DEFAULT_MAX_MESSAGE_BYTES).ok()?;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use automerge::ChangeHash;
 
-use super::document::{Actor, Content, Document, State};
+use super::content::Content;
+use super::document::{Actor, Document, State};
 use super::error::SyncError;
 use super::io::{Command, Event};
 use super::stored::{KnownDocument, StoreOperation, StoredDocument, Summary};
@@ -158,11 +159,13 @@ impl CanvasP2PSynchronizer {
         let mut document = Document::new(id.clone(), asleep.live);
         document.set_quarantined(asleep.quarantined);
         document.actor = asleep.actor;
-        let acknowledged = stored.as_ref().and_then(|stored| stored.acknowledged.clone());
-        match Content::restore(id, stored.unwrap_or_default(), |hash| document.is_quarantined(hash)) {
+        let mut stored = stored.unwrap_or_default();
+        let (acknowledged, vouchers) = (stored.acknowledged.clone(), std::mem::take(&mut stored.vouchers));
+        match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
             Ok(content) => document.content = content,
             Err(error) => step.event(Event::Error(error.into())),
         }
+        document.vouching.restore(vouchers, document.content.replica().newest_of_actors());
         if let (Content::Canvas(canvas), Some(memory)) = (&mut document.content, asleep.memory) {
             canvas.recall(memory);
         }
@@ -176,7 +179,7 @@ impl CanvasP2PSynchronizer {
         document.used_ms = step.now.elapsed_ms;
         if asleep.summary.unsent {
             let sent = acknowledged.unwrap_or_default();
-            document.outbox.push(&document.replica().changes_since(sent.as_slice()), true);
+            document.outbox.push(&document.own_changes_since(&self.peer, sent.as_slice()), true);
         }
         tracing::debug!(target: "mqtt:sync", document = %id, complete, "loaded");
         self.documents.insert(id.clone(), document);

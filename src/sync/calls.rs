@@ -251,7 +251,7 @@ impl CanvasP2PSynchronizer {
 
     fn share_now(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, index_id: &DocumentId) {
         let listed = match self.documents.get(index_id).map(|document| &document.content) {
-            Some(super::document::Content::Index(index)) => index.entry(&entry.canvas).cloned(),
+            Some(super::content::Content::Index(index)) => index.entry(&entry.canvas).cloned(),
             _ => None,
         };
         let result = match listed {

@@ -30,6 +30,11 @@ impl CausalBuffer {
         self.waiting.len()
     }
 
+    /// Whether a change waits here.
+    pub(crate) fn contains(&self, hash: &ChangeHash) -> bool {
+        self.waiting.contains_key(hash)
+    }
+
     /// Puts incoming changes into causal order: returns those that can be applied now, one after the other, including
     /// buffered ones that they release. The rest is buffered. `known` says which hashes the document holds.
     /// The second value is the changes dropped because the buffer was full.

@@ -2,7 +2,8 @@
 
 use super::asleep::{Asleep, Parked};
 use super::calls::Waiting;
-use super::document::{Content, Document};
+use super::content::Content;
+use super::document::Document;
 use super::error::SyncError;
 use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
@@ -110,7 +111,7 @@ impl CanvasP2PSynchronizer {
         };
         let id = super::repository::document_id(&entry);
         let mut document = Document::new(id.clone(), self.config.live);
-        let edit = fill(document.edit_canvas(step.rng).ok_or(SyncError::Closed)?)?;
+        let edit = fill(document.edit_canvas(&self.peer, step.rng).ok_or(SyncError::Closed)?)?;
         self.documents.insert(id.clone(), document);
         // Also when nothing is in it: the next process must know that it is there.
         self.saver.add(&id);
@@ -132,7 +133,7 @@ impl CanvasP2PSynchronizer {
         change: impl FnOnce(&mut CanvasDocument) -> Result<LocalEdit, CanvasError>,
     ) -> Result<Reply, SyncError> {
         let id = self.require(canvas)?;
-        let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(step.rng));
+        let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(&self.peer, step.rng));
         let edit = change(document.ok_or(SyncError::Closed)?)?;
         let version = edit.version.clone();
         self.after_edit(step, &id, author, origin, edit);
@@ -152,7 +153,7 @@ impl CanvasP2PSynchronizer {
         let id = self.require(canvas)?;
         let document = self.documents.get_mut(&id).ok_or(SyncError::Closed)?;
         let leaves_now = self.link.is_up() && document.live && document.outbox.len() == 0;
-        let canvas = document.edit_canvas(step.rng).ok_or(SyncError::Closed)?;
+        let canvas = document.edit_canvas(&self.peer, step.rng).ok_or(SyncError::Closed)?;
         let Written { mut changes, version, content, composed } = canvas.write_patch(patch, author, leaves_now)?;
         self.statistics.local_edits += u64::from(!changes.is_empty());
         let author = author.to_owned();
@@ -209,7 +210,7 @@ impl CanvasP2PSynchronizer {
     ) -> Result<Reply, SyncError> {
         self.require(canvas)?;
         let index_id = self.index_id();
-        let Some(index) = self.documents.get_mut(&index_id).and_then(|document| document.edit_index(step.rng)) else {
+        let Some(index) = self.documents.get_mut(&index_id).and_then(|document| document.edit_index(&self.peer, step.rng)) else {
             return Err(SyncError::Closed);
         };
         let entry = index.entry(canvas).cloned();
@@ -267,7 +268,7 @@ impl CanvasP2PSynchronizer {
                 + self.asleep.values().filter(|asleep| asleep.live).count(),
             peers: self.peers.confirmed().count(),
             pending_edits: documents.clone().map(|document| document.outbox.len()).sum(),
-            buffered_changes: documents.clone().map(|document| document.causal.len()).sum(),
+            buffered_changes: documents.clone().map(Document::waiting).sum(),
             catching_up: self.asking.len() + self.ask_queue.len(),
             statistics: self.statistics.clone(),
         }

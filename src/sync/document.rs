@@ -8,99 +8,17 @@ use rand_core::Rng;
 use super::announce::AnnounceTimer;
 use super::catch_up::CatchUp;
 use super::causal::CausalBuffer;
+use super::content::Content;
 use super::outbox::Outbox;
-use super::stored::{ActorMark, StoredDocument, Summary};
+use super::stored::{ActorMark, Summary};
 use super::unsaved::{Unsaved, only};
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, Told, decode_change};
-use crate::ids::DocumentId;
-use crate::limits::MAX_QUARANTINED_HASHES;
-
-/// What kind of document it is.
-pub(crate) enum Content {
-    Index(Box<IndexDocument>),
-    Canvas(Box<CanvasDocument>),
-}
-
-impl Content {
-    /// A document that nothing is known of.
-    pub(crate) fn new(id: &DocumentId) -> Self {
-        match id {
-            DocumentId::Index { .. } => Self::Index(Box::default()),
-            DocumentId::Canvas { .. } => Self::Canvas(Box::default()),
-        }
-    }
-
-    /// Reads a saved document.
-    pub(crate) fn load(id: &DocumentId, bytes: &[u8]) -> Result<Self, CanvasError> {
-        Ok(match id {
-            DocumentId::Index { .. } => Self::Index(Box::new(IndexDocument::load(bytes)?)),
-            DocumentId::Canvas { .. } => Self::Canvas(Box::new(CanvasDocument::load(bytes)?)),
-        })
-    }
-
-    /// Puts a document together from what storage has of it. Changes that Automerge refuses are left out, as are those
-    /// that `skip` names; storage may have some that are in the snapshot already.
-    pub(crate) fn restore(
-        id: &DocumentId,
-        stored: StoredDocument,
-        skip: impl Fn(&ChangeHash) -> bool,
-    ) -> Result<Self, CanvasError> {
-        let mut content = Self::of_snapshot(id, stored.snapshot)?;
-        let decoded = stored.changes.into_iter().filter_map(|bytes| decode_change(bytes).ok());
-        let changes: Vec<_> = decoded.filter(|change| !skip(&change.hash())).collect();
-        content.apply(changes);
-        Ok(content)
-    }
-
-    /// The same, but nothing may be left out: a change that Automerge refuses may be of use to a later version.
-    pub(crate) fn restore_whole(id: &DocumentId, stored: StoredDocument) -> Result<Self, CanvasError> {
-        let corrupt = |reason: String| CanvasError::Corrupt(reason);
-        let mut content = Self::of_snapshot(id, stored.snapshot)?;
-        let decoded = stored.changes.into_iter().map(decode_change).collect::<Result<Vec<_>, _>>();
-        let changes = decoded.map_err(|error| corrupt(error.to_string()))?;
-        let hashes: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
-        content.apply(changes);
-        if hashes.iter().all(|hash| content.replica().contains(hash)) {
-            Ok(content)
-        } else {
-            Err(corrupt("some of its changes cannot be applied".to_owned()))
-        }
-    }
-
-    fn of_snapshot(id: &DocumentId, snapshot: Option<Vec<u8>>) -> Result<Self, CanvasError> {
-        snapshot.map_or_else(|| Ok(Self::new(id)), |bytes| Self::load(id, &bytes))
-    }
-
-    /// Takes in changes about which nobody need be told; returns those that were new.
-    pub(crate) fn apply(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
-        match self {
-            Self::Canvas(canvas) => canvas.apply(changes).hashes,
-            Self::Index(index) => index.apply(changes).hashes,
-        }
-    }
-
-    pub(crate) fn replica(&self) -> &Replica {
-        match self {
-            Self::Index(index) => index.replica(),
-            Self::Canvas(canvas) => canvas.replica(),
-        }
-    }
-
-    /// How many nodes and edges it shows; none for an index.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        match self {
-            Self::Index(_) => (0, 0),
-            Self::Canvas(canvas) => canvas.counts(),
-        }
-    }
-
-    fn set_actor(&mut self, actor: ActorId) {
-        match self {
-            Self::Index(index) => index.set_actor(actor),
-            Self::Canvas(canvas) => canvas.set_actor(actor),
-        }
-    }
-}
+use super::vouching::{Admitted, Incoming, Vouching};
+use crate::canvas::{CanvasDocument, IndexDocument, Replica, Told, decode_change, is_derived};
+use crate::crypto::Identity;
+use crate::crypto::actor::{ACTOR_NONCE_BYTES, actor_of, owns};
+use crate::ids::{DocumentId, PeerId};
+use crate::limits::{MAX_CAUSAL_BUFFER_BYTES, MAX_CAUSAL_BUFFER_CHANGES, MAX_QUARANTINED_HASHES};
+use crate::wire::{SavedDocument, Voucher};
 
 /// Under which actor a document is edited here.
 #[derive(Debug, Default)]
@@ -160,6 +78,9 @@ pub(crate) struct Document {
     pub(crate) received_in_round: u64,
     /// What storage lacks of it.
     pub(crate) unsaved: Unsaved,
+    pub(crate) vouching: Vouching,
+    /// Changes that could be applied, but that which vouches for them cannot yet. Bounded as those in `causal` are.
+    held: Vec<Change>,
     /// When it was last needed.
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
@@ -184,6 +105,8 @@ impl Document {
             reported: false,
             received_in_round: 0,
             unsaved: Unsaved::default(),
+            vouching: Vouching::default(),
+            held: Vec::new(),
             used_ms: 0,
             actor: Actor::None,
             state: State::Whole,
@@ -204,8 +127,8 @@ impl Document {
     }
 
     /// The canvas, ready to be edited: with an actor of this session's own, taken at the first edit, since actors cost.
-    pub(crate) fn edit_canvas(&mut self, rng: &mut dyn Rng) -> Option<&mut CanvasDocument> {
-        self.take_actor(rng);
+    pub(crate) fn edit_canvas(&mut self, owner: &PeerId, rng: &mut dyn Rng) -> Option<&mut CanvasDocument> {
+        self.take_actor(owner, rng);
         match &mut self.content {
             Content::Canvas(canvas) => Some(canvas),
             Content::Index(_) => None,
@@ -213,8 +136,8 @@ impl Document {
     }
 
     /// The index, ready to be edited.
-    pub(crate) fn edit_index(&mut self, rng: &mut dyn Rng) -> Option<&mut IndexDocument> {
-        self.take_actor(rng);
+    pub(crate) fn edit_index(&mut self, owner: &PeerId, rng: &mut dyn Rng) -> Option<&mut IndexDocument> {
+        self.take_actor(owner, rng);
         match &mut self.content {
             Content::Index(index) => Some(index),
             Content::Canvas(_) => None,
@@ -223,16 +146,16 @@ impl Document {
 
     /// Two changes with the same actor and sequence number keep peers apart for ever, so an actor is used again only where
     /// an orderly end has left it, and the document has just what it had then.
-    fn take_actor(&mut self, rng: &mut dyn Rng) {
+    fn take_actor(&mut self, owner: &PeerId, rng: &mut dyn Rng) {
         let left = match &self.actor {
             Actor::Taken(_) => return,
             Actor::Free(mark) if self.replica().last_sequence(&mark.actor) == mark.sequence => Some(mark.actor.clone()),
             Actor::None | Actor::Left(_) | Actor::Free(_) => None,
         };
         let actor = left.unwrap_or_else(|| {
-            let mut bytes = [0; 16];
-            rng.fill_bytes(&mut bytes);
-            ActorId::from(bytes)
+            let mut nonce = [0; ACTOR_NONCE_BYTES];
+            rng.fill_bytes(&mut nonce);
+            ActorId::from(actor_of(owner, nonce))
         });
         self.content.set_actor(actor.clone());
         self.actor = Actor::Taken(actor);
@@ -262,7 +185,7 @@ impl Document {
     /// Whether storage and the broker have all of it, and nothing of it is awaited; what was not reported yet is.
     pub(crate) fn may_sleep(&self) -> bool {
         let settled = self.reported && self.state == State::Whole && self.unsaved.is_empty() && self.outbox.len() == 0;
-        self.canvas().is_some() && settled && self.causal.len() == 0 && self.catch_up.is_idle()
+        self.canvas().is_some() && settled && self.waiting() == 0 && self.catch_up.is_idle()
     }
 
     /// The connection is gone: what was in flight leaves again on the next, what was asked is asked again there.
@@ -288,12 +211,12 @@ impl Document {
         self.content = Content::new(&self.id);
         self.state = State::Damaged;
         self.outbox.clear();
-        self.causal = CausalBuffer::default();
+        self.forget_waiting();
         self.actor = Actor::None;
     }
 
     /// The damaged document was loaded again. What storage did not have yet is still known by its bytes.
-    pub(crate) fn replace(&mut self, content: Content) {
+    pub(crate) fn replace(&mut self, content: Content, vouchers: Vec<Voucher>) {
         self.content = content;
         self.state = State::Whole;
         let decoded = self.unsaved.take().into_iter().filter_map(|bytes| decode_change(bytes).ok());
@@ -302,6 +225,7 @@ impl Document {
         let raw: Vec<_> = changes.iter().map(raw).collect();
         let applied = self.content.apply(changes);
         self.unsaved.add(only(raw, &applied));
+        self.vouching.restore(vouchers, self.content.replica().newest_of_actors());
     }
 
     /// What was refused before the document was unloaded stays refused.
@@ -324,10 +248,64 @@ impl Document {
         self.quarantined.contains(hash)
     }
 
-    /// Puts incoming changes into causal order; see [`CausalBuffer::sort`]. What depends on a refused change is refused.
+    /// Of what arrived, what somebody vouches for; see [`Vouching::admit`].
+    pub(crate) fn admit(&mut self, incoming: Incoming) -> Admitted {
+        let Self { id, content, causal, held, vouching, .. } = self;
+        let replica = content.replica();
+        let has = |hash: &ChangeHash| {
+            replica.contains(hash) || causal.contains(hash) || held.iter().any(|change| change.hash() == *hash)
+        };
+        vouching.admit(id, incoming, has)
+    }
+
+    /// What a peer made itself, and what proves itself, of the changes that are no ancestors of these.
+    pub(crate) fn own_changes_since(&self, own: &PeerId, heads: &[ChangeHash]) -> Vec<Change> {
+        let mut changes = self.replica().changes_since(heads);
+        changes.retain(|change| is_derived(change) || owns(own, change.actor_id().to_bytes()));
+        changes
+    }
+
+    /// All of it, as others get it.
+    pub(crate) fn saved(&self, identity: &Identity) -> SavedDocument {
+        let newest = self.replica().newest_of_actors().iter().map(|(actor, newest)| (actor, *newest));
+        let vouchers = self.vouching.vouchers(&self.id, identity, newest);
+        SavedDocument { document: self.replica().save(), vouchers }
+    }
+
+    /// How many changes wait for others.
+    pub(crate) fn waiting(&self) -> usize {
+        self.causal.len() + self.held.len()
+    }
+
+    /// What waits is not to be had, or is brought again.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.causal = CausalBuffer::default();
+        self.held.clear();
+        self.vouching.forget_awaited(|_| false);
+    }
+
+    /// Keeps changes until what vouches for them can be applied too. Returns what was dropped because there are too many.
+    pub(crate) fn hold(&mut self, unsettled: Vec<Change>) -> Vec<ChangeHash> {
+        self.held = unsettled;
+        let Self { causal, held, vouching, .. } = self;
+        vouching.forget_awaited(|hash| causal.contains(hash) || held.iter().any(|change| change.hash() == *hash));
+        held.retain(|change| vouching.covers(change));
+        let bytes: usize = held.iter().map(|change| change.raw_bytes().len()).sum();
+        if held.len() <= MAX_CAUSAL_BUFFER_CHANGES && bytes <= MAX_CAUSAL_BUFFER_BYTES {
+            return Vec::new();
+        }
+        // What waits for others may count on these.
+        let dropped = held.iter().map(Change::hash).collect();
+        self.forget_waiting();
+        dropped
+    }
+
+    /// Puts incoming changes into causal order, after those that are held; see [`CausalBuffer::sort`]. What depends on a
+    /// refused change is refused.
     pub(crate) fn sort(&mut self, changes: Vec<Change>) -> (Vec<Change>, Vec<ChangeHash>) {
-        let mut wanted = Vec::with_capacity(changes.len());
-        for change in changes {
+        let held = std::mem::take(&mut self.held);
+        let mut wanted = Vec::with_capacity(held.len() + changes.len());
+        for change in held.into_iter().chain(changes) {
             if change.deps().iter().any(|dep| self.quarantined.contains(dep)) {
                 self.quarantine(change.hash());
             }
@@ -360,6 +338,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
+    use super::super::stored::StoredDocument;
     use super::*;
     use crate::canvas::CanvasPatch;
     use crate::ids::{CanvasId, Generation, RepositoryName};
@@ -375,7 +354,7 @@ mod tests {
 
     fn edit(document: &mut Document, rng: &mut ChaCha8Rng, x: u64) -> Vec<Vec<u8>> {
         let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#)).unwrap();
-        let changes = document.edit_canvas(rng).unwrap().patch(&patch, "me").unwrap().changes;
+        let changes = document.edit_canvas(&PeerId([1; 32]), rng).unwrap().patch(&patch, "me").unwrap().changes;
         changes.iter().map(|change| change.raw_bytes().to_vec()).collect()
     }
 
@@ -389,7 +368,7 @@ mod tests {
         document.start_over();
         assert!(document.replica().is_pristine());
         let stored = StoredDocument { changes: saved, ..StoredDocument::default() };
-        document.replace(Content::restore(&document.id, stored, |_| false).unwrap());
+        document.replace(Content::restore(&document.id, stored, |_| false).unwrap(), Vec::new());
         assert_eq!((document.replica().heads(), document.unsaved.is_empty()), (heads, false));
     }
 

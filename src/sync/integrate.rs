@@ -1,16 +1,22 @@
 //! Changes going into documents, and what follows: storage, events, the outbox.
 
-use automerge::{Change, ChangeHash};
+use automerge::{ActorId, Change, ChangeHash};
 
-use super::document::{Content, Document};
+use super::content::Content;
+use super::document::Document;
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
+use super::receive::Arrived;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step, Unread};
 use super::timers::Timer;
 use super::unsaved::only;
+use super::vouching::{Admitted, Incoming, Vouching, last_of_actors};
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
 use crate::ids::{CanvasId, DocumentId, PeerId};
 use crate::limits::PUBLISH_RETRY_MS;
-use crate::wire::{Body, Changes, Priority, Topic};
+use crate::wire::{Body, Changes, Priority, Statement, Topic, content_room};
+
+/// What CBOR puts before a list or a byte string at most.
+const ENCODED_HEAD_BYTES: usize = 9;
 
 /// Who brought changes, and when they were sent by that peer's clock.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +25,22 @@ pub(super) struct Source {
     pub(super) sent_unix_ms: u64,
 }
 
+impl Source {
+    /// The same, but the peer is the one that made the change of this actor, where that is known.
+    fn behind(self, actor: Option<&ActorId>, vouching: &mut Vouching, applied: &[ChangeHash], own: &PeerId) -> Self {
+        vouching.applied(applied);
+        let owner = actor.and_then(|actor| vouching.owner(actor, own));
+        Self { peer: owner.unwrap_or(self.peer), ..self }
+    }
+}
+
 /// What taking in changes brought, for a canvas and an index alike.
+#[derive(Default)]
 struct Taken {
     hashes: Vec<ChangeHash>,
     rejected: Vec<(ChangeHash, String)>,
+    /// What stands only by something that could not be applied.
+    unsettled: Vec<Change>,
     /// Own edits made in answer, to be published.
     repair: Vec<Change>,
     /// Automerge panicked, and the document could not be restored in memory.
@@ -30,18 +48,16 @@ struct Taken {
 }
 
 impl CanvasP2PSynchronizer {
-    /// Takes changes of others into a document: what can be applied is, what lacks dependencies waits, and what is then
-    /// still lacking is asked for. Returns how many changes were new.
-    pub(super) fn integrate(
-        &mut self,
-        step: &mut Step,
-        id: &DocumentId,
-        changes: Vec<Change>,
-        source: Source,
-    ) -> usize {
+    /// Takes changes of others into a document: what their owners vouch for and can be applied is, what lacks dependencies
+    /// waits, and what is then still lacking is asked for. Returns how many changes were new.
+    pub(super) fn integrate(&mut self, step: &mut Step, id: &DocumentId, incoming: Incoming, source: Source) -> usize {
         let Some(document) = self.documents.get_mut(id) else { return 0 };
         document.used_ms = step.now.elapsed_ms;
-        let (ready, dropped) = document.sort(changes);
+        let Admitted { changes, unvouched, forged } = document.admit(incoming);
+        // Nothing is asked for on account of these: whoever has them with a voucher names them among its heads.
+        self.statistics.reject_many("unvouched change", unvouched);
+        self.statistics.reject_many("bad voucher", usize::from(forged));
+        let (ready, mut dropped) = document.sort(changes);
         let mut count = 0;
         // What was told is read again, also if it should not come to be applied.
         if !ready.is_empty() || document.canvas().is_some_and(CanvasDocument::has_foretold) {
@@ -50,7 +66,8 @@ impl CanvasP2PSynchronizer {
             count = taken.hashes.len();
             self.statistics.remote_changes += count as u64;
             self.keep(id, only(raw, &taken.hashes));
-            self.after_taking(step, id, taken);
+            let unsettled = self.after_taking(step, id, taken);
+            dropped.extend(self.documents.get_mut(id).map(|document| document.hold(unsettled)).unwrap_or_default());
         }
         let Some(document) = self.documents.get_mut(id) else {
             return count;
@@ -63,30 +80,36 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Tells the application of a change whose effect is plain, and leaves what [`integrate`](Self::integrate) does to the
-    /// next step, which is due at once. `false` if it is not plain; then nothing has been done.
-    pub(super) fn tell_ahead(&mut self, step: &mut Step, id: &DocumentId, changes: &[Change], source: Source) -> bool {
-        let ([change], Some(document)) = (changes, self.documents.get_mut(id)) else { return false };
-        if !document.reported || document.is_quarantined(&change.hash()) {
-            return false;
+    /// next step, which is due at once. If it is not plain it is given back, and nothing has been done.
+    pub(super) fn tell_ahead(&mut self, step: &mut Step, arrived: Arrived) -> Option<Arrived> {
+        let Arrived { document: id, incoming, source } = &arrived;
+        let Some((change, diff)) = self.foresee(id, incoming) else { return Some(arrived) };
+        self.report_edit(step, id, change.message().map(str::to_owned), *source, Origin::Remote, diff);
+        self.unread = Some(Unread::Told(arrived));
+        None
+    }
+
+    fn foresee<'a>(&mut self, id: &DocumentId, incoming: &'a Incoming) -> Option<(&'a Change, CanvasChanges)> {
+        let ([change], document) = (incoming.changes.as_slice(), self.documents.get_mut(id)?) else { return None };
+        let plain = document.reported && !document.is_quarantined(&change.hash());
+        if !plain || !document.vouching.would_stand(incoming) {
+            return None;
         }
-        let Content::Canvas(canvas) = &mut document.content else { return false };
-        let Some(diff) = canvas.foresee(change) else { return false };
-        let author = change.message().map(str::to_owned);
-        self.report_edit(step, id, author, source, Origin::Remote, diff);
-        self.unread = Some(Unread::Told { document: id.clone(), change: change.clone(), source });
-        true
+        let Content::Canvas(canvas) = &mut document.content else { return None };
+        Some((change, canvas.foresee(change)?))
     }
 
     fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {
-        let Some(document) = self.documents.get_mut(id) else {
-            return Taken { hashes: Vec::new(), rejected: Vec::new(), repair: Vec::new(), damaged: false };
-        };
-        match &mut document.content {
+        let Some(document) = self.documents.get_mut(id) else { return Taken::default() };
+        let Document { content, vouching, .. } = document;
+        match content {
             Content::Canvas(canvas) => {
-                let applied = canvas.apply(ready);
+                let applied = canvas.apply_standing(ready, &|change| vouching.stands(change));
+                let source = source.behind(applied.by.as_ref(), vouching, &applied.hashes, &self.peer);
                 let taken = Taken {
                     hashes: applied.hashes,
                     rejected: applied.rejected,
+                    unsettled: applied.unsettled,
                     repair: applied.repair,
                     damaged: applied.damaged,
                 };
@@ -95,21 +118,18 @@ impl CanvasP2PSynchronizer {
                 taken
             }
             Content::Index(index) => {
-                let applied = index.apply(ready);
+                let applied = index.apply_standing(ready, &|change| vouching.stands(change));
+                let source = source.behind(applied.by.as_ref(), vouching, &applied.hashes, &self.peer);
                 let taken = Taken {
                     hashes: applied.hashes,
                     rejected: applied.rejected,
+                    unsettled: applied.unsettled,
                     repair: Vec::new(),
                     damaged: applied.damaged,
                 };
                 if *id == self.index_id() {
-                    self.on_index_changed(
-                        step,
-                        applied.appeared,
-                        applied.disappeared,
-                        applied.author.as_deref(),
-                        source,
-                    );
+                    let author = applied.author.as_deref();
+                    self.on_index_changed(step, applied.appeared, applied.disappeared, author, source);
                 }
                 taken
             }
@@ -118,12 +138,12 @@ impl CanvasP2PSynchronizer {
 
     /// A document is not what was told of it: it comes back from storage, and what others have heard from them.
     pub(super) fn lose(&mut self, step: &mut Step, id: &DocumentId) {
-        let (hashes, rejected, repair) = (Vec::new(), Vec::new(), Vec::new());
-        self.after_taking(step, id, Taken { hashes, rejected, repair, damaged: true });
+        self.after_taking(step, id, Taken { damaged: true, ..Taken::default() });
     }
 
-    fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) {
-        let Some(document) = self.documents.get_mut(id) else { return };
+    /// What follows; gives back what is to be held.
+    fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) -> Vec<Change> {
+        let Some(document) = self.documents.get_mut(id) else { return Vec::new() };
         if taken.damaged {
             // It comes back from storage, without what damaged it, and with a fresh actor.
             document.start_over();
@@ -138,6 +158,7 @@ impl CanvasP2PSynchronizer {
         } else {
             self.keep_and_send(step, id, &taken.repair, true);
         }
+        taken.unsettled
     }
 
     /// Own changes are in the document: store them, and publish them as soon as may be.
@@ -185,10 +206,10 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.documents.get_mut(id) else { return };
         let replica = document.content.replica();
         let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
-        let changes = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();
-        let body = Body::Changes(Changes { changes, vouchers: Vec::new() });
-        let delivery = Delivery { tracked: true, ..Delivery::once(Priority::High) };
-        let tokens = self.publish(step, &Topic::Changes(id.clone()), &body, delivery);
+        let topic = Topic::Changes(id.clone());
+        let (body, vouches) = self.vouched(id, &topic, &batch);
+        let delivery = Delivery { tracked: true, vouches, ..Delivery::once(Priority::High) };
+        let tokens = self.publish(step, &topic, &Body::Changes(body), delivery);
         for token in &tokens {
             self.in_flight.insert(*token, id.clone());
         }
@@ -198,6 +219,25 @@ impl CanvasP2PSynchronizer {
         } else {
             document.outbox.sent(tokens);
         }
+    }
+
+    /// Own changes as they are published, and what the envelope's signature shall vouch for: if they are of one actor, and
+    /// travel in one packet, no other signature is needed.
+    fn vouched(&self, id: &DocumentId, topic: &Topic, batch: &[Change]) -> (Changes, Option<Statement>) {
+        let changes: Vec<Vec<u8>> = batch.iter().map(|change| change.raw_bytes().to_vec()).collect();
+        let last = last_of_actors(batch);
+        let bytes: usize = changes.iter().map(|change| change.len() + ENCODED_HEAD_BYTES).sum();
+        let room = content_room(&self.config.topics, topic, self.config.max_message_bytes).unwrap_or_default();
+        if last.len() == 1
+            && bytes + 3 * ENCODED_HEAD_BYTES <= room
+            && let Some((actor, newest)) = last.first_key_value()
+        {
+            let vouches = Statement::new(id, actor, newest.sequence, &newest.hash);
+            return (Changes { changes, vouchers: Vec::new(), proof: None }, Some(vouches));
+        }
+        let document = self.documents.get(id);
+        let vouchers = document.map(|document| document.vouching.vouchers(id, &self.config.identity, last.into_iter()));
+        (Changes { changes, vouchers: vouchers.unwrap_or_default(), proof: None }, None)
     }
 
     pub(super) fn on_acknowledged(&mut self, step: &mut Step, token: PublishToken) {

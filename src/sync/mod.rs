@@ -15,7 +15,8 @@
 //! | `snapshots/` | what the broker keeps for those who come when nobody is there |
 //! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
 //! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
-//! | `document.rs` | one document with what belongs to it: |
+//! | `vouching.rs` | whose changes are whose: what is let into a document |
+//! | `content.rs`, `document.rs` | what a document holds; one document with what belongs to it: |
 //! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
 //!
@@ -27,6 +28,7 @@ mod calls;
 mod catch_up;
 mod causal;
 mod commands;
+mod content;
 mod counters;
 mod document;
 mod error;
@@ -48,9 +50,10 @@ mod storing;
 mod synchronizer;
 mod timers;
 mod unsaved;
+mod vouching;
 
 #[cfg(feature = "drivers")]
-pub(crate) use document::Content;
+pub(crate) use content::Content;
 pub use error::SyncError;
 pub use files::{FileCommand, Standing};
 pub use io::{

@@ -6,16 +6,19 @@ use super::asleep::Parked;
 use super::integrate::Source;
 use super::io::{Event, Message};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
-use crate::canvas::decode_change;
+use super::vouching::Incoming;
+use crate::canvas::{decode_change, is_derived};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
-use crate::wire::{Arrival, Body, Changes, Content, Cursor, Header, Topic, read};
+use crate::wire::{
+    Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, read,
+};
 
 /// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
-struct Arrived {
-    document: DocumentId,
-    source: Source,
-    changes: Vec<Change>,
+pub(super) struct Arrived {
+    pub(super) document: DocumentId,
+    pub(super) incoming: Incoming,
+    pub(super) source: Source,
 }
 
 impl CanvasP2PSynchronizer {
@@ -36,11 +39,8 @@ impl CanvasP2PSynchronizer {
             self.take_message(step, &topic, &header, body, message.retained);
         }
         // Nothing may come between the two halves, so only what came last can be told ahead.
-        if let Some(batch) =
-            arrived.take_if(|batch| !self.tell_ahead(step, &batch.document, &batch.changes, batch.source))
-        {
-            self.integrate(step, &batch.document, batch.changes, batch.source);
-        }
+        let left = arrived.and_then(|batch| self.tell_ahead(step, batch));
+        self.integrate_arrived(step, left);
     }
 
     /// Acts on a message, or has it wait for the document that it is about.
@@ -55,9 +55,10 @@ impl CanvasP2PSynchronizer {
             let message = Parked::Message { topic: topic.clone(), header: header.clone(), body, retained };
             self.park(step, &id, message);
         } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
-            let changes = if self.follows(id) { self.decode_changes(changes) } else { Vec::new() };
             let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
-            self.integrate(step, id, changes, source);
+            let follows = self.follows(id);
+            let incoming = if follows { self.read_changes(id, header.sender, changes) } else { Incoming::default() };
+            self.integrate(step, id, incoming, source);
         } else {
             self.dispatch(step, topic, header, body, retained);
         }
@@ -144,14 +145,14 @@ impl CanvasP2PSynchronizer {
             // Not (yet) ours: once it is, catching up brings it.
             return;
         }
-        let changes = self.decode_changes(changes);
+        let incoming = self.read_changes(id, source.peer, changes);
         match arrived {
             Some(batch) if batch.document == *id && batch.source.peer == source.peer => {
                 batch.source = source;
-                batch.changes.extend(changes);
+                batch.incoming.append(incoming);
             }
             _ => {
-                let batch = Arrived { document: id.clone(), source, changes };
+                let batch = Arrived { document: id.clone(), incoming, source };
                 let before = arrived.replace(batch);
                 self.integrate_arrived(step, before);
             }
@@ -160,12 +161,30 @@ impl CanvasP2PSynchronizer {
 
     fn integrate_arrived(&mut self, step: &mut Step, arrived: Option<Arrived>) {
         if let Some(batch) = arrived {
-            self.integrate(step, &batch.document, batch.changes, batch.source);
+            self.integrate(step, &batch.document, batch.incoming, batch.source);
         }
     }
 
+    /// Reads changes, and what vouches for them. An envelope that vouches for something else than the newest of its changes
+    /// brings nothing.
+    pub(super) fn read_changes(&mut self, id: &DocumentId, sender: PeerId, body: &Changes) -> Incoming {
+        let changes = self.decode_changes(body);
+        let mut incoming = Incoming { changes, proven: Vec::new(), claimed: body.vouchers.clone() };
+        let Some(EnvelopeProof { statement, envelope, signature }) = body.proof else { return incoming };
+        let said = |change: &&Change| Statement::new(id, change.actor_id(), change.seq(), &change.hash()) == statement;
+        let newest = incoming.changes.iter().rfind(|change| !is_derived(change)).filter(said);
+        let Some((actor, sequence, hash)) =
+            newest.map(|change| (change.actor_id().clone(), change.seq(), change.hash()))
+        else {
+            self.statistics.reject("bad voucher");
+            return Incoming::default();
+        };
+        incoming.proven.push(Voucher { actor, sequence, hash, owner: sender, envelope, signature });
+        incoming
+    }
+
     /// Reads changes; those that are none are counted and left out.
-    pub(super) fn decode_changes(&mut self, changes: &Changes) -> Vec<Change> {
+    fn decode_changes(&mut self, changes: &Changes) -> Vec<Change> {
         let decoded = changes.changes.iter().map(|bytes| decode_change(bytes.clone()));
         let mut good = Vec::with_capacity(changes.changes.len());
         for change in decoded {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use automerge::ChangeHash;
+use automerge::{Change, ChangeHash};
 
 use super::asleep::Closed;
 use super::catch_up::Step as Next;
-use super::causal::CausalBuffer;
-use super::document::{Content, Document};
+use super::content::Content;
+use super::document::Document;
 use super::integrate::Source;
 use super::peers::SERVER_CAPABILITY;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
+use super::vouching::{Incoming, last_of_actors};
 use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
 use crate::limits::{
     ALONE_WAIT_MS, ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ACTIVE_REQUESTS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK,
@@ -109,7 +110,7 @@ impl CanvasP2PSynchronizer {
             Next::GaveUp => {
                 if let Some(document) = self.documents.get_mut(id) {
                     // It depends on what is not to be had; should that come, so will it.
-                    document.causal = CausalBuffer::default();
+                    document.forget_waiting();
                 }
                 tracing::debug!(target: "mqtt:sync", document = %id, "nobody has what is lacking");
                 self.carry_out(step, id, &Next::Finished(false));
@@ -157,10 +158,14 @@ impl CanvasP2PSynchronizer {
         if !self.documents.contains_key(&id) {
             return;
         }
-        let changes = match reply.content {
-            SyncContent::Changes(changes) => self.decode_changes(&changes),
-            SyncContent::Document(bytes) => match Content::load(&id, &bytes) {
-                Ok(content) => content.replica().changes_since(&[]),
+        let incoming = match reply.content {
+            SyncContent::Changes(changes) => self.read_changes(&id, header.sender, &changes),
+            SyncContent::Document(saved) => match Content::load(&id, &saved.document) {
+                Ok(content) => Incoming {
+                    changes: content.replica().changes_since(&[]),
+                    proven: Vec::new(),
+                    claimed: saved.vouchers,
+                },
                 Err(error) => {
                     tracing::warn!(target: "mqtt:sync", document = %id, %error, "a saved document could not be read");
                     self.statistics.reject("bad document");
@@ -169,7 +174,7 @@ impl CanvasP2PSynchronizer {
             },
         };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
-        let count = self.integrate(step, &id, changes, source);
+        let count = self.integrate(step, &id, incoming, source);
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
@@ -248,10 +253,13 @@ impl CanvasP2PSynchronizer {
         }
         let heads = replica.heads();
         // Every document holds the root, so a requester that has nothing knows at most that one.
-        let content = if known.len() <= 1 && missing.len() >= DOCUMENT_ANSWER_CHANGES {
-            SyncContent::Document(replica.save())
+        let content = if (known.len() <= 1 && missing.len() >= DOCUMENT_ANSWER_CHANGES) || !fit(&missing) {
+            SyncContent::Document(document.saved(&self.config.identity))
         } else {
-            SyncContent::Changes(Changes { changes: bounded(&missing), vouchers: Vec::new() })
+            let changes = missing.iter().map(|change| change.raw_bytes().to_vec()).collect();
+            let last = last_of_actors(&missing).into_iter();
+            let vouchers = document.vouching.vouchers(&document.id, &self.config.identity, last);
+            SyncContent::Changes(Changes { changes, vouchers, proof: None })
         };
         self.statistics.answers += 1;
         tracing::debug!(target: "mqtt:sync", document = %answer.document, changes = missing.len(), "answering");
@@ -327,18 +335,8 @@ impl CanvasP2PSynchronizer {
     }
 }
 
-/// The raw bytes of as many changes as one answer may carry; the requester sees from the heads that there is more.
-fn bounded(changes: &[automerge::Change]) -> Vec<Vec<u8>> {
-    let mut bytes = 0;
-    changes
-        .iter()
-        .take(MAX_CHANGES_PER_MESSAGE)
-        .map(automerge::Change::raw_bytes)
-        .take_while(|raw| {
-            let fits = bytes == 0 || bytes + raw.len() <= MAX_ANSWER_BYTES;
-            bytes += raw.len();
-            fits
-        })
-        .map(<[u8]>::to_vec)
-        .collect()
+/// Whether changes may be one answer. A part of them would be of no use: what vouches for it might be in the rest.
+fn fit(changes: &[Change]) -> bool {
+    let bytes: usize = changes.iter().map(|change| change.raw_bytes().len()).sum();
+    changes.len() <= MAX_CHANGES_PER_MESSAGE && bytes <= MAX_ANSWER_BYTES
 }

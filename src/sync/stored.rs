@@ -2,9 +2,10 @@
 
 use automerge::ActorId;
 
-use super::document::Content;
+use super::content::Content;
 use crate::canvas::CanvasError;
 use crate::ids::{DocumentId, Heads};
+use crate::wire::Voucher;
 
 /// One write to storage. A batch of them is carried out as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,14 @@ pub enum StoreOperation {
         document: DocumentId,
         /// Raw change chunks, in causal order.
         changes: Vec<Vec<u8>>,
+    },
+    /// Note who vouches for the changes of a document: for each of these actors in place of what was noted before. Follows the
+    /// [`Append`](Self::Append) that it is about in the same batch.
+    Vouch {
+        /// Which document.
+        document: DocumentId,
+        /// For the newest changes of some actors.
+        vouchers: Vec<Voucher>,
     },
     /// Note what is to be known of a document without reading its changes; follows every [`Append`](Self::Append) of it in
     /// the same batch.
@@ -90,6 +99,8 @@ pub struct StoredDocument {
     pub changes: Vec<Vec<u8>>,
     /// The last [`StoreOperation::Acknowledged`].
     pub acknowledged: Option<Heads>,
+    /// Of each actor the last [`StoreOperation::Vouch`], in any order.
+    pub vouchers: Vec<Voucher>,
 }
 
 /// Makes one snapshot of everything that storage has of a document, loads it again, and compares.

@@ -1,7 +1,8 @@
 //! Documents going to storage, and what waits for it: outcomes of edits, and everything that must not overtake them.
 
 use super::asleep::Closed;
-use super::document::{Content, Document, State};
+use super::content::Content;
+use super::document::{Document, State};
 use super::error::SyncError;
 use super::io::{Event, Notice, Origin, Reply, StoreToken};
 use super::stored::{StoreOperation, StoredDocument};
@@ -73,6 +74,10 @@ impl CanvasP2PSynchronizer {
         if !changes.is_empty() {
             batch.push(StoreOperation::Append { document: id.clone(), changes });
         }
+        let vouchers = document.vouching.begin_saving();
+        if !vouchers.is_empty() {
+            batch.push(StoreOperation::Vouch { document: id.clone(), vouchers });
+        }
         let summary = document.summary();
         if !summary.unsent {
             // Whatever is here came from the network, or went there.
@@ -91,6 +96,7 @@ impl CanvasP2PSynchronizer {
         for id in self.saver.stored(token) {
             if let Some(document) = self.in_memory(&id) {
                 document.unsaved.saved();
+                document.vouching.saved();
             }
         }
         self.saver_failing = None;
@@ -108,6 +114,7 @@ impl CanvasP2PSynchronizer {
         for id in documents {
             if let Some(document) = self.in_memory(&id) {
                 document.unsaved.failed();
+                document.vouching.save_failed();
             }
         }
         self.timers.set(Timer::Save, retry_ms);
@@ -137,18 +144,19 @@ impl CanvasP2PSynchronizer {
     }
 
     /// A document that was damaged in memory comes back from storage. What the broker is not known to have leaves again.
-    pub(super) fn restore_damaged(&mut self, step: &mut Step, id: &DocumentId, stored: StoredDocument) {
+    pub(super) fn restore_damaged(&mut self, step: &mut Step, id: &DocumentId, mut stored: StoredDocument) {
         let Some(document) = self.documents.get_mut(id).filter(|document| document.state == State::Damaged) else {
             return;
         };
         let acknowledged = stored.acknowledged.clone().unwrap_or_default();
+        let vouchers = std::mem::take(&mut stored.vouchers);
         match Content::restore(id, stored, |hash| document.is_quarantined(hash)) {
-            Ok(content) => document.replace(content),
+            Ok(content) => document.replace(content, vouchers),
             Err(error) => step.event(Event::Error(error.into())),
         }
         let told = document.told.take();
         let corrected = told.and_then(|told| Some(told.corrected_by(document.canvas()?)));
-        let unsent = document.replica().changes_since(acknowledged.as_slice());
+        let unsent = document.own_changes_since(&self.peer, acknowledged.as_slice());
         document.outbox.push(&unsent, true);
         self.saver.add(id);
         if let Some(corrected) = corrected {

@@ -11,11 +11,11 @@ use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
 use super::error::SyncError;
-use super::integrate::Source;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::key_notices::OtherKeys;
 use super::link::Link;
 use super::peers::PeerTable;
+use super::receive::Arrived;
 use super::requests::PendingAnswer;
 use super::saver::Saver;
 use super::snapshots::Snapshots;
@@ -27,7 +27,7 @@ use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::EXPIRY_CHECK_MS;
 use crate::time::Now;
-use crate::wire::{Body, Priority, Reassembler, Stamp, Topic, TopicSpace, seal_on};
+use crate::wire::{Body, Priority, Reassembler, Stamp, Statement, Topic, TopicSpace, seal_on};
 
 /// What a synchroniser needs to know.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub(super) enum Unread {
     /// and neither has storage, nor the application its outcome.
     Patch { document: DocumentId, author: String, owed: Option<Owed> },
     /// A change of which the application was told; the document is still to take it in.
-    Told { document: DocumentId, change: Change, source: Source },
+    Told(Arrived),
 }
 
 /// A change that left before the document has taken it in, and the outcome of the call that made it.
@@ -154,7 +154,7 @@ pub(super) struct Owed {
 impl Unread {
     pub(super) fn document(&self) -> &DocumentId {
         match self {
-            Self::Patch { document, .. } | Self::Told { document, .. } => document,
+            Self::Patch { document, .. } | Self::Told(Arrived { document, .. }) => document,
         }
     }
 }
@@ -167,12 +167,14 @@ pub(super) struct Delivery {
     pub(super) priority: Priority,
     /// Whether the acknowledgement is wanted.
     pub(super) tracked: bool,
+    /// What the signature shall vouch for too.
+    pub(super) vouches: Option<Statement>,
 }
 
 impl Delivery {
     /// QoS 1, not retained, nobody waits for it.
     pub(super) const fn once(priority: Priority) -> Self {
-        Self { quality: QualityOfService::AtLeastOnce, retain: false, priority, tracked: false }
+        Self { quality: QualityOfService::AtLeastOnce, retain: false, priority, tracked: false, vouches: None }
     }
 }
 
@@ -272,8 +274,8 @@ impl CanvasP2PSynchronizer {
         match self.unread.take() {
             None => {}
             Some(Unread::Patch { document, author, owed }) => self.read_back(step, &document, author, owed),
-            Some(Unread::Told { document, change, source }) => {
-                self.integrate(step, &document, vec![change], source);
+            Some(Unread::Told(Arrived { document, incoming, source })) => {
+                self.integrate(step, &document, incoming, source);
             }
         }
     }
@@ -345,6 +347,7 @@ impl CanvasP2PSynchronizer {
             counter,
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
+            vouches: delivery.vouches,
         };
         let Config { topics, identity, max_message_bytes, .. } = &self.config;
         let message = (topic, body);

@@ -16,6 +16,7 @@ use crate::wire::kind::Kind;
 use crate::wire::messages::Body;
 use crate::wire::sealed::Sealer;
 use crate::wire::topics::Topic;
+use crate::wire::voucher::{EnvelopeProof, Statement};
 
 pub use crate::wire::header::{Codec, Fragment, Header, PROTOCOL_VERSION, Priority};
 
@@ -37,6 +38,8 @@ pub struct Stamp<'a> {
     pub sent_unix_ms: u64,
     /// A fresh random number; names the message if it is cut into fragments.
     pub message: Nonce,
+    /// What the signature shall vouch for too; only for [`Body::Changes`] that are not cut.
+    pub vouches: Option<Statement>,
 }
 
 /// What a verified packet holds.
@@ -62,7 +65,7 @@ pub enum Content<'a> {
 /// # Errors
 /// * [`WireError::MisplacedKind`], [`WireError::ForeignTopic`]: the topic is not one for this body or sender.
 /// * [`WireError::TooLong`], [`WireError::Malformed`]: the body exceeds a bound that receivers enforce.
-/// * [`WireError::NotFragmentable`]: a retained message or a Will that does not fit one packet.
+/// * [`WireError::NotFragmentable`]: a retained message, a Will or one that vouches, that does not fit one packet.
 /// * [`WireError::PacketTooSmall`]: `max_packet_bytes` leaves no room for content.
 ///
 /// The counter is then as it was.
@@ -87,7 +90,7 @@ pub(super) fn seal_with(
     body: &Body,
     max_packet_bytes: usize,
 ) -> Result<Vec<Vec<u8>>, WireError> {
-    let Stamp { session, counter, sent_unix_ms, message } = stamp;
+    let Stamp { session, counter, sent_unix_ms, message, vouches } = stamp;
     let kind = body.kind();
     let mut header = Header {
         version: PROTOCOL_VERSION,
@@ -99,6 +102,7 @@ pub(super) fn seal_with(
         priority,
         codec: Codec::None,
         fragment: None,
+        voucher: vouches,
         seal: None,
     };
     check_place(topic, &header)?;
@@ -111,6 +115,9 @@ pub(super) fn seal_with(
     };
     let room = room.ok_or(WireError::PacketTooSmall { max_packet_bytes })?;
     let pieces = cut(topic, kind, &bytes, room)?;
+    if vouches.is_some() && pieces.len() > 1 {
+        return Err(WireError::NotFragmentable { kind, bytes: bytes.len(), max: room });
+    }
     let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
     let mut signed = match &sealer {
         None => SignatureInput::new(&topic.plain_path()),
@@ -158,18 +165,29 @@ pub fn open<'a>(topic: &Topic, payload: &'a [u8]) -> Result<Opened<'a>, WireErro
         return Err(WireError::UnsupportedSealed);
     }
     check_place(topic, &parts.header)?;
-    parts.verify(&topic.plain_path())?;
-    let content = content(topic, &parts.header, Cow::Borrowed(parts.body))?;
+    let proof = parts.verify(&topic.plain_path())?;
+    let content = content(topic, &parts.header, Cow::Borrowed(parts.body), proof)?;
     Ok(Opened { header: parts.header, content })
 }
 
 /// What verified (and decrypted) bytes are: a whole body, which is read, or a piece of one.
-pub(super) fn content<'a>(topic: &Topic, header: &Header, bytes: Cow<'a, [u8]>) -> Result<Content<'a>, WireError> {
+pub(super) fn content<'a>(
+    topic: &Topic,
+    header: &Header,
+    bytes: Cow<'a, [u8]>,
+    proof: Option<EnvelopeProof>,
+) -> Result<Content<'a>, WireError> {
     match header.fragment {
         Some(_) if !may_be_cut(topic, header.kind) => Err(WireError::Malformed { what: "fragment" }),
         Some(_) if bytes.is_empty() => Err(WireError::Malformed { what: "fragment" }),
         Some(_) => Ok(Content::Fragment(bytes)),
-        None => Ok(Content::Whole(read_body(topic, header, &bytes)?)),
+        None => {
+            let mut body = read_body(topic, header, &bytes)?;
+            if let Body::Changes(changes) = &mut body {
+                changes.proof = proof;
+            }
+            Ok(Content::Whole(body))
+        }
     }
 }
 
@@ -207,6 +225,9 @@ fn may_be_cut(topic: &Topic, kind: Kind) -> bool {
 pub(super) fn check_place(topic: &Topic, header: &Header) -> Result<(), WireError> {
     if !header.kind.belongs_on(topic) {
         return Err(WireError::MisplacedKind { kind: header.kind });
+    }
+    if header.voucher.is_some() && (header.kind != Kind::Changes || header.fragment.is_some()) {
+        return Err(WireError::Malformed { what: "voucher" });
     }
     match topic.owner() {
         Some(owner) if *owner != header.sender => Err(WireError::ForeignTopic),
@@ -254,17 +275,28 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Checks the signature of a packet that arrived on the topic of this path.
-    pub(super) fn verify(&self, path: &str) -> Result<(), WireError> {
+    /// Checks the signature of a packet that arrived on the topic of this path. What it also vouches for, if anything.
+    pub(super) fn verify(&self, path: &str) -> Result<Option<EnvelopeProof>, WireError> {
         let mut input = SignatureInput::new(path);
-        Ok(verify(&self.header.sender, input.over(self.encoded_header, self.body), &self.signature)?)
+        let input = input.over(self.encoded_header, self.body);
+        let Some(statement) = self.header.voucher else {
+            verify(&self.header.sender, input, &self.signature)?;
+            return Ok(None);
+        };
+        let envelope = Sha256::digest(input).into();
+        verify(&self.header.sender, &statement.signature_input(&envelope), &self.signature)?;
+        Ok(Some(EnvelopeProof { statement, envelope, signature: self.signature }))
     }
 }
 
 /// Signs a header with its body and puts the three together.
 pub(super) fn packet(identity: &Identity, signed: &mut SignatureInput, header: &Header, body: &[u8]) -> Vec<u8> {
     let encoded_header = header.encode();
-    let signature = identity.sign(signed.over(&encoded_header, body));
+    let input = signed.over(&encoded_header, body);
+    let signature = match &header.voucher {
+        None => identity.sign(input),
+        Some(statement) => identity.sign(&statement.signature_input(&Sha256::digest(input).into())),
+    };
     frame(&encoded_header, body, &signature)
 }
 

@@ -6,6 +6,7 @@ use crate::limits::MAX_FRAGMENTS;
 use crate::wire::codec::{Reader, Writer};
 use crate::wire::error::WireError;
 use crate::wire::kind::Kind;
+use crate::wire::voucher::Statement;
 
 /// The protocol version that this implementation speaks.
 pub const PROTOCOL_VERSION: u64 = 1;
@@ -73,6 +74,8 @@ pub struct Header {
     pub codec: Codec,
     /// Present where the body is a piece of a larger one.
     pub fragment: Option<Fragment>,
+    /// Present where the signature also vouches for the newest of the changes in the body.
+    pub voucher: Option<Statement>,
     /// Present where the body, or the piece of one, is encrypted.
     pub seal: Option<Seal>,
 }
@@ -91,6 +94,8 @@ const FRAGMENT: u64 = 8;
 const KEY_ID: u64 = 9;
 /// The nonce of the body's encryption.
 const SEAL_NONCE: u64 = 10;
+/// What the signature also vouches for.
+const VOUCHER: u64 = 11;
 
 impl Priority {
     /// The number on the wire.
@@ -155,7 +160,8 @@ impl Header {
     /// The header as CBOR.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(128);
-        writer.map(8 + usize::from(self.fragment.is_some()) + 2 * usize::from(self.seal.is_some()));
+        let optional = [self.fragment.is_some(), self.seal.is_some(), self.seal.is_some(), self.voucher.is_some()];
+        writer.map(8 + optional.into_iter().filter(|present| *present).count());
         for (key, value) in [(VERSION, self.version), (KIND, self.kind.number())] {
             writer.uint(key);
             writer.uint(value);
@@ -184,6 +190,10 @@ impl Header {
             writer.raw_bytes(&key.0);
             writer.uint(SEAL_NONCE);
             writer.raw_bytes(nonce);
+        }
+        if let Some(Statement(digest)) = &self.voucher {
+            writer.uint(VOUCHER);
+            writer.raw_bytes(digest);
         }
         writer.into_bytes()
     }
@@ -223,6 +233,7 @@ struct Fields {
     fragment: Option<Fragment>,
     key: Option<KeyId>,
     nonce: Option<[u8; SEAL_NONCE_BYTES]>,
+    voucher: Option<Statement>,
 }
 
 impl Fields {
@@ -250,6 +261,7 @@ impl Fields {
             SEAL_NONCE => {
                 self.nonce = Some(reader.fixed("nonce").map_err(|_| WireError::UnsupportedSealed)?);
             }
+            VOUCHER => self.voucher = Some(Statement(reader.fixed("voucher")?)),
             _ => reader.skip("header")?,
         }
         Ok(())
@@ -266,6 +278,7 @@ impl Fields {
             priority: self.priority?,
             codec: self.codec?,
             fragment: self.fragment,
+            voucher: self.voucher,
             seal: self.key.zip(self.nonce).map(|(key, nonce)| Seal { key, nonce }),
         })
     }

@@ -3,7 +3,8 @@
 use automerge::ChangeHash;
 
 use crate::crypto::KeyId;
-use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
+use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
+use crate::wire::voucher::{EnvelopeProof, Voucher};
 
 /// The body of one message; its variant is the `kind` of the envelope's header.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,28 +72,23 @@ pub struct Will {
     pub connection: u64,
 }
 
-/// An owner's word for its newest change, which vouches for that change's ancestors by the same actor.
-/// Reserved: carried and relayed from the start, enforced with membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Voucher {
-    /// The Automerge actor (16 to 40 bytes).
-    pub actor: Vec<u8>,
-    /// The sequence number of its newest change.
-    pub sequence: u64,
-    /// That change's hash.
-    pub hash: ChangeHash,
-    /// Who owns the actor.
-    pub owner: PeerId,
-    /// The owner's signature over (document, actor, sequence number, hash).
-    pub signature: [u8; 64],
-}
-
 /// New changes of one document, in causal order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// Raw, uncompressed Automerge change chunks.
     pub changes: Vec<Vec<u8>>,
-    /// See [`Voucher`].
+    /// What vouches for them, where the envelope does not.
+    pub vouchers: Vec<Voucher>,
+    /// What the envelope that brought them says of the newest. No part of the body: the receiver sets it.
+    pub proof: Option<EnvelopeProof>,
+}
+
+/// A whole document with what vouches for its changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedDocument {
+    /// What Automerge saves without its own compression.
+    pub document: Vec<u8>,
+    /// For each owned actor in it, the owner's word for its newest change.
     pub vouchers: Vec<Voucher>,
 }
 
@@ -147,8 +143,8 @@ pub struct SyncReply {
 pub enum SyncContent {
     /// Raw changes in causal order; empty when the requester lacks nothing.
     Changes(Changes),
-    /// The whole document, saved without Automerge's own compression; cheaper for a requester that has nothing yet.
-    Document(Vec<u8>),
+    /// The whole document; cheaper for a requester that has nothing yet.
+    Document(SavedDocument),
 }
 
 /// The sender's heads of some documents.

@@ -15,6 +15,7 @@ pub mod header;
 pub mod messages;
 pub mod sealed;
 pub mod topics;
+pub mod voucher;
 
 mod codec;
 mod compress;
@@ -22,6 +23,7 @@ mod keyring;
 mod kind;
 mod padding;
 
+pub use codec::{decode_saved, decode_voucher, encode_saved, encode_voucher};
 pub use envelope::{Content, Opened, Stamp, open, peek, seal};
 pub use error::WireError;
 pub use fragments::Reassembler;
@@ -30,6 +32,7 @@ pub use kind::Kind;
 pub use messages::*;
 pub use sealed::{Arrival, content_room, read, seal_on};
 pub use topics::{Topic, TopicError, TopicSpace};
+pub use voucher::{EnvelopeProof, Statement, Voucher};
 
 #[cfg(test)]
 mod tests;

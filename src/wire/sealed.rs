@@ -105,9 +105,7 @@ fn read_sealed<'a>(
         return Err(WireError::OtherKey);
     }
     let own = is_own(&parts.header);
-    if !own {
-        parts.verify(path)?;
-    }
+    let proof = if own { None } else { parts.verify(path)? };
     let (topic, piece) = unseal(keyed, &seal, path, &parts)?;
     // Who has the key may still have sealed something for another topic.
     if space.format(&topic) != text {
@@ -120,7 +118,7 @@ fn read_sealed<'a>(
         parts.verify(path)?;
     }
     check_place(&topic, &parts.header)?;
-    let content = content(&topic, &parts.header, Cow::Owned(piece))?;
+    let content = content(&topic, &parts.header, Cow::Owned(piece), proof)?;
     Ok(Arrival::Message(topic, Opened { header: parts.header, content }))
 }
 

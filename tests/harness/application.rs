@@ -31,17 +31,23 @@ pub struct Application {
     pub unread: BTreeSet<(CanvasId, Generation)>,
     /// Whether it was told of canvases that were there when the process began.
     pub listed: bool,
+    /// Whether to keep all that it is told, and all of that.
+    pub keeps: bool,
+    pub notices: Vec<Notice>,
 }
 
 impl Application {
     pub fn learn(&mut self, notice: Notice) {
+        if self.keeps {
+            self.notices.push(notice.clone());
+        }
         match notice {
             Notice::Outcome { call, result } => self.outcome(call, result),
             Notice::Event(Event::Canvas(event)) => self.event(&event),
             // A broker that loses messages also loses echoes, and disks are full now and then.
             Notice::Event(Event::Error(SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. })) => {}
             Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),
-            Notice::Event(Event::Quarantined { hash, reason, .. }) => panic!("{hash} was refused: {reason}"),
+            Notice::Event(Event::Quarantined { hash, reason, .. }) if !self.keeps => panic!("{hash} was refused: {reason}"),
             Notice::Event(_) => {}
         }
     }

@@ -44,6 +44,7 @@ pub fn check(nodes: &[Node], ever: &BTreeSet<Edit>) -> Result<(), String> {
         }
     }
     check_same_documents(nodes)?;
+    check_vouchers(nodes)?;
     for (number, node) in nodes.iter().enumerate() {
         for (id, hash) in &node.durable {
             // Where the maker's repository has deleted the canvas, another may go on with it, without this edit.
@@ -83,6 +84,17 @@ fn check_same_documents(nodes: &[Node]) -> Result<(), String> {
                 return Err(format!("nodes {other} and {number} hold different documents: {reference:?}, {ids:?}"));
             }
             Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Among honest peers every change arrives with what vouches for it.
+fn check_vouchers(nodes: &[Node]) -> Result<(), String> {
+    for (number, node) in nodes.iter().enumerate() {
+        let rejected = node.synchronizer.status().statistics.rejected;
+        if rejected.contains_key("unvouched change") || rejected.contains_key("bad voucher") {
+            return Err(format!("node {number} dropped what an honest peer sent: {rejected:?}"));
         }
     }
     Ok(())

@@ -34,6 +34,11 @@ impl Disk {
                     }
                     kept.stored.changes.extend(changes.iter().cloned());
                 }
+                StoreOperation::Vouch { document, vouchers } => {
+                    let kept = &mut self.of(document).stored.vouchers;
+                    kept.retain(|known| vouchers.iter().all(|voucher| voucher.actor != known.actor));
+                    kept.extend(vouchers.iter().cloned());
+                }
                 StoreOperation::Describe { document, summary } => self.of(document).summary = summary.clone(),
                 StoreOperation::Acknowledged { document, heads } => {
                     self.of(document).stored.acknowledged = Some(heads.clone());

@@ -67,10 +67,11 @@ fn presence(status: PresenceStatus) -> Body {
 
 fn voucher() -> Voucher {
     Voucher {
-        actor: vec![0x21; 16],
+        actor: [0x21; 24].into(),
         sequence: 300,
         hash: ChangeHash([0x22; 32]),
         owner: alice().peer(),
+        envelope: [0x24; 32],
         signature: [0x23; 64],
     }
 }
@@ -108,7 +109,7 @@ fn about_peers() -> Vec<Message> {
 }
 
 fn about_documents() -> Vec<Message> {
-    let changes = Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]], vouchers: vec![voucher()] };
+    let changes = Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]], vouchers: vec![voucher()], proof: None };
     let sync = Topic::Sync(repository());
     let inbox = Topic::Inbox { repository: repository(), peer: PeerId([0x33; 32]) };
     let index = DocumentId::Index { repository: repository() };
@@ -124,6 +125,7 @@ fn about_documents() -> Vec<Message> {
         Body::SyncAnnouncement(SyncAnnouncement { request: Nonce(0x0123_4567_89ab_cdef), heads: Heads::default() });
     let heads_of_both =
         Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(index.clone(), heads()), (document(), heads())] });
+    let saved = SavedDocument { document: noise(40), vouchers: vec![voucher()] };
     let manifest = Body::Manifest(Manifest { heads: heads(), parts: vec![digest], total_bytes: 20 });
     vec![
         message("changes", Topic::Changes(document()), Priority::High, Body::Changes(changes.clone())),
@@ -137,13 +139,13 @@ fn about_documents() -> Vec<Message> {
         message("sync request", sync.clone(), Priority::Medium, request),
         message("sync announcement", sync.clone(), Priority::High, announcement),
         message("sync reply: changes", inbox.clone(), Priority::Low, reply(SyncContent::Changes(changes))),
-        message("sync reply: saved document", inbox, Priority::Low, reply(SyncContent::Document(noise(40)))),
+        message("sync reply: saved document", inbox, Priority::Low, reply(SyncContent::Document(saved))),
         message("heads announcement", sync, Priority::Low, heads_of_both),
     ]
 }
 
 fn large() -> Vec<Message> {
-    let with = |bytes: Vec<u8>| Body::Changes(Changes { changes: vec![bytes], vouchers: vec![] });
+    let with = |bytes: Vec<u8>| Body::Changes(Changes { changes: vec![bytes], vouchers: vec![], proof: None });
     let topic = Topic::Changes(document());
     vec![
         Message {
@@ -170,7 +172,7 @@ pub(crate) fn messages() -> Vec<Value> {
 fn vector(message: &Message) -> Value {
     let session = 0xfedc_ba98_7654_3210_u64;
     let (mut counter, sent_unix_ms, nonce) = (41, 1_700_000_000_000, 0x0102_0304_0506_0708_u64);
-    let stamp = Stamp { session: Session(session), counter: &mut counter, sent_unix_ms, message: Nonce(nonce) };
+    let stamp = Stamp { session: Session(session), counter: &mut counter, sent_unix_ms, message: Nonce(nonce), vouches: None };
     let payloads =
         seal(&alice(), &message.topic, stamp, message.priority, &message.body, message.max_packet_bytes).unwrap();
     let topic = crate::topics().format(&message.topic);

@@ -110,6 +110,7 @@ fn accepted_messages_of_the_file_open_and_seal_again() {
             counter: &mut counter,
             sent_unix_ms: number(&vector["sentUnixMs"]),
             message: Nonce(number(&vector["message"])),
+            vouches: None,
         };
         let priority = accepted::priority(vector["priority"].as_u64().unwrap());
         let max_packet_bytes = usize::try_from(vector["maxPacketBytes"].as_u64().unwrap()).unwrap();

@@ -76,7 +76,7 @@ fn what_breaks_the_schema_is_refused_and_the_rest_applied() {
         let mut changes = doc.get_changes(&[]);
         changes.push(good.clone());
         let mut replica = replica();
-        let taken = replica.take(changes);
+        let taken = replica.take(changes, &|_| true);
         let rejected: Vec<_> = taken.rejected.iter().map(|(hash, _)| *hash).collect();
         assert_eq!(rejected, [bad.hash(), after.hash()], "{name}");
         assert!(replica.contains(&good.hash()), "{name}");
@@ -89,7 +89,7 @@ fn two_changes_with_one_actor_and_number_are_told_apart() {
     let (first, second) = (put(&mut rogue(&[1; 16]), "a/x", 1_i64), put(&mut rogue(&[1; 16]), "a/x", 2_i64));
     let good = put(&mut rogue(&[2; 16]), "b/x", 2_i64);
     let mut replica = replica();
-    let taken = replica.take(vec![first.clone(), second.clone(), good.clone()]);
+    let taken = replica.take(vec![first.clone(), second.clone(), good.clone()], &|_| true);
     assert_eq!(taken.applied, [first, good]);
     assert_eq!(taken.rejected.len(), 1);
     assert_eq!(taken.rejected[0].0, second.hash());
@@ -100,12 +100,12 @@ fn any_order_will_do_but_what_is_missing_is_refused() {
     let mut doc = rogue(&[1; 16]);
     let changes: Vec<_> = (0..50).map(|value| put(&mut doc, "a/x", i64::from(value))).collect();
     let mut backwards = replica();
-    assert_eq!(backwards.take(changes.iter().rev().cloned().collect()).applied, changes);
+    assert_eq!(backwards.take(changes.iter().rev().cloned().collect(), &|_| true).applied, changes);
     let mut lacking = replica();
-    let taken = lacking.take(changes[1..].to_vec());
+    let taken = lacking.take(changes[1..].to_vec(), &|_| true);
     assert_eq!((taken.applied.len(), taken.rejected.len()), (0, 49));
     assert_eq!(lacking.missing_dependencies(&changes[1]).collect::<Vec<_>>(), [changes[0].hash()]);
-    assert_eq!(lacking.take(changes).applied.len(), 50);
+    assert_eq!(lacking.take(changes, &|_| true).applied.len(), 50);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn who_has_what() {
     assert!(replica.is_pristine());
     assert!(replica.is_covered_by(&Heads::default()), "everybody has the root");
     assert_eq!(replica.ancestors_at_powers(), []);
-    replica.take(changes.clone());
+    replica.take(changes.clone(), &|_| true);
     let hash = |number: usize| changes[number].hash();
     assert_eq!(replica.ancestors_at_powers(), [hash(18), hash(17), hash(15), hash(11), hash(3)]);
     assert!(replica.is_covered_by(&replica.heads()));
@@ -130,7 +130,7 @@ fn who_has_what() {
 fn an_actor_that_claims_to_be_derived_and_is_not_is_refused() {
     let forged = put(&mut rogue(&[7; 32]), "a/x", 1_i64);
     assert_eq!(decode_change(forged.raw_bytes().to_vec()), Err(ChangeError::NotDerived));
-    assert_eq!(replica().take(vec![forged]).rejected.len(), 1);
+    assert_eq!(replica().take(vec![forged], &|_| true).rejected.len(), 1);
     let mut document = CanvasDocument::new();
     let edit = document.create(&Canvas::from_json(r#"{"nodes":[{"id":"a","text":"t"}]}"#).unwrap(), "").unwrap();
     let bytes = edit.changes[0].raw_bytes().to_vec();
@@ -170,8 +170,8 @@ fn two_changes_with_one_number_are_told_as_equivocation() {
     let (mut first, mut second) = (rogue(&[9; 16]), rogue(&[9; 16]));
     let (one, other) = (put(&mut first, "a/x", 1_i64), put(&mut second, "a/x", 2_i64));
     let mut replica = replica();
-    assert_eq!(replica.take(vec![one.clone()]).applied.len(), 1);
-    let taken = replica.take(vec![one, other.clone()]);
+    assert_eq!(replica.take(vec![one.clone()], &|_| true).applied.len(), 1);
+    let taken = replica.take(vec![one, other.clone()], &|_| true);
     let [(hash, reason)] = taken.rejected.as_slice() else { panic!("{:?}", taken.rejected) };
     assert_eq!(*hash, other.hash());
     assert!(reason.starts_with("equivocation"), "{reason}");

@@ -4,8 +4,10 @@ use automerge::{ActorId, ChangeHash};
 
 use super::{MemoryStorage, Storage};
 use crate::canvas::{CanvasDocument, CanvasPatch, Version};
+use crate::crypto::{Identity, actor_of};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName};
 use crate::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary};
+use crate::wire::Voucher;
 
 fn document(name: &str) -> DocumentId {
     DocumentId::Canvas {
@@ -29,9 +31,23 @@ fn keeps_documents(storage: &mut dyn Storage) {
 
     storage.apply(vec![append("a", b"1"), append("b", b"x"), append("a", b"23")]).unwrap();
     storage.apply(vec![StoreOperation::Acknowledged { document: document("a"), heads: heads(1) }]).unwrap();
-    let expected =
-        StoredDocument { snapshot: None, changes: vec![b"1".to_vec(), b"23".to_vec()], acknowledged: Some(heads(1)) };
-    assert_eq!(storage.load(&document("a")).unwrap(), Some(expected));
+    let identity = Identity::from_seed([1; 32]);
+    let vouch = |number: u8, sequence: u64| {
+        let actor = ActorId::from(actor_of(&identity.peer(), [number; 8]));
+        Voucher::sign(&identity, &document("a"), actor, sequence, ChangeHash([number; 32]))
+    };
+    for vouchers in [vec![vouch(1, 1), vouch(2, 1)], vec![vouch(1, 2)]] {
+        storage.apply(vec![StoreOperation::Vouch { document: document("a"), vouchers }]).unwrap();
+    }
+    let mut stored = storage.load(&document("a")).unwrap().unwrap();
+    stored.vouchers.sort_by(|one, other| one.actor.cmp(&other.actor));
+    let expected = StoredDocument {
+        snapshot: None,
+        changes: vec![b"1".to_vec(), b"23".to_vec()],
+        acknowledged: Some(heads(1)),
+        vouchers: vec![vouch(1, 2), vouch(2, 1)],
+    };
+    assert_eq!(stored, expected);
     assert_eq!(storage.uncompacted_bytes(&document("a")), 3);
 
     storage.apply(vec![StoreOperation::Delete { document: document("a") }]).unwrap();

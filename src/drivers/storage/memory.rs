@@ -27,6 +27,11 @@ impl MemoryStorage {
                 kept.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
                 kept.document.changes.extend(changes);
             }
+            StoreOperation::Vouch { document, vouchers } => {
+                let kept = &mut self.0.entry(document).or_default().document.vouchers;
+                kept.retain(|known| vouchers.iter().all(|voucher| voucher.actor != known.actor));
+                kept.extend(vouchers);
+            }
             StoreOperation::Describe { document, summary } => self.0.entry(document).or_default().summary = summary,
             StoreOperation::Acknowledged { document, heads } => {
                 self.0.entry(document).or_default().document.acknowledged = Some(heads);

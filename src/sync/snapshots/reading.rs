@@ -4,17 +4,18 @@ use std::cmp::Reverse;
 
 use automerge::ChangeHash;
 
-use super::super::document::Content;
+use super::super::content::Content;
 use super::super::integrate::Source;
 use super::super::io::QualityOfService;
 use super::super::link::Link;
 use super::super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::super::timers::Timer;
+use super::super::vouching::Incoming;
 use super::book::{Digest, Known};
 use super::fetch::{Fetch, Taken};
 use crate::ids::{DocumentId, Heads, PeerId};
 use crate::limits::{MAX_ACTIVE_FETCHES, MAX_FETCH_BYTES, PART_TIMEOUT_MS};
-use crate::wire::{Header, Manifest, Topic};
+use crate::wire::{Header, Manifest, Topic, decode_saved};
 
 impl CanvasP2PSynchronizer {
     /// A manifest arrived, live or kept by the broker; our own come back and count like any other.
@@ -143,8 +144,12 @@ impl CanvasP2PSynchronizer {
 
     /// All of a snapshot is here.
     fn take_snapshot(&mut self, step: &mut Step, id: &DocumentId, saved: &[u8]) {
-        let content = match Content::load(id, saved) {
-            Ok(content) => content,
+        let read = decode_saved(saved).map_err(|error| error.to_string()).and_then(|saved| {
+            let content = Content::load(id, &saved.document).map_err(|error| error.to_string())?;
+            Ok((content.replica().changes_since(&[]), saved.vouchers))
+        });
+        let (changes, claimed) = match read {
+            Ok(read) => read,
             Err(error) => {
                 tracing::warn!(target: "mqtt:sync", document = %id, %error, "a snapshot could not be read");
                 self.statistics.reject("bad snapshot");
@@ -153,7 +158,7 @@ impl CanvasP2PSynchronizer {
         };
         let Some(Fetch { writer, known, .. }) = self.cancel_fetch(step, id) else { return };
         let source = Source { peer: writer, sent_unix_ms: known.sent_unix_ms };
-        let count = self.integrate(step, id, content.replica().changes_since(&[]), source);
+        let count = self.integrate(step, id, Incoming { changes, proven: Vec::new(), claimed }, source);
         self.statistics.snapshots_read += 1;
         if let Some(document) = self.documents.get_mut(id) {
             document.received_in_round += count as u64;

@@ -18,7 +18,7 @@ use crate::limits::{
     MANIFEST_MAX_WAIT_MS, MANIFEST_WAIT_MS, MAX_ACTIVE_WRITES, MAX_SNAPSHOT_RANK, SNAPSHOT_LONG_QUIET_MS,
     SNAPSHOT_QUIET_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_STEP_MS,
 };
-use crate::wire::{Body, Priority, Topic, content_room};
+use crate::wire::{Body, Priority, Topic, content_room, encode_saved};
 
 /// Retained, after everything else, and its acknowledgement is waited for.
 const KEPT: Delivery = Delivery { retain: true, tracked: true, ..Delivery::once(Priority::Low) };
@@ -207,7 +207,11 @@ impl CanvasP2PSynchronizer {
     fn write_snapshot(&mut self, step: &mut Step, id: &DocumentId) -> bool {
         let Some(document) = self.documents.get(id) else { return false };
         let replica = document.replica();
-        let (saved, heads, changes) = (replica.save(), replica.heads(), replica.change_count());
+        let (heads, changes) = (replica.heads(), replica.change_count());
+        let Ok(saved) = encode_saved(&document.saved(&self.config.identity)) else {
+            self.statistics.reject("unwritable snapshot");
+            return false;
+        };
         let longest = part_topic(id, [0; 32]);
         let room = content_room(&self.config.topics, &longest, self.config.max_message_bytes);
         let Some(write) = room.and_then(|room| Write::new(saved, heads, changes, room)) else {

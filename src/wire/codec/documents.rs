@@ -1,5 +1,7 @@
 //! Bodies that carry documents, or ask for them (`docs/protocol.md`, section 4.4).
 
+use automerge::ActorId;
+
 use crate::ids::{DocumentId, Heads, PeerId};
 use crate::limits::{
     MAX_BODY_BYTES, MAX_CHANGES_PER_MESSAGE, MAX_DOCUMENTS_PER_ANNOUNCEMENT, MAX_HASHES_PER_LIST, MAX_SNAPSHOT_PARTS,
@@ -7,8 +9,9 @@ use crate::limits::{
 };
 use crate::wire::error::WireError;
 use crate::wire::messages::{
-    Changes, HeadsAnnouncement, Manifest, SyncAnnouncement, SyncContent, SyncReply, SyncRequest, Voucher,
+    Changes, HeadsAnnouncement, Manifest, SavedDocument, SyncAnnouncement, SyncContent, SyncReply, SyncRequest,
 };
+use crate::wire::voucher::Voucher;
 
 use super::primitives::{Limit, Reader, Wire, Writer};
 
@@ -37,29 +40,32 @@ impl Wire for Vec<u8> {
 
 impl Wire for Voucher {
     fn write(&self, writer: &mut Writer) -> Result<(), WireError> {
-        if !VOUCHER_ACTOR_BYTES.contains(&self.actor.len()) {
+        let actor = self.actor.to_bytes();
+        if !VOUCHER_ACTOR_BYTES.contains(&actor.len()) {
             return Err(WireError::Malformed { what: ACTOR.what });
         }
-        writer.array(5);
-        writer.raw_bytes(&self.actor);
+        writer.array(6);
+        writer.raw_bytes(actor);
         writer.uint(self.sequence);
         self.hash.write(writer)?;
         writer.raw_bytes(&self.owner.0);
+        writer.raw_bytes(&self.envelope);
         writer.raw_bytes(&self.signature);
         Ok(())
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        reader.fields(5, "voucher")?;
-        let actor = reader.bytes(ACTOR)?.to_vec();
+        reader.fields(6, "voucher")?;
+        let actor = reader.bytes(ACTOR)?;
         if !VOUCHER_ACTOR_BYTES.contains(&actor.len()) {
             return Err(WireError::Malformed { what: ACTOR.what });
         }
         Ok(Self {
-            actor,
+            actor: ActorId::from(actor),
             sequence: reader.uint("sequence number")?,
             hash: Wire::read(reader)?,
             owner: PeerId(reader.fixed("owner")?),
+            envelope: reader.fixed("digest of an envelope")?,
             signature: reader.fixed("voucher's signature")?,
         })
     }
@@ -74,7 +80,20 @@ impl Wire for Changes {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.fields(2, CHANGES.what)?;
-        Ok(Self { changes: reader.list(CHANGES)?, vouchers: reader.list(VOUCHERS)? })
+        Ok(Self { changes: reader.list(CHANGES)?, vouchers: reader.list(VOUCHERS)?, proof: None })
+    }
+}
+
+impl Wire for SavedDocument {
+    fn write(&self, writer: &mut Writer) -> Result<(), WireError> {
+        writer.array(2);
+        writer.bytes(&self.document, DOCUMENT)?;
+        writer.list(&self.vouchers, VOUCHERS)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        reader.fields(2, DOCUMENT.what)?;
+        Ok(Self { document: reader.bytes(DOCUMENT)?.to_vec(), vouchers: reader.list(VOUCHERS)? })
     }
 }
 
@@ -140,7 +159,7 @@ impl Wire for SyncContent {
             }
             Self::Document(document) => {
                 writer.uint(CONTENT_DOCUMENT);
-                writer.bytes(document, DOCUMENT)
+                document.write(writer)
             }
         }
     }
@@ -149,7 +168,7 @@ impl Wire for SyncContent {
         reader.fields(2, "content of a reply")?;
         match reader.uint("content of a reply")? {
             CONTENT_CHANGES => Ok(Self::Changes(Wire::read(reader)?)),
-            CONTENT_DOCUMENT => Ok(Self::Document(reader.bytes(DOCUMENT)?.to_vec())),
+            CONTENT_DOCUMENT => Ok(Self::Document(Wire::read(reader)?)),
             _ => Err(WireError::Malformed { what: "content of a reply" }),
         }
     }

@@ -11,7 +11,8 @@ pub(super) use primitives::{Limit, Reader, Writer};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_BODY_BYTES};
 use crate::wire::error::WireError;
 use crate::wire::kind::Kind;
-use crate::wire::messages::Body;
+use crate::wire::messages::{Body, SavedDocument};
+use crate::wire::voucher::Voucher;
 
 use primitives::Wire;
 
@@ -59,4 +60,49 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
     };
     reader.finish("body")?;
     Ok(body)
+}
+
+/// What the parts of a snapshot are cut from.
+///
+/// # Errors
+/// [`WireError::TooLong`].
+pub fn encode_saved(saved: &SavedDocument) -> Result<Vec<u8>, WireError> {
+    encoded(saved, saved.document.len())
+}
+
+/// Reads what [`encode_saved`] wrote.
+///
+/// # Errors
+/// [`WireError::TooLong`], [`WireError::Malformed`].
+pub fn decode_saved(bytes: &[u8]) -> Result<SavedDocument, WireError> {
+    decoded(bytes)
+}
+
+/// A voucher as storage keeps it.
+///
+/// # Errors
+/// [`WireError::Malformed`]: the actor is none that anyone could own.
+pub fn encode_voucher(voucher: &Voucher) -> Result<Vec<u8>, WireError> {
+    encoded(voucher, 0)
+}
+
+/// Reads what [`encode_voucher`] wrote.
+///
+/// # Errors
+/// [`WireError::TooLong`], [`WireError::Malformed`].
+pub fn decode_voucher(bytes: &[u8]) -> Result<Voucher, WireError> {
+    decoded(bytes)
+}
+
+fn encoded(value: &impl Wire, bytes: usize) -> Result<Vec<u8>, WireError> {
+    let mut writer = Writer::with_capacity(bytes + 256);
+    value.write(&mut writer)?;
+    Ok(writer.into_bytes())
+}
+
+fn decoded<T: Wire>(bytes: &[u8]) -> Result<T, WireError> {
+    let mut reader = Reader::new(bytes);
+    let value = T::read(&mut reader)?;
+    reader.finish("saved document")?;
+    Ok(value)
 }

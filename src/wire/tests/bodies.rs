@@ -10,6 +10,7 @@ use crate::wire::codec::{decode, encode};
 use crate::wire::error::WireError;
 use crate::wire::kind::Kind;
 use crate::wire::messages::*;
+use crate::wire::voucher::Voucher;
 
 use super::samples::{body, one_of_each};
 
@@ -74,13 +75,14 @@ fn presence(repositories: usize, capability: &str) -> Body {
 
 fn changes(changes: usize, vouchers: usize, actor_bytes: usize) -> Body {
     let voucher = Voucher {
-        actor: vec![0; actor_bytes],
+        actor: vec![0; actor_bytes].into(),
         sequence: 0,
         hash: ChangeHash([0; 32]),
         owner: crate::ids::PeerId([0; 32]),
+        envelope: [0; 32],
         signature: [0; 64],
     };
-    Body::Changes(Changes { changes: vec![vec![]; changes], vouchers: vec![voucher; vouchers] })
+    Body::Changes(Changes { changes: vec![vec![]; changes], vouchers: vec![voucher; vouchers], proof: None })
 }
 
 fn hashes(length: usize) -> Vec<ChangeHash> {
@@ -113,10 +115,10 @@ fn bounds_hold_when_sending() {
     let at_and_beyond = [
         (presence(MAX_PRESENCE_LIST, &label), presence(MAX_PRESENCE_LIST + 1, "")),
         (presence(0, &label), presence(0, &format!("{label}x"))),
-        (changes(MAX_CHANGES_PER_MESSAGE, 0, 16), changes(MAX_CHANGES_PER_MESSAGE + 1, 0, 16)),
-        (changes(0, MAX_VOUCHERS_PER_MESSAGE, 16), changes(0, MAX_VOUCHERS_PER_MESSAGE + 1, 16)),
+        (changes(MAX_CHANGES_PER_MESSAGE, 0, 24), changes(MAX_CHANGES_PER_MESSAGE + 1, 0, 24)),
+        (changes(0, MAX_VOUCHERS_PER_MESSAGE, 24), changes(0, MAX_VOUCHERS_PER_MESSAGE + 1, 24)),
         (changes(0, 1, 40), changes(0, 1, 41)),
-        (changes(0, 1, 16), changes(0, 1, 15)),
+        (changes(0, 1, 24), changes(0, 1, 23)),
         (heads(MAX_HASHES_PER_LIST), heads(MAX_HASHES_PER_LIST + 1)),
         (manifest(MAX_SNAPSHOT_PARTS), manifest(MAX_SNAPSHOT_PARTS + 1)),
         (announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT), announcement(MAX_DOCUMENTS_PER_ANNOUNCEMENT + 1)),

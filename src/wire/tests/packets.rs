@@ -85,6 +85,7 @@ fn sample_header() -> Header {
         priority: Priority::Low,
         codec: Codec::None,
         fragment: None,
+        voucher: None,
         seal: None,
     }
 }

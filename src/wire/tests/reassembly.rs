@@ -34,6 +34,7 @@ fn header(sender: u8, message: u64, index: u32, count: u32) -> Header {
         priority: Priority::Low,
         codec: Codec::None,
         fragment: Some(Fragment { message: Nonce(message), index, count }),
+        voucher: None,
         seal: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
 use crate::wire::envelope::{Priority, Stamp, seal};
 use crate::wire::error::WireError;
 use crate::wire::messages::*;
+use crate::wire::voucher::Voucher;
 use crate::wire::topics::Topic;
 
 /// The sender of all samples.
@@ -58,15 +59,15 @@ fn nonce() -> impl Strategy<Value = Nonce> {
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
-    let voucher = (vec(any::<u8>(), 16..=40), any::<u64>(), hash(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
+    let voucher = (vec(any::<u8>(), 24..=40), any::<u64>(), hash(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
         |(actor, sequence, hash, owner, half)| {
             let mut signature = [0; 64];
             signature[..32].copy_from_slice(&half);
-            Voucher { actor, sequence, hash, owner: PeerId(owner), signature }
+            Voucher { actor: actor.into(), sequence, hash, owner: PeerId(owner), envelope: owner, signature }
         },
     );
     (vec(vec(any::<u8>(), 0..200), 0..5), vec(voucher, 0..3))
-        .prop_map(|(changes, vouchers)| Changes { changes, vouchers })
+        .prop_map(|(changes, vouchers)| Changes { changes, vouchers, proof: None })
 }
 
 fn presence() -> impl Strategy<Value = Presence> {
@@ -86,7 +87,9 @@ fn presence() -> impl Strategy<Value = Presence> {
 fn reply() -> impl Strategy<Value = SyncReply> {
     let content = prop_oneof![
         changes().prop_map(SyncContent::Changes),
-        vec(any::<u8>(), 0..2_000).prop_map(SyncContent::Document)
+        (vec(any::<u8>(), 0..2_000), changes()).prop_map(|(document, Changes { vouchers, .. })| {
+            SyncContent::Document(SavedDocument { document, vouchers })
+        })
     ];
     (nonce(), document(), heads(), content).prop_map(|(request, document, heads, content)| SyncReply {
         request,
@@ -179,12 +182,14 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
     let changes = Changes {
         changes: vec![vec![5; 40], vec![6; 20]],
         vouchers: vec![Voucher {
-            actor: vec![7; 16],
+            actor: [7; 24].into(),
             sequence: 9,
             hash: ChangeHash([8; 32]),
             owner: alice().peer(),
+            envelope: [6; 32],
             signature: [9; 64],
         }],
+        proof: None,
     };
     vec![
         Body::Presence(Presence {
@@ -227,7 +232,7 @@ pub(in crate::wire) fn try_seal(
     counter: &mut u64,
 ) -> Result<Vec<Vec<u8>>, WireError> {
     let (session, message) = (Session(u64::MAX), Nonce(u64::MAX));
-    let stamp = Stamp { session, counter, sent_unix_ms: u64::MAX, message };
+    let stamp = Stamp { session, counter, sent_unix_ms: u64::MAX, message, vouches: None };
     seal(&alice(), topic, stamp, Priority::High, body, max_packet_bytes)
 }
 

@@ -33,7 +33,7 @@ fn space(secret: u8) -> TopicSpace {
 
 fn seal_in(space: &TopicSpace, topic: &Topic, body: &Body, max_packet_bytes: usize) -> Vec<Vec<u8>> {
     let mut counter = 0;
-    let stamp = Stamp { session: Session(1), counter: &mut counter, sent_unix_ms: 2, message: Nonce(3) };
+    let stamp = Stamp { session: Session(1), counter: &mut counter, sent_unix_ms: 2, message: Nonce(3), vouches: None };
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let packets = seal_on(space, &mut rng, &alice(), (topic, body), stamp, Priority::High, max_packet_bytes).unwrap();
     assert_eq!(counter, packets.len() as u64);
@@ -225,7 +225,7 @@ fn a_sealed_name_that_is_not_the_topics_is_refused() {
     for plain_path in [Topic::Changes(later).plain_path(), "v1/repo/canvas/board/01/changes".to_owned(), String::new()]
     {
         let mut header =
-            peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![] }))).unwrap();
+            peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![], proof: None }))).unwrap();
         let body =
             crate::wire::sealed::Sealer::for_test(keyed.clone(), &path, &plain_path, &mut ChaCha8Rng::seed_from_u64(1))
                 .seal(&mut header, &[0x82, 0x80, 0x80])
@@ -241,7 +241,7 @@ fn plain_text_on_an_encrypted_topic_is_refused() {
         let topic = home_of(&body, plain_document());
         let space = space(1);
         let text = space.format(&topic);
-        let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 2, message: Nonce(3) };
+        let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 2, message: Nonce(3), vouches: None };
         let packets = seal(&alice(), &topic, stamp, Priority::High, &body, DEFAULT_MAX_MESSAGE_BYTES).unwrap();
         assert_eq!(read_as_other(&space, &text, &packets[0]), Err(WireError::NotSealed));
     }
@@ -294,7 +294,7 @@ fn what_fits_the_stated_room_fits_the_packet_and_no_more() {
             let part = Body::SnapshotPart(noise(bytes - 5));
             let topic = home_of(&part, plain_document());
             let stamp =
-                Stamp { session: Session(u64::MAX), counter: &mut 9, sent_unix_ms: u64::MAX, message: Nonce(3) };
+                Stamp { session: Session(u64::MAX), counter: &mut 9, sent_unix_ms: u64::MAX, message: Nonce(3), vouches: None };
             let mut rng = ChaCha8Rng::seed_from_u64(4);
             seal_on(&space, &mut rng, &alice(), (&topic, &part), stamp, Priority::Low, max_packet_bytes)
         };
@@ -324,7 +324,7 @@ fn two_messages_of_one_content_have_nothing_in_common() {
     let topic = Topic::Messages(plain_document().repository().clone());
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let mut next = || {
-        let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 2, message: Nonce(3) };
+        let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 2, message: Nonce(3), vouches: None };
         let message = (&topic, &Body::Application("{}".to_owned()));
         seal_on(&space, &mut rng, &alice(), message, stamp, Priority::High, 1 << 20).unwrap().remove(0)
     };

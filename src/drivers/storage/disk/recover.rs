@@ -148,7 +148,7 @@ fn copy_rows(database: &Database) -> Result<Values, redb::Error> {
 
 fn write(tables: &mut Tables<'_>, key: &[u8], rescued: Rescued) -> Result<(), redb::Error> {
     let Some((repository, document, _)) = super::keys::read(key) else { return Ok(()) };
-    let Rescued { snapshot, changes, summary, acknowledged, .. } = rescued;
+    let Rescued { snapshot, changes, summary, acknowledged, vouchers, .. } = rescued;
     let mut put = |operation| tables.add(&repository, &operation);
     if !changes.is_empty() {
         put(StoreOperation::Append { document: document.clone(), changes })?;
@@ -156,6 +156,7 @@ fn write(tables: &mut Tables<'_>, key: &[u8], rescued: Rescued) -> Result<(), re
     if let Some(heads) = acknowledged {
         put(StoreOperation::Acknowledged { document: document.clone(), heads })?;
     }
+    put(StoreOperation::Vouch { document: document.clone(), vouchers })?;
     put(StoreOperation::Describe { document, summary })?;
     if let Some(snapshot) = snapshot {
         // It covers no row: those that are here could not be applied.

@@ -11,6 +11,7 @@ use super::values;
 use crate::canvas::decode_change;
 use crate::ids::{DocumentId, Heads};
 use crate::sync::{Content, Summary};
+use crate::wire::{Voucher, decode_voucher};
 
 /// A document as it is stored anew.
 pub(super) struct Rescued {
@@ -19,6 +20,8 @@ pub(super) struct Rescued {
     pub(super) changes: Vec<Vec<u8>>,
     pub(super) summary: Summary,
     pub(super) acknowledged: Option<Heads>,
+    /// Who vouches for the changes of its actors, as far as that was found.
+    pub(super) vouchers: Vec<Voucher>,
     /// How many snapshots of it were found that could be read.
     pub(super) snapshots_read: u64,
     /// How many changes it has, applied or not.
@@ -36,6 +39,7 @@ pub(super) struct Puzzle {
     /// Hashes that are of this document and no other: of its changes, of what they depend on, and of its noted heads.
     hashes: BTreeSet<ChangeHash>,
     acknowledged: Option<Heads>,
+    vouchers: Vec<Voucher>,
     /// The newest changes that it should have, if the note on it was found.
     noted: Option<Heads>,
 }
@@ -56,6 +60,7 @@ impl Puzzle {
             changes: BTreeMap::new(),
             hashes: BTreeSet::new(),
             acknowledged,
+            vouchers: Vec::new(),
             noted: noted.map(|summary| summary.heads),
         };
         let heads = [puzzle.noted.clone(), puzzle.acknowledged.clone()];
@@ -76,6 +81,7 @@ impl Puzzle {
             self.hashes.extend(change.deps());
             self.changes.insert(change.hash(), change);
         }
+        self.vouchers.extend(pieces.vouchers.into_iter().filter_map(|bytes| decode_voucher(bytes).ok()));
         // All documents of a kind have these.
         for hash in Content::new(&self.id).replica().history() {
             self.hashes.remove(hash);
@@ -110,6 +116,9 @@ impl Puzzle {
         if applied == 0 && changes.is_empty() {
             return None;
         }
+        let newest = replica.newest_of_actors();
+        let vouches = |voucher: &Voucher| newest.get(&voucher.actor).is_some_and(|last| last.hash == voucher.hash);
+        self.vouchers.retain(vouches);
         let (nodes, edges) = document.counts();
         let noted = |heads: &Heads| heads.as_slice().iter().all(|head| replica.contains(head));
         Some(Rescued {
@@ -120,6 +129,7 @@ impl Puzzle {
             // Whatever the broker is not known to have is sent again.
             summary: Summary { heads: replica.heads(), nodes, edges, unsent: true },
             acknowledged: self.acknowledged,
+            vouchers: self.vouchers,
             snapshots_read,
         })
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::keys;
 use super::row::{self, Kind};
-use super::tables::ACKNOWLEDGED;
+use super::tables::{ACKNOWLEDGED, VOUCHER, document_of_note};
 use super::values;
 use crate::canvas::chunk::{self, CHANGE, DOCUMENT};
 
@@ -31,6 +31,8 @@ pub(super) struct Pieces<'a> {
     pub(super) changes: Vec<&'a [u8]>,
     /// Notes by their kind; the last one found of each.
     pub(super) notes: BTreeMap<u8, &'a [u8]>,
+    /// Who vouches for the changes of its actors; older ones may be among them.
+    pub(super) vouchers: Vec<&'a [u8]>,
 }
 
 impl<'a> Found<'a> {
@@ -53,7 +55,7 @@ impl<'a> Found<'a> {
         let length = row.length();
         let document = match row.kind {
             Kind::Snapshot | Kind::Changes => keys::split_number(row.context)?.0,
-            Kind::Note => row.context.split_last()?.1,
+            Kind::Note => document_of_note(row.context)?,
             Kind::Actor => row.context,
         };
         keys::read(document).filter(|(_, _, rest)| rest.is_empty())?;
@@ -94,8 +96,10 @@ impl<'a> Pieces<'a> {
             }
             Kind::Changes => self.changes.extend(values::changes(row.payload).flatten()),
             Kind::Note => {
-                if let Some((kind, _)) = row.context.split_last() {
-                    self.notes.insert(*kind, row.payload);
+                match row.context.last() {
+                    Some(&VOUCHER) => self.vouchers.push(row.payload),
+                    Some(kind) => drop(self.notes.insert(*kind, row.payload)),
+                    None => {}
                 }
             }
             // After losses an actor must not be used again: it may have made changes that are known elsewhere.
@@ -120,6 +124,7 @@ impl<'a> Pieces<'a> {
     pub(super) fn merge(&mut self, other: Pieces<'a>) {
         self.snapshots.extend(other.snapshots);
         self.changes.extend(other.changes);
+        self.vouchers.extend(other.vouchers);
     }
 
     fn bytes(&self) -> usize {

@@ -8,11 +8,12 @@ use super::file::{ACTORS, CHANGES, Directory, NOTES, Opener, SNAPSHOTS};
 use super::keys;
 use super::ledger::{Draft, Ledger};
 use super::row::{self, Kind};
-use super::tables::{ACKNOWLEDGED, SUMMARY, Tables, damaged, note_key, read_ledger};
+use super::tables::{ACKNOWLEDGED, SUMMARY, Tables, VOUCHER, damaged, note_key, read_ledger};
 use super::values;
 use crate::drivers::storage::StorageError;
 use crate::ids::{DocumentId, RepositoryName};
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument, Summary};
+use crate::wire::decode_voucher;
 
 /// What one repository wants written, as a whole or not at all.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Raw {
     snapshot: Option<Vec<u8>>,
     changes: Vec<(u64, Vec<u8>)>,
     acknowledged: Option<Vec<u8>>,
+    /// Keys and rows.
+    vouchers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A compacted document, ready to take the place of what it was made of.
@@ -106,8 +109,16 @@ impl Store {
         self.with(|database, _| {
             let transaction = database.begin_read()?;
             let snapshot = transaction.open_table(SNAPSHOTS)?.get(key)?.map(|value| value.value().to_vec());
-            let note = note_key(key, ACKNOWLEDGED);
-            let acknowledged = transaction.open_table(NOTES)?.get(note.as_slice())?.map(|value| value.value().to_vec());
+            let notes = transaction.open_table(NOTES)?;
+            let acknowledged =
+                notes.get(note_key(key, ACKNOWLEDGED).as_slice())?.map(|value| value.value().to_vec());
+            let mut vouchers = Vec::new();
+            for item in notes.range::<&[u8]>(key..keys::after(key).unwrap_or_default().as_slice())? {
+                let (note, value) = item?;
+                if note.value().last() == Some(&VOUCHER) {
+                    vouchers.push((note.value().to_vec(), value.value().to_vec()));
+                }
+            }
             let table = transaction.open_table(CHANGES)?;
             let (first, last) = (keys::numbered(key, 0), keys::numbered(key, u64::MAX));
             let mut changes = Vec::new();
@@ -117,7 +128,7 @@ impl Store {
                 changes.push((number, value.value().to_vec()));
             }
             let (last, incarnation) = (entry.last, entry.incarnation);
-            Ok(Some(Raw { key: key.to_vec(), last, incarnation, snapshot, changes, acknowledged }))
+            Ok(Some(Raw { key: key.to_vec(), last, incarnation, snapshot, changes, acknowledged, vouchers }))
         })
     }
 
@@ -227,7 +238,7 @@ impl Raw {
 
     /// What of the document is as it was written, and the first thing that is not.
     pub(super) fn sound(self) -> (StoredDocument, Option<String>) {
-        let Self { key, snapshot, changes, acknowledged, .. } = self;
+        let Self { key, snapshot, changes, acknowledged, vouchers, .. } = self;
         let mut stored = StoredDocument::default();
         let mut damage = None;
         if let Some(row) = snapshot {
@@ -250,6 +261,12 @@ impl Raw {
             stored.acknowledged = payload.and_then(values::decode_heads);
             if stored.acknowledged.is_none() {
                 damage.get_or_insert("the note on what the broker has is damaged".to_owned());
+            }
+        }
+        for (key, row) in vouchers {
+            match row::expect(&row, Kind::Note, &key).and_then(|payload| decode_voucher(payload).ok()) {
+                Some(voucher) => stored.vouchers.push(voucher),
+                None => drop(damage.get_or_insert("a voucher is damaged".to_owned())),
             }
         }
         (stored, damage)

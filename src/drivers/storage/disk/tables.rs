@@ -12,12 +12,15 @@ use super::store::Replacement;
 use super::values;
 use crate::ids::RepositoryName;
 use crate::sync::StoreOperation;
+use crate::wire::{Voucher, encode_voucher};
 
 /// Kinds of notes, at the end of their keys.
 pub(super) const SUMMARY: u8 = 1;
 pub(super) const ACKNOWLEDGED: u8 = 2;
 /// Up to which sequence number the snapshot covers the changes.
 const COVERED: u8 = 3;
+/// Who vouches for the changes of an actor. Keys of these end with the actor, its length, and this.
+pub(super) const VOUCHER: u8 = 4;
 
 type Rows<'a> = Table<'a, &'static [u8], &'static [u8]>;
 
@@ -47,6 +50,7 @@ impl<'a> Tables<'a> {
     ) -> Result<(), redb::Error> {
         let document = match operation {
             StoreOperation::Append { document, .. }
+            | StoreOperation::Vouch { document, .. }
             | StoreOperation::Describe { document, .. }
             | StoreOperation::Acknowledged { document, .. }
             | StoreOperation::KeepActor { document, .. }
@@ -60,6 +64,10 @@ impl<'a> Tables<'a> {
         let key = keys::document(repository, document);
         match operation {
             StoreOperation::Append { changes, .. } => self.append(&key, changes, draft.entry(ledger, &key)),
+            StoreOperation::Vouch { vouchers, .. } => {
+                draft.entry(ledger, &key);
+                vouchers.iter().try_for_each(|voucher| self.vouch(&key, voucher))
+            }
             StoreOperation::Describe { summary, .. } => {
                 draft.entry(ledger, &key);
                 self.note(&key, SUMMARY, &values::encode_summary(summary))
@@ -115,12 +123,18 @@ impl<'a> Tables<'a> {
         put(&mut self.notes, Kind::Note, &note_key(key, kind), payload)
     }
 
+    /// What the wire could not express nobody could pass on, and it is not kept.
+    fn vouch(&mut self, key: &[u8], voucher: &Voucher) -> Result<(), redb::Error> {
+        let Ok(payload) = encode_voucher(voucher) else { return Ok(()) };
+        put(&mut self.notes, Kind::Note, &voucher_key(key, voucher.actor.to_bytes()), &payload)
+    }
+
     fn delete(&mut self, key: &[u8]) -> Result<(), redb::Error> {
         self.snapshots.remove(key)?;
         self.actors.remove(key)?;
-        for kind in [SUMMARY, ACKNOWLEDGED, COVERED] {
-            self.notes.remove(note_key(key, kind).as_slice())?;
-        }
+        // Keys of other documents neither begin with this one nor lie between.
+        let end = keys::after(key).unwrap_or_default();
+        self.notes.retain_in::<&[u8], _>(key..end.as_slice(), |_, _| false)?;
         let (first, last) = (keys::numbered(key, 0), keys::numbered(key, u64::MAX));
         Ok(self.changes.retain_in::<&[u8], _>(first.as_slice()..=last.as_slice(), |_, _| false)?)
     }
@@ -136,14 +150,30 @@ pub(super) fn note_key(document: &[u8], kind: u8) -> Vec<u8> {
     [document, &[kind]].concat()
 }
 
+/// The key of the note on one actor.
+fn voucher_key(document: &[u8], actor: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(actor.len()).unwrap_or(u8::MAX);
+    [document, actor, &[length, VOUCHER]].concat()
+}
+
+/// The document's part of a note's key.
+pub(super) fn document_of_note(key: &[u8]) -> Option<&[u8]> {
+    match key.split_last()? {
+        (&VOUCHER, rest) => {
+            let (length, rest) = rest.split_last()?;
+            rest.get(..rest.len().checked_sub(usize::from(*length))?)
+        }
+        (_, document) => Some(document),
+    }
+}
+
 /// Fills the ledger from all rows of the database.
 pub(super) fn read_ledger(database: &Database, mut ledger: Ledger) -> Result<Ledger, redb::Error> {
     let transaction = database.begin_read()?;
     for item in transaction.open_table(NOTES)?.iter()? {
         let (key, value) = item?;
-        let (kind, document) = key.value().split_last().ok_or_else(|| damaged("a key"))?;
-        let entry = ledger.entry(document);
-        if *kind == COVERED {
+        let entry = ledger.entry(document_of_note(key.value()).ok_or_else(|| damaged("a key"))?);
+        if key.value().last() == Some(&COVERED) {
             let covered = row::expect(value.value(), Kind::Note, key.value()).and_then(|row| row.first_chunk());
             entry.last = entry.last.max(u64::from_be_bytes(*covered.ok_or_else(|| damaged("a note"))?));
         }
