@@ -417,7 +417,10 @@ export interface CanvasEvent {
   canvasId: string;
   /** What the peer claims for its user, empty where it said nothing; `peerId` vouches for it. */
   author: string;
-  /** The peer whose edit it is. */
+  /**
+   * The peer that made the edit, also where others passed it on: its signature was verified. Only of what has no author of
+   * its own (the first import of a canvas, what git brought) it is the peer that brought it.
+   */
   peerId: string;
   /** Who brought it: this service, another peer, or a file that is bound to the canvas here. */
   origin: 'local' | 'remote' | 'file';

@@ -117,7 +117,7 @@ pub const ANSWER_STEP_MS: u64 = 150;
 pub const MAX_ANSWER_RANK: usize = 8;
 /// Requests of others that wait for our turn. One more: ignored, the requester asks again.
 pub const MAX_PENDING_ANSWERS: usize = 1_024;
-/// Most bytes of changes in one answer; the requester asks again for the rest.
+/// Most bytes of changes in one answer. More: the answer is the saved document.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// An answer of at least this many changes to a peer that has nothing is the saved document instead.
 pub const DOCUMENT_ANSWER_CHANGES: usize = 64;

@@ -87,9 +87,9 @@ impl Replica {
             _ => return Err(corrupt("it has no schema")),
         }
         let changes = replica.doc.get_changes_meta(&[]);
-        let newest = changes.iter().map(|change| {
-            (change.actor.clone().into_owned(), Newest { sequence: change.seq, hash: change.hash })
-        });
+        let newest = changes
+            .iter()
+            .map(|change| (change.actor.clone().into_owned(), Newest { sequence: change.seq, hash: change.hash }));
         replica.newest = newest.collect();
         replica.log = changes.into_iter().map(|change| change.hash).collect();
         Ok(replica)

@@ -36,7 +36,8 @@ struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     fn of(changes: &'a [Change], stands: Vec<bool>) -> Self {
-        let places: BTreeMap<ChangeHash, usize> = (0..).zip(changes).map(|(place, change)| (change.hash(), place)).collect();
+        let places: BTreeMap<ChangeHash, usize> =
+            (0..).zip(changes).map(|(place, change)| (change.hash(), place)).collect();
         let mut dependents = vec![Vec::new(); changes.len()];
         let mut by_actor: BTreeMap<&ActorId, Vec<usize>> = BTreeMap::new();
         for (place, change) in changes.iter().enumerate() {

@@ -210,7 +210,9 @@ impl CanvasP2PSynchronizer {
     ) -> Result<Reply, SyncError> {
         self.require(canvas)?;
         let index_id = self.index_id();
-        let Some(index) = self.documents.get_mut(&index_id).and_then(|document| document.edit_index(&self.peer, step.rng)) else {
+        let Some(index) =
+            self.documents.get_mut(&index_id).and_then(|document| document.edit_index(&self.peer, step.rng))
+        else {
             return Err(SyncError::Closed);
         };
         let entry = index.entry(canvas).cloned();

@@ -10,9 +10,7 @@ use super::vouching::Incoming;
 use crate::canvas::{decode_change, is_derived};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
-use crate::wire::{
-    Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, read,
-};
+use crate::wire::{Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, read};
 
 /// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
 pub(super) struct Arrived {

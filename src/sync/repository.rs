@@ -96,7 +96,9 @@ impl CanvasP2PSynchronizer {
 
     /// Lists a canvas in any index that is held.
     pub(super) fn put_entry_into(&mut self, step: &mut Step, index_id: &DocumentId, entry: &IndexEntry, author: &str) {
-        let Some(index) = self.documents.get_mut(index_id).and_then(|document| document.edit_index(&self.peer, step.rng)) else {
+        let Some(index) =
+            self.documents.get_mut(index_id).and_then(|document| document.edit_index(&self.peer, step.rng))
+        else {
             return;
         };
         match index.put(entry, author) {
@@ -284,7 +286,8 @@ impl CanvasP2PSynchronizer {
             return false;
         }
         let index_id = self.index_id();
-        if let Some(index) = self.documents.get_mut(&index_id).and_then(|index| index.edit_index(&self.peer, step.rng)) {
+        if let Some(index) = self.documents.get_mut(&index_id).and_then(|index| index.edit_index(&self.peer, step.rng))
+        {
             match index.revive(&entry.canvas, entry.created_by.as_deref().unwrap_or_default()) {
                 Ok(edit) => self.keep_and_send(step, &index_id, &edit.changes, true),
                 Err(error) => step.event(Event::Error(error.into())),

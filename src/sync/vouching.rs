@@ -175,8 +175,7 @@ impl Vouching {
         let own = identity.peer();
         let voucher = |(actor, Newest { sequence, hash }): (&ActorId, Newest)| match self.newest.get(actor) {
             Some(known) if known.hash == hash => Some(known.clone()),
-            _ => owns(&own, actor.to_bytes())
-                .then(|| Voucher::sign(identity, document, actor.clone(), sequence, hash)),
+            _ => owns(&own, actor.to_bytes()).then(|| Voucher::sign(identity, document, actor.clone(), sequence, hash)),
         };
         last.filter_map(voucher).take(MAX_VOUCHERS_PER_MESSAGE).collect()
     }

@@ -76,13 +76,7 @@ pub struct Voucher {
 impl Voucher {
     /// Signs that a change is the newest of an own actor.
     #[must_use]
-    pub fn sign(
-        identity: &Identity,
-        document: &DocumentId,
-        actor: ActorId,
-        sequence: u64,
-        hash: ChangeHash,
-    ) -> Self {
+    pub fn sign(identity: &Identity, document: &DocumentId, actor: ActorId, sequence: u64, hash: ChangeHash) -> Self {
         let input = Statement::new(document, &actor, sequence, &hash).signature_input(&NO_ENVELOPE);
         let signature = identity.sign(&input);
         Self { actor, sequence, hash, owner: identity.peer(), envelope: NO_ENVELOPE, signature }

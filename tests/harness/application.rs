@@ -47,7 +47,9 @@ impl Application {
             // A broker that loses messages also loses echoes, and disks are full now and then.
             Notice::Event(Event::Error(SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. })) => {}
             Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),
-            Notice::Event(Event::Quarantined { hash, reason, .. }) if !self.keeps => panic!("{hash} was refused: {reason}"),
+            Notice::Event(Event::Quarantined { hash, reason, .. }) if !self.keeps => {
+                panic!("{hash} was refused: {reason}")
+            }
             Notice::Event(_) => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Messages that every implementation must read, and topics.
 
-use automerge::ChangeHash;
-use mqtt_p2p::crypto::Identity;
+use automerge::{ActorId, ChangeHash};
+use mqtt_p2p::crypto::{Identity, actor_of};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::wire::*;
 use serde_json::{Value, json};
@@ -48,10 +48,11 @@ struct Message {
     body: Body,
     priority: Priority,
     max_packet_bytes: usize,
+    vouches: Option<Statement>,
 }
 
 fn message(name: &'static str, topic: Topic, priority: Priority, body: Body) -> Message {
-    Message { name, topic, body, priority, max_packet_bytes: 1 << 20 }
+    Message { name, topic, body, priority, max_packet_bytes: 1 << 20, vouches: None }
 }
 
 fn presence(status: PresenceStatus) -> Body {
@@ -65,15 +66,12 @@ fn presence(status: PresenceStatus) -> Body {
     })
 }
 
+fn actor() -> ActorId {
+    actor_of(&alice().peer(), [0x21; 8]).into()
+}
+
 fn voucher() -> Voucher {
-    Voucher {
-        actor: [0x21; 24].into(),
-        sequence: 300,
-        hash: ChangeHash([0x22; 32]),
-        owner: alice().peer(),
-        envelope: [0x24; 32],
-        signature: [0x23; 64],
-    }
+    Voucher::sign(&alice(), &document(), actor(), 300, ChangeHash([0x22; 32]))
 }
 
 fn reply(content: SyncContent) -> Body {
@@ -109,7 +107,8 @@ fn about_peers() -> Vec<Message> {
 }
 
 fn about_documents() -> Vec<Message> {
-    let changes = Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]], vouchers: vec![voucher()], proof: None };
+    let changes =
+        Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![]], vouchers: vec![voucher()], proof: None };
     let sync = Topic::Sync(repository());
     let inbox = Topic::Inbox { repository: repository(), peer: PeerId([0x33; 32]) };
     let index = DocumentId::Index { repository: repository() };
@@ -129,6 +128,15 @@ fn about_documents() -> Vec<Message> {
     let manifest = Body::Manifest(Manifest { heads: heads(), parts: vec![digest], total_bytes: 20 });
     vec![
         message("changes", Topic::Changes(document()), Priority::High, Body::Changes(changes.clone())),
+        Message {
+            vouches: Some(Statement::new(&document(), &actor(), 300, &ChangeHash([0x22; 32]))),
+            ..message(
+                "changes: vouched for by the envelope",
+                Topic::Changes(document()),
+                Priority::High,
+                Body::Changes(Changes { vouchers: vec![], ..changes.clone() }),
+            )
+        },
         message("manifest", Topic::Manifest { document: document(), writer: alice().peer() }, Priority::Low, manifest),
         message(
             "snapshot part",
@@ -172,7 +180,13 @@ pub(crate) fn messages() -> Vec<Value> {
 fn vector(message: &Message) -> Value {
     let session = 0xfedc_ba98_7654_3210_u64;
     let (mut counter, sent_unix_ms, nonce) = (41, 1_700_000_000_000, 0x0102_0304_0506_0708_u64);
-    let stamp = Stamp { session: Session(session), counter: &mut counter, sent_unix_ms, message: Nonce(nonce), vouches: None };
+    let stamp = Stamp {
+        session: Session(session),
+        counter: &mut counter,
+        sent_unix_ms,
+        message: Nonce(nonce),
+        vouches: message.vouches,
+    };
     let payloads =
         seal(&alice(), &message.topic, stamp, message.priority, &message.body, message.max_packet_bytes).unwrap();
     let topic = crate::topics().format(&message.topic);
@@ -188,7 +202,10 @@ fn vector(message: &Message) -> Value {
         .map(|(payload, parts)| {
             json!({
                 "header": hex::encode(&parts.header),
-                "signatureInput": hex::encode(by_hand::signature_input(&topic, &parts.header, &parts.body)),
+                "signatureInput": hex::encode(by_hand::vouching_input(
+                    by_hand::signature_input(&topic, &parts.header, &parts.body),
+                    message.vouches,
+                )),
                 "payload": hex::encode(payload),
             })
         })
@@ -205,11 +222,35 @@ fn vector(message: &Message) -> Value {
         "message": nonce.to_string(),
         "priority": message.priority.number(),
         "maxPacketBytes": message.max_packet_bytes,
+        "vouches": message.vouches.map(|statement| hex::encode(statement.0)),
         "reproducible": !compressed,
         "bodyDiagnostic": minicbor::display(&body).to_string(),
         "body": hex::encode(body),
         "packets": packets,
     })
+}
+
+/// What owners sign for their changes, by itself and with an envelope.
+pub(crate) fn vouchers() -> Vec<Value> {
+    let path = Topic::Changes(document()).plain_path();
+    let vector = |voucher: &Voucher| {
+        let Voucher { actor, sequence, hash, owner, envelope, .. } = voucher;
+        let statement = by_hand::statement(&path, actor.to_bytes(), *sequence, &hash.0);
+        json!({
+            "seed": hex::encode(SEED),
+            "owner": owner.to_string(),
+            "document": path,
+            "actor": hex::encode(actor.to_bytes()),
+            "statement": hex::encode(statement),
+            "signatureInput": hex::encode(by_hand::vouched(envelope, &statement)),
+            "voucher": hex::encode(encode_voucher(voucher).unwrap()),
+        })
+    };
+    let envelope = [0x24; 32];
+    let statement = by_hand::statement(&path, actor().to_bytes(), 300, &[0x22; 32]);
+    let signature = alice().sign(&by_hand::vouched(&envelope, &statement));
+    let with_envelope = Voucher { envelope, signature, ..voucher() };
+    [voucher(), with_envelope].iter().map(vector).collect()
 }
 
 pub(crate) fn topics() -> Value {

@@ -2,6 +2,8 @@
 
 use minicbor::{Decoder, Encoder};
 use mqtt_p2p::crypto::Identity;
+use mqtt_p2p::wire::Statement;
+use sha2::{Digest, Sha256};
 
 /// A packet taken apart.
 pub(crate) struct Parts {
@@ -25,6 +27,34 @@ pub(crate) fn signature_input(topic: &str, header: &[u8], body: &[u8]) -> Vec<u8
     let length = |bytes: &[u8]| (bytes.len() as u64).to_be_bytes();
     [b"mind-git/mqtt-p2p/envelope/v1", &length(path.as_bytes())[..], path.as_bytes(), &length(header)[..], header, body]
         .concat()
+}
+
+/// Section 10.3: what vouches for an actor's newest change.
+pub(crate) fn statement(path: &str, actor: &[u8], sequence: u64, hash: &[u8; 32]) -> [u8; 32] {
+    let length = |bytes: &[u8]| (bytes.len() as u64).to_be_bytes();
+    let parts = [
+        b"mind-git/mqtt-p2p/voucher/v1".as_slice(),
+        &length(path.as_bytes()),
+        path.as_bytes(),
+        &length(actor),
+        actor,
+        &sequence.to_be_bytes(),
+        hash,
+    ];
+    Sha256::digest(parts.concat()).into()
+}
+
+/// Section 10.3: what is signed for it.
+pub(crate) fn vouched(envelope: &[u8; 32], statement: &[u8; 32]) -> Vec<u8> {
+    [b"mind-git/mqtt-p2p/vouched/v1".as_slice(), envelope, statement].concat()
+}
+
+/// Section 3.3, of an envelope that vouches perhaps.
+pub(crate) fn vouching_input(input: Vec<u8>, vouches: Option<Statement>) -> Vec<u8> {
+    match vouches {
+        None => input,
+        Some(statement) => vouched(&Sha256::digest(&input).into(), &statement.0),
+    }
 }
 
 /// Section 3.1.

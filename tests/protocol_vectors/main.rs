@@ -10,7 +10,9 @@ mod sealed;
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{Nonce, Session};
 use mqtt_p2p::time::Now;
-use mqtt_p2p::wire::{Body, Codec, Content, Reassembler, Stamp, Topic, TopicSpace, open, seal};
+use mqtt_p2p::wire::{
+    Body, Codec, Content, Reassembler, Stamp, Statement, Topic, TopicSpace, decode_voucher, open, seal,
+};
 use serde_json::{Value, json};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/protocol.json");
@@ -47,6 +49,10 @@ fn topic(vector: &Value) -> Topic {
     topics().parse(text).unwrap_or_else(|| panic!("{text} is a topic"))
 }
 
+fn vouches(vector: &Value) -> Option<Statement> {
+    vector["vouches"].as_str().map(|_| Statement(hex_of(&vector["vouches"]).try_into().unwrap()))
+}
+
 /// What a receiver makes of all packets, last first, and whether any of them is compressed.
 fn receive(topic: &Topic, packets: &[Vec<u8>]) -> (Body, bool) {
     let mut reassembler = Reassembler::new();
@@ -72,6 +78,7 @@ fn the_file_is_what_this_implementation_makes() {
         "topics": accepted::topics(),
         "accepted": accepted::messages(),
         "refused": refused::payloads(),
+        "vouchers": accepted::vouchers(),
     });
     if std::env::var_os("UPDATE_VECTORS").is_some() {
         std::fs::write(FILE, serde_json::to_string_pretty(&made).unwrap() + "\n").unwrap();
@@ -95,6 +102,20 @@ fn topics_of_the_file_are_read_or_ignored() {
 }
 
 #[test]
+fn vouchers_of_the_file_hold() {
+    for vector in array(&stored(), "vouchers") {
+        let path = format!("mind-git/{}", vector["document"].as_str().unwrap());
+        let Some(Topic::Changes(document)) = topics().parse(&path) else { panic!("{path}") };
+        let voucher = decode_voucher(&hex_of(&vector["voucher"])).unwrap();
+        assert_eq!(voucher.verify(&document), Ok(()));
+        assert_eq!(
+            hex::encode(identity(vector).sign(&hex_of(&vector["signatureInput"]))),
+            hex::encode(voucher.signature)
+        );
+    }
+}
+
+#[test]
 fn accepted_messages_of_the_file_open_and_seal_again() {
     for vector in array(&stored(), "accepted") {
         let name = &vector["name"];
@@ -110,7 +131,7 @@ fn accepted_messages_of_the_file_open_and_seal_again() {
             counter: &mut counter,
             sent_unix_ms: number(&vector["sentUnixMs"]),
             message: Nonce(number(&vector["message"])),
-            vouches: None,
+            vouches: vouches(vector),
         };
         let priority = accepted::priority(vector["priority"].as_u64().unwrap());
         let max_packet_bytes = usize::try_from(vector["maxPacketBytes"].as_u64().unwrap()).unwrap();
@@ -131,6 +152,7 @@ fn accepted_messages_of_the_file_are_what_the_specification_says() {
             let parts = by_hand::split(&hex_of(&packet["payload"]));
             assert_eq!(parts.header, hex_of(&packet["header"]), "{name}");
             let input = by_hand::signature_input(vector["topic"].as_str().unwrap(), &parts.header, &parts.body);
+            let input = by_hand::vouching_input(input, vouches(vector));
             assert_eq!(input, hex_of(&packet["signatureInput"]), "{name}");
             assert_eq!(identity(vector).sign(&input)[..], parts.signature, "{name}");
             whole.extend(parts.body);

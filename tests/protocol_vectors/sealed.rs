@@ -53,7 +53,8 @@ fn topics() -> Vec<Topic> {
 
 fn messages() -> Vec<(&'static str, Topic, Body, usize)> {
     let announcement = SyncAnnouncement { request: Nonce(7), heads: mqtt_p2p::ids::Heads::default() };
-    let changes = Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![1; 300]], vouchers: Vec::new(), proof: None };
+    let changes =
+        Changes { changes: vec![vec![0x85, 0x6f, 0x4a, 0x83], vec![1; 300]], vouchers: Vec::new(), proof: None };
     let cursor = Cursor { presence: Some("{\"x\":1}".to_owned()), author: Some("ada".to_owned()) };
     // What does not compress is the same with every version of zstd.
     let long = Changes { changes: vec![noise(1_000)], vouchers: Vec::new(), proof: None };
@@ -70,8 +71,13 @@ fn made() -> Value {
     let (notices, key) = space.key_notices(&repository()).unwrap();
     let topic = |topic: &Topic| json!({ "plain": topic.plain_path(), "topic": space.format(topic) });
     let message = |(name, topic, body, max_packet_bytes): &(&str, Topic, Body, usize)| {
-        let stamp =
-            Stamp { session: Session(42), counter: &mut 7, sent_unix_ms: 1_700_000_000_000, message: Nonce(99), vouches: None };
+        let stamp = Stamp {
+            session: Session(42),
+            counter: &mut 7,
+            sent_unix_ms: 1_700_000_000_000,
+            message: Nonce(99),
+            vouches: None,
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let sealed = seal_on(&space, &mut rng, &alice(), (topic, body), stamp, Priority::High, *max_packet_bytes);
         let payloads: Vec<String> = sealed.unwrap().into_iter().map(hex::encode).collect();

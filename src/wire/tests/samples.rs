@@ -13,8 +13,8 @@ use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
 use crate::wire::envelope::{Priority, Stamp, seal};
 use crate::wire::error::WireError;
 use crate::wire::messages::*;
-use crate::wire::voucher::Voucher;
 use crate::wire::topics::Topic;
+use crate::wire::voucher::Voucher;
 
 /// The sender of all samples.
 pub(in crate::wire) fn alice() -> Identity {
@@ -66,8 +66,11 @@ fn changes() -> impl Strategy<Value = Changes> {
             Voucher { actor: actor.into(), sequence, hash, owner: PeerId(owner), envelope: owner, signature }
         },
     );
-    (vec(vec(any::<u8>(), 0..200), 0..5), vec(voucher, 0..3))
-        .prop_map(|(changes, vouchers)| Changes { changes, vouchers, proof: None })
+    (vec(vec(any::<u8>(), 0..200), 0..5), vec(voucher, 0..3)).prop_map(|(changes, vouchers)| Changes {
+        changes,
+        vouchers,
+        proof: None,
+    })
 }
 
 fn presence() -> impl Strategy<Value = Presence> {

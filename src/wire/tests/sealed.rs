@@ -225,7 +225,8 @@ fn a_sealed_name_that_is_not_the_topics_is_refused() {
     for plain_path in [Topic::Changes(later).plain_path(), "v1/repo/canvas/board/01/changes".to_owned(), String::new()]
     {
         let mut header =
-            peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![], proof: None }))).unwrap();
+            peek(&one(&space, &topic, &Body::Changes(Changes { changes: vec![], vouchers: vec![], proof: None })))
+                .unwrap();
         let body =
             crate::wire::sealed::Sealer::for_test(keyed.clone(), &path, &plain_path, &mut ChaCha8Rng::seed_from_u64(1))
                 .seal(&mut header, &[0x82, 0x80, 0x80])
@@ -293,8 +294,13 @@ fn what_fits_the_stated_room_fits_the_packet_and_no_more() {
         let fits = |bytes: usize| {
             let part = Body::SnapshotPart(noise(bytes - 5));
             let topic = home_of(&part, plain_document());
-            let stamp =
-                Stamp { session: Session(u64::MAX), counter: &mut 9, sent_unix_ms: u64::MAX, message: Nonce(3), vouches: None };
+            let stamp = Stamp {
+                session: Session(u64::MAX),
+                counter: &mut 9,
+                sent_unix_ms: u64::MAX,
+                message: Nonce(3),
+                vouches: None,
+            };
             let mut rng = ChaCha8Rng::seed_from_u64(4);
             seal_on(&space, &mut rng, &alice(), (&topic, &part), stamp, Priority::Low, max_packet_bytes)
         };

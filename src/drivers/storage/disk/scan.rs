@@ -95,13 +95,11 @@ impl<'a> Pieces<'a> {
                 self.snapshots.push((covered, row.payload));
             }
             Kind::Changes => self.changes.extend(values::changes(row.payload).flatten()),
-            Kind::Note => {
-                match row.context.last() {
-                    Some(&VOUCHER) => self.vouchers.push(row.payload),
-                    Some(kind) => drop(self.notes.insert(*kind, row.payload)),
-                    None => {}
-                }
-            }
+            Kind::Note => match row.context.last() {
+                Some(&VOUCHER) => self.vouchers.push(row.payload),
+                Some(kind) => drop(self.notes.insert(*kind, row.payload)),
+                None => {}
+            },
             // After losses an actor must not be used again: it may have made changes that are known elsewhere.
             Kind::Actor => {}
         }

@@ -110,8 +110,7 @@ impl Store {
             let transaction = database.begin_read()?;
             let snapshot = transaction.open_table(SNAPSHOTS)?.get(key)?.map(|value| value.value().to_vec());
             let notes = transaction.open_table(NOTES)?;
-            let acknowledged =
-                notes.get(note_key(key, ACKNOWLEDGED).as_slice())?.map(|value| value.value().to_vec());
+            let acknowledged = notes.get(note_key(key, ACKNOWLEDGED).as_slice())?.map(|value| value.value().to_vec());
             let mut vouchers = Vec::new();
             for item in notes.range::<&[u8]>(key..keys::after(key).unwrap_or_default().as_slice())? {
                 let (note, value) = item?;
