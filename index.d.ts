@@ -116,8 +116,17 @@ export interface MQTTIntegrationConfig {
   broker: {
     /** Name or address. Default: `localhost`. */
     host?: string;
-    /** TCP port, 1 to 65535. Default: 1883. */
+    /**
+     * What carries MQTT: TCP, TLS, WebSockets, or WebSockets over TLS. With `mqtt` and `ws` everybody on the way reads the
+     * password. Default: `mqtt`.
+     */
+    protocol?: 'mqtt' | 'mqtts' | 'ws' | 'wss';
+    /** TCP port, 1 to 65535. Default: 1883, with `mqtts` 8883, with `ws` 80, with `wss` 443. */
     port?: number;
+    /** Where the server takes WebSockets (`ws`, `wss`); may have a query. Default: `/mqtt`. */
+    path?: string;
+    /** How TLS is done (`mqtts`, `wss`). A connection that it does not let come about is not made in any other way. */
+    tls?: BrokerTlsConfig;
     /** Default: none. */
     username?: string;
     /** Needs a user name. Never appears in a log, a status or an error. Default: none. */
@@ -191,6 +200,26 @@ export interface MQTTIntegrationConfig {
    * from then on, connecting goes on being tried, and `connected` tells when it has come about. Default: `reject`.
    */
   offline?: 'allow' | 'reject';
+}
+
+/** TLS to the broker, versions 1.2 and 1.3. Files are PEM and read by `initialize()`. */
+export interface BrokerTlsConfig {
+  /** Certificates of the CAs to trust instead of the system's. Default: the system's. */
+  caFile?: string;
+  /** This client's certificate, with its chain if there is one; needs `keyFile`. Default: none. */
+  certFile?: string;
+  /** The private key of `certFile`, without a passphrase. Default: none. */
+  keyFile?: string;
+  /**
+   * The name that the broker's certificate must have. What is asked for in the handshake (SNI) stays `host`.
+   * Default: `host`.
+   */
+  serverName?: string;
+  /**
+   * Danger: trusts whoever answers, so that anybody on the way can read and change everything, the password too. For
+   * tests. Gives a process warning (`MQTT_P2P_TLS_INSECURE`) at every connection. Default: false.
+   */
+  insecure?: boolean;
 }
 
 /** A repository with more than a name. */
@@ -319,7 +348,7 @@ export interface NetworkStatus {
   /** Whether the broker link is up. */
   connected: boolean;
   /** The configured broker; never a password. */
-  broker: { host: string; port: number };
+  broker: { protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'; host: string; port: number };
   /** This peer's id (`z6Mk…`). */
   peerId: string;
   /** The MQTT client id. */
@@ -617,7 +646,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * on the connection. From now on the service keeps the process alive until `disconnect()`, but not when it rejects. A
    * connection that breaks later is made again by itself, for as long as it takes, see `reconnecting` and `connected`.
    * @throws `ERR_BROKER_UNREACHABLE` when `broker.connectTimeoutMs` is over (not with `offline: 'allow'`),
-   *   `ERR_BROKER_REJECTED` (for example wrong credentials); with `storage`, `ERR_STORAGE_LOCKED` when another service
+   *   `ERR_BROKER_REJECTED` (for example wrong credentials, or a certificate that cannot be trusted),
+   *   `ERR_CONFIG_INVALID` when a file of `broker.tls` cannot be used; with `storage`, `ERR_STORAGE_LOCKED` when another service
    *   uses the directory, `ERR_STORAGE_CORRUPT` when it cannot be read, `ERR_STORAGE_FULL` when it cannot be written to,
    *   `ERR_CONFIG_INVALID` when a newer version wrote it; with `features.encryption`, `ERR_ENCRYPTION_KEY` when a
    *   repository has no key, or its file is missing, can be read by others, or is damaged.

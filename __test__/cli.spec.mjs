@@ -51,7 +51,7 @@ describe('settings', () => {
     ['an unknown command', ['sever']],
     ['an unknown option', ['health', '--jsn']],
     ['a broker that is no URL', ['health', '--broker', '//']],
-    ['a scheme of later', ['health', '--broker', 'mqtts://localhost']],
+    ['a scheme of another kind', ['health', '--broker', 'https://localhost']],
     ['no repository', ['health', '--repositories', ' , ']],
     ['an interval that is no number', ['monitor', '--interval', 'soon']],
     ['an interval of nothing', ['monitor', '--interval', '0']],

@@ -300,6 +300,8 @@ pub const RECONNECT_MAX_MS: u64 = 15_000;
 pub const CONNECTION_STABLE_MS: u64 = 10_000;
 /// After DISCONNECT, how long to wait for the broker to close the connection (not all do). Beyond: it is closed from here.
 pub const DISCONNECT_LINGER_MS: u64 = 100;
+/// Longest `broker.path`, query included. Longer: the configuration is refused.
+pub const MAX_WEBSOCKET_PATH_BYTES: usize = 2_048;
 /// Largest packet that MQTT 3.1.1 can express (its section 2.2.3).
 pub const MAX_MQTT_PACKET_BYTES: usize = 268_435_455;
 

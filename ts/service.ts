@@ -22,6 +22,9 @@ import { MqttP2pError, type Place, publicError, toJson } from './errors.js';
 import { Mailbox } from './mailbox.js';
 import { type Remembered, remember, versionFor } from './versions.js';
 
+const INSECURE =
+  "the MQTT broker's certificate is not verified (broker.tls.insecure): who answers may be anybody, and has the password";
+
 /** One canvas of this peer, as versions are remembered for it. */
 type Home = Omit<Remembered, 'version'>;
 
@@ -29,6 +32,7 @@ type Home = Omit<Remembered, 'version'>;
 export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
   readonly #native: NativeService;
   readonly #mailbox: Mailbox;
+  readonly #insecure: boolean;
   #opened = false;
   #connected = false;
   #closing: Promise<void> | undefined;
@@ -36,6 +40,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   constructor(config: MQTTIntegrationConfig) {
     super();
     this.#native = attempt(() => new NativeService(toJson(config, 'ERR_CONFIG_INVALID', 'the configuration')));
+    this.#insecure = config.broker?.tls?.insecure === true;
     this.#mailbox = new Mailbox(this.#native, (event, payload) => this.#deliver(event, payload));
   }
 
@@ -224,6 +229,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
       this.#report(payload as { code: ErrorCode; message: string } & Place);
       return;
     }
+    if (event === 'connected' && this.#insecure) process.emitWarning(INSECURE, { code: 'MQTT_P2P_TLS_INSECURE' });
     const { repository, canvasId, version, changes } = payload as Partial<Omit<Remembered, 'peer'>> & {
       changes?: CanvasChanges;
     };

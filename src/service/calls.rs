@@ -239,13 +239,17 @@ impl P2PNetworkManager {
         let last_error = statistics
             .last_error
             .filter(|_| !statistics.connected)
-            .map(|message| json!({ "code": "ERR_BROKER_UNREACHABLE", "message": message }));
+            .map(|message| json!({ "code": inner.router.link_code(), "message": message }));
         let sum = |field: fn(&crate::sync::RepositoryStatus) -> u64| -> u64 {
             inner.repositories.values().map(|repository| field(&Self::status_of(repository))).sum()
         };
         json!({
             "connected": self.is_ready(),
-            "broker": { "host": inner.config.broker.host, "port": inner.config.broker.port },
+            "broker": {
+                "protocol": inner.config.broker.protocol.scheme(),
+                "host": inner.config.broker.host,
+                "port": inner.config.broker.port(),
+            },
             "peerId": inner.identity.peer().to_string(),
             "clientId": inner.client_id,
             "uptimeMs": u64::try_from(inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),

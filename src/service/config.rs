@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::broker_config::BrokerConfig;
 use super::error::ServiceError;
 use super::keys::EncryptionConfig;
 use crate::ids::RepositoryName;
 use crate::limits::{
-    DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_KEEP_ALIVE_MS,
-    DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES, DEFAULT_MAX_PEERS, DEFAULT_STALE_WINDOW_MS,
-    MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES, MIN_SEALED_MAX_MESSAGE_BYTES,
+    DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES,
+    DEFAULT_MAX_PEERS, DEFAULT_STALE_WINDOW_MS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
+    MIN_SEALED_MAX_MESSAGE_BYTES,
 };
 use crate::wire::TopicSpace;
 
@@ -144,49 +145,6 @@ impl RepositoryConfig {
     }
 }
 
-/// How to reach the broker.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct BrokerConfig {
-    /// Host name or address. Default `localhost`.
-    pub host: String,
-    /// TCP port, 1 to 65535. Default 1883.
-    pub port: u16,
-    /// User name. Default none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// Password; needs a user name. Default none. Never shown.
-    #[serde(skip_serializing)]
-    pub password: Option<String>,
-    /// MQTT client id. Default: made from the peer id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// MQTT keep-alive in seconds, 10 to 65535. Default 30.
-    pub keep_alive_seconds: u64,
-    /// How long `initialize()` tries, in milliseconds. Default 10,000.
-    pub connect_timeout_ms: u64,
-}
-
-impl std::fmt::Debug for BrokerConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrokerConfig").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-impl Default for BrokerConfig {
-    fn default() -> Self {
-        Self {
-            host: "localhost".to_owned(),
-            port: 1883,
-            username: None,
-            password: None,
-            client_id: None,
-            keep_alive_seconds: DEFAULT_KEEP_ALIVE_MS / 1000,
-            connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
-        }
-    }
-}
-
 /// What is turned on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -240,7 +198,8 @@ fn default_prefix() -> String {
 impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
-            broker: BrokerConfig::default(),
+            // Written out for those who read the defaults; a configuration's own section begins without a port.
+            broker: BrokerConfig { port: Some(BrokerConfig::default().port()), ..BrokerConfig::default() },
             repositories: Vec::new(),
             features: FeaturesConfig::default(),
             performance: PerformanceConfig::default(),
@@ -277,20 +236,9 @@ impl ServiceConfig {
                 problems.push(problem);
             }
         };
-        check(!self.broker.host.is_empty(), "broker.host must not be empty".to_owned());
-        check(self.broker.port != 0, "broker.port must be 1 to 65535".to_owned());
-        check(
-            self.broker.username.is_some() || self.broker.password.is_none(),
-            "broker.password needs broker.username".to_owned(),
-        );
-        check(
-            (10..=65_535).contains(&self.broker.keep_alive_seconds),
-            "broker.keepAliveSeconds must be 10 to 65535".to_owned(),
-        );
-        check(
-            (1..=600_000).contains(&self.broker.connect_timeout_ms),
-            "broker.connectTimeoutMs must be 1 to 600000".to_owned(),
-        );
+        for problem in self.broker.problems() {
+            check(false, problem);
+        }
         let count = self.repositories.len();
         check(
             (1..=MAX_REPOSITORIES).contains(&count),

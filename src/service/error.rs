@@ -29,8 +29,8 @@ pub enum ServiceError {
         /// What the last attempt met.
         reason: String,
     },
-    /// The broker answered and refused.
-    #[error("the MQTT broker at {address} refused the connection: {reason}")]
+    /// The broker answered and refused, or could not be trusted.
+    #[error("the connection to the MQTT broker at {address} was refused: {reason}")]
     BrokerRejected {
         /// Host and port.
         address: String,

@@ -193,6 +193,7 @@ impl P2PNetworkManager {
             return Ok(());
         }
         let mut startup = inner.startup.lock().await;
+        let options = self.connection_options().await?;
         let tasks = startup.begin(&inner.config, &inner.keys, &inner.router.link, &inner.runtime).await?;
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         if inner.closed.load(Ordering::SeqCst) {
@@ -201,7 +202,6 @@ impl P2PNetworkManager {
         let mut link = inner.router.link.subscribe();
         if inner.router.broker().is_none() {
             inner.router.set_link(LinkState::Trying);
-            let options = self.connection_options();
             inner.router.set_broker(Some(CanvasMQTTBroker::start(options, inner.router.clone(), &inner.runtime)));
         }
         // Whoever disconnects needs no longer wait.
@@ -245,20 +245,15 @@ impl P2PNetworkManager {
         Err(error)
     }
 
-    fn connection_options(&self) -> ConnectionOptions {
-        let broker = &self.inner.config.broker;
-        let defaults = ConnectionOptions::new(broker.host.clone(), broker.port, self.inner.client_id.clone());
-        ConnectionOptions {
-            username: broker.username.clone(),
-            password: broker.password.clone(),
-            keep_alive_ms: broker.keep_alive_seconds.saturating_mul(1000),
-            connect_timeout_ms: broker.connect_timeout_ms.min(defaults.connect_timeout_ms),
-            ..defaults
-        }
+    async fn connection_options(&self) -> Result<ConnectionOptions, ServiceError> {
+        let (broker, client_id) = (self.inner.config.broker.clone(), self.inner.client_id.clone());
+        let reading = self.inner.runtime.spawn_blocking(move || broker.connection_options(&client_id));
+        // It panics only if the runtime ends.
+        reading.await.unwrap_or(Err(ServiceError::Closed))
     }
 
     pub(super) fn address(&self) -> String {
-        format!("{}:{}", self.inner.config.broker.host, self.inner.config.broker.port)
+        format!("{}:{}", self.inner.config.broker.host, self.inner.config.broker.port())
     }
 
     /// Sends what waits, says goodbye, ends everything; at most [`LEAVE_TIMEOUT_MS`] and a little, unless the disk takes

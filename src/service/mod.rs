@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `config.rs`, `error.rs` | what applications set, and what can go wrong |
+//! | `config.rs`, `broker_config.rs`, `error.rs` | what applications set, and what can go wrong |
 //! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
 //! | `startup.rs` | before it connects: opening storage |
 //! | `keys.rs` | the keys of encrypted repositories |
@@ -13,6 +13,7 @@
 //! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
 //! | `probe.rs` | real round trips, for health and measurements |
 
+mod broker_config;
 mod calls;
 mod config;
 mod error;
@@ -28,9 +29,8 @@ mod repository_task;
 mod router;
 mod startup;
 
-pub use config::{
-    BrokerConfig, FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig,
-};
+pub use broker_config::{BrokerConfig, Protocol, TlsConfig};
+pub use config::{FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig};
 pub use error::ServiceError;
 pub use keys::EncryptionConfig;
 pub use mailbox::{Doorbell, Mailbox};

@@ -154,6 +154,14 @@ impl Router {
         }
     }
 
+    /// The code of an error of the link as it is now.
+    pub(crate) fn link_code(&self) -> &'static str {
+        match &*self.link.borrow() {
+            LinkState::Rejected(_) => "ERR_BROKER_REJECTED",
+            _ => "ERR_BROKER_UNREACHABLE",
+        }
+    }
+
     /// Closed is for ever.
     pub(crate) fn set_link(&self, link: LinkState) {
         self.link.send_if_modified(|state| {
@@ -197,7 +205,7 @@ impl Router {
     fn on_rejected(&self, reason: String) {
         let news = !matches!(&*self.link.borrow(), LinkState::Rejected(_));
         if news && self.opened.load(Ordering::SeqCst) {
-            let message = format!("the MQTT broker refuses the connection: {reason}");
+            let message = format!("the connection to the MQTT broker is refused: {reason}");
             self.tell("error", &json!({ "code": "ERR_BROKER_REJECTED", "message": message }));
         }
         self.set_link(LinkState::Rejected(reason));

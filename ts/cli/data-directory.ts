@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { MQTTIntegrationConfig } from '../index.js';
+import { portOf } from './broker.js';
 
 export type Environment = Record<string, string | undefined>;
 
@@ -14,11 +15,7 @@ export function dataDirectory(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): string {
-  const network = [
-    broker.host ?? 'localhost',
-    broker.port ?? 1883,
-    ...(topicPrefix === undefined ? [] : [topicPrefix]),
-  ];
+  const network = [broker.host ?? 'localhost', portOf(broker), ...(topicPrefix === undefined ? [] : [topicPrefix])];
   return join(applicationData(environment, platform), 'mqtt-p2p', command, network.map(fileName).join('-'));
 }
 

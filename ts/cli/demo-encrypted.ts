@@ -9,7 +9,7 @@ import type { ListenTo, Overheard } from './demo-listener.js';
 import { brokerName, stage } from './demo-stage.js';
 import { interruptible } from './lifetime.js';
 import { colour, print, printJson, TICK } from './output.js';
-import { type CommonOptions, type Settings, settings, withCommonOptions } from './settings.js';
+import { type CommonOptions, type Settings, settings, UsageError, withCommonOptions } from './settings.js';
 
 const REPOSITORY = 'orchard-launch';
 const CANVAS = 'boards/secret-pricing';
@@ -138,7 +138,8 @@ class Listener {
     this.#child.on('message', (message: Overheard) => {
       if ('topic' in message) this.#messages.push({ ...message, payload: Buffer.from(message.payload, 'base64') });
     });
-    const { host = 'localhost', port = 1883, username, password } = broker;
+    const { protocol = 'mqtt', host = 'localhost', port = 1883, username, password } = broker;
+    if (protocol !== 'mqtt') throw new UsageError('the third program listens over mqtt:// only; name such a broker');
     const user = { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
     const filter = topicPrefix ? `${topicPrefix}/#` : '#';
     this.#child.send({ host, port, ...user, filter } satisfies ListenTo);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type EmbeddedBroker, startBroker } from '../index.js';
+import { urlOf } from './broker.js';
 import { REPOSITORY } from './demo-protocol.js';
 import type { Settings } from './settings.js';
 
@@ -23,5 +24,5 @@ export async function stage(wanted: Settings): Promise<EmbeddedBroker | undefine
 
 /** The broker in a word. */
 export function brokerName({ config }: Settings, embedded: EmbeddedBroker | undefined): string {
-  return embedded ? `${embedded.url} (embedded)` : `mqtt://${config.broker.host}:${config.broker.port ?? 1883}`;
+  return embedded ? `${embedded.url} (embedded)` : urlOf(config.broker);
 }

@@ -45,7 +45,8 @@ function program(): Command {
 
 const ENVIRONMENT = `
 Environment (options given on the command line beat it, it beats the --config file):
-  MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
+  MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
+  MQTT_TLS_CA, MQTT_TLS_CERT, MQTT_TLS_KEY, MQTT_TLS_SERVER_NAME, MQTT_TLS_INSECURE (0 or 1),
   MQTT_DATA_DIR, MQTT_KEY_FILE (turns encryption on)
   DEBUG=mqtt:*   verbose logs on standard error
   NO_COLOR=1     no colours

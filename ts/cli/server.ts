@@ -7,6 +7,7 @@ import {
   type MqttP2pError,
   startBroker,
 } from '../index.js';
+import { urlOf } from './broker.js';
 import { forever, interruptible } from './lifetime.js';
 import { clock, colour, print, printJson, shortPeer } from './output.js';
 import { type Settings, type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
@@ -63,7 +64,7 @@ function announce(
   json: boolean,
 ): void {
   const status = service.getNetworkStatus();
-  const url = broker?.url ?? `mqtt://${status.broker.host}:${status.broker.port}`;
+  const url = broker?.url ?? urlOf(status.broker);
   const repositories = Object.keys(status.repositories);
   if (json) {
     const { peerId } = status;

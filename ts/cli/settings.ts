@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { MQTTIntegrationConfig } from '../index.js';
+import { type BrokerFlags, brokerFrom } from './broker.js';
 import { dataDirectory, type Environment } from './data-directory.js';
+import { UsageError } from './usage-error.js';
 
-/** The command line was used wrongly. */
-export class UsageError extends Error {}
+export { UsageError };
 
 /** What all commands take. */
-export interface CommonOptions {
-  broker?: URL;
+export interface CommonOptions extends BrokerFlags {
   repositories?: string[];
   config?: string;
   keyFile?: string;
@@ -32,12 +32,15 @@ export interface Settings {
   json: boolean;
 }
 
-type Broker = MQTTIntegrationConfig['broker'];
-
 /** Adds the options that all commands take. */
 export function withCommonOptions(command: Command): Command {
   return command
-    .option('--broker <url>', 'broker, such as mqtt://user@host:1883 (password: MQTT_PASSWORD)', brokerUrl)
+    .option('--broker <url>', 'broker: mqtt, mqtts, ws or wss, as in mqtts://user@host:8883 (password: MQTT_PASSWORD)')
+    .option('--tls-ca <file>', "certificates of CAs to trust instead of the system's (PEM)")
+    .option('--tls-cert <file>', 'certificate to show to the broker (PEM)')
+    .option('--tls-key <file>', 'its private key (PEM, without a passphrase)')
+    .option('--tls-server-name <name>', "name that the broker's certificate must have, if not the host's")
+    .option('--tls-insecure', 'verify nothing: whoever answers is trusted')
     .option('--repositories <names>', 'repositories, separated by commas', names)
     .option('--config <file>', 'configuration as a JSON file')
     .option('--key-file <file>', 'encrypt the repositories with this key (made by keygen)')
@@ -67,7 +70,7 @@ export function settings(
   environment: Environment = process.env,
 ): Settings {
   const file: Partial<MQTTIntegrationConfig> = options.config === undefined ? {} : readConfig(options.config);
-  const given: Broker = { ...file.broker, ...brokerOfEnvironment(environment), ...brokerOfUrl(options.broker) };
+  const given = brokerFrom(file.broker, environment, options);
   const repositories = options.repositories ?? repositoriesOf(environment) ?? file.repositories ?? defaultRepositories;
   const { storage, ...rest } = file;
   const keyFile = options.keyFile ?? (environment.MQTT_KEY_FILE || undefined);
@@ -75,7 +78,7 @@ export function settings(
   return {
     config: { ...rest, ...encryption, broker: given, repositories },
     storage,
-    brokerGiven: given.host !== undefined || given.port !== undefined,
+    brokerGiven: given.protocol !== undefined || given.host !== undefined || given.port !== undefined,
     json: options.json ?? false,
   };
 }
@@ -115,45 +118,6 @@ function readConfig(path: string): Partial<MQTTIntegrationConfig> {
     throw new UsageError(`the configuration ${path} must be a JSON object`);
   }
   return value;
-}
-
-function brokerUrl(text: string): URL {
-  // Without a scheme, "host:1883" would read as a URL of scheme "host".
-  const full = text.includes('://') ? text : `mqtt://${text}`;
-  const url = URL.canParse(full) ? new URL(full) : undefined;
-  if (!url?.hostname) throw new InvalidArgumentError('Expected a URL such as mqtt://user@host:1883.');
-  if (url.protocol !== 'mqtt:') {
-    throw new InvalidArgumentError('Only mqtt:// is there yet, not mqtts://, ws:// or wss://.');
-  }
-  return url;
-}
-
-function brokerOfUrl(url: URL | undefined): Broker {
-  if (!url) return {};
-  return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: url.port === '' ? 1883 : Number(url.port),
-    ...(url.username && { username: decodeURIComponent(url.username) }),
-    ...(url.password && { password: decodeURIComponent(url.password) }),
-  };
-}
-
-function brokerOfEnvironment(environment: Environment): Broker {
-  const { MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD } = environment;
-  return {
-    ...(MQTT_BROKER_HOST && { host: MQTT_BROKER_HOST }),
-    ...(MQTT_BROKER_PORT && { port: portOf(MQTT_BROKER_PORT) }),
-    ...(MQTT_USERNAME && { username: MQTT_USERNAME }),
-    ...(MQTT_PASSWORD && { password: MQTT_PASSWORD }),
-  };
-}
-
-function portOf(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new UsageError(`MQTT_BROKER_PORT must be a number from 1 to 65535, not "${text}"`);
-  }
-  return port;
 }
 
 function repositoriesOf(environment: Environment): string[] | undefined {

@@ -8,6 +8,7 @@ import {
   type MqttP2pError,
   type RepositoryConfig,
 } from '../index.js';
+import { urlOf } from './broker.js';
 import { forever, interruptible } from './lifetime.js';
 import { clock, colour, print, printJson } from './output.js';
 import { type StorageOptions, settings, UsageError, wholeNumber, withStorage, withStorageOptions } from './settings.js';
@@ -79,7 +80,7 @@ function folders(paths: string[], { name: names = [], author, branch, debounce }
 
 function announce(service: MQTTIntegrationService, repositories: RepositoryConfig[], json: boolean): void {
   const { broker, connected, peerId } = service.getNetworkStatus();
-  const url = `mqtt://${broker.host}:${broker.port}`;
+  const url = urlOf(broker);
   if (json) {
     printJson({ event: 'watching', broker: url, connected, peerId, repositories });
     return;

@@ -105,7 +105,7 @@ pub struct LastWill {
     pub payload: Vec<u8>,
 }
 
-/// Why a broker refused a connection (MQTT 3.1.1, table 3.1).
+/// Why a connection was refused: by a broker (MQTT 3.1.1, table 3.1), or by TLS, on either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectCode {
     /// The broker does not speak MQTT 3.1.1.
@@ -118,6 +118,8 @@ pub enum RejectCode {
     BadCredentials,
     /// The user may not connect.
     NotAuthorized,
+    /// TLS did not come about, mostly because of a certificate. Nothing was sent but TLS's own handshake.
+    Tls,
 }
 
 impl RejectCode {
@@ -131,6 +133,7 @@ impl RejectCode {
             Self::NotAuthorized => {
                 "the broker does not authorise this user to connect; check its credentials and rules"
             }
+            Self::Tls => "TLS did not come about",
         }
     }
 }
@@ -159,11 +162,11 @@ pub enum ConnectionEvent {
         /// Pause before the next.
         retry_in_ms: u64,
     },
-    /// A broker answered and refused. It is asked again, but with long pauses.
+    /// A broker answered and refused, or is not to be trusted. It is tried again, but with long pauses.
     Rejected {
-        /// The broker's code.
+        /// The broker's code, or [`RejectCode::Tls`].
         code: RejectCode,
-        /// The code in words.
+        /// The code in words, and what to do.
         reason: String,
     },
     /// A message arrived on a subscription.

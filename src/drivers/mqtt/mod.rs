@@ -13,6 +13,7 @@ mod backoff;
 mod connection;
 pub mod embedded;
 mod event;
+mod failure;
 mod inbound;
 mod link;
 mod options;
@@ -20,6 +21,8 @@ mod outbox;
 mod serve;
 mod statistics;
 mod task;
+mod tls;
+mod verifier;
 mod watchdog;
 mod window;
 
@@ -29,3 +32,4 @@ pub use event::{
 };
 pub use options::ConnectionOptions;
 pub use statistics::{ConnectionStatistics, RoundTrip};
+pub use tls::{TlsClient, TlsError, TlsOptions};

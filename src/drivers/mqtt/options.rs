@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use rumqttc::MqttOptions;
+use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 
 use super::event::LastWill;
+use super::tls::TlsClient;
 use crate::limits::{
     DEFAULT_CONNECT_TIMEOUT_MS, DEFAULT_IN_FLIGHT, DEFAULT_KEEP_ALIVE_MS, DEFAULT_MAX_MESSAGE_BYTES,
     MAX_CONTROL_IN_FLIGHT, MAX_IN_FLIGHT, MAX_INBOUND_PACKET_BYTES, MAX_KEEP_ALIVE_MS, MAX_MQTT_PACKET_BYTES,
@@ -16,12 +17,16 @@ use crate::limits::{
 pub(super) const PACKET_OVERHEAD_BYTES: usize = 5 + 2 + 65_535 + 2;
 
 /// How to reach a broker and how much to send it at once. Values out of range are brought into it, as `limits` states.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ConnectionOptions {
     /// Host name or IP address, the latter without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// TLS, and nothing but TLS: a connection that it does not let come about is not made. Default none.
+    pub tls: Option<TlsClient>,
+    /// MQTT within WebSockets, at this path of the server, such as `/mqtt`. Default none: MQTT as it is.
+    pub websocket_path: Option<String>,
     /// User name; `None` sends no credentials at all.
     pub username: Option<String>,
     /// Password; never shown by `Debug`. Ignored without a user name, as MQTT demands.
@@ -47,6 +52,8 @@ impl ConnectionOptions {
         Self {
             host: host.into(),
             port,
+            tls: None,
+            websocket_path: None,
             username: None,
             password: None,
             client_id: client_id.into(),
@@ -68,11 +75,25 @@ impl ConnectionOptions {
         2 * usize::from(self.window_messages()) + MAX_CONTROL_IN_FLIGHT + 1
     }
 
+    /// What rumqttc takes for an address: a URL for WebSockets, else a host, which is also the name that TLS asks for.
+    fn address_and_transport(&self) -> (String, Transport) {
+        // rumqttc joins host and port with a colon, which an IPv6 address survives only in brackets; but in brackets it is
+        // no name for TLS, and then the system's resolver takes it.
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let tls = self.tls.as_ref().map(|tls| TlsConfiguration::Rustls(tls.config()));
+        match (&self.websocket_path, tls) {
+            (None, None) => (host, Transport::Tcp),
+            (None, Some(tls)) => (self.host.clone(), Transport::Tls(tls)),
+            (Some(path), None) => (format!("ws://{host}:{}{path}", self.port), Transport::Ws),
+            (Some(path), Some(tls)) => (format!("wss://{host}:{}{path}", self.port), Transport::Wss(tls)),
+        }
+    }
+
     /// The same for rumqttc, for one attempt to connect.
     pub(super) fn to_rumqttc(&self, max_inbound_packet_bytes: usize, last_will: Option<LastWill>) -> MqttOptions {
-        // rumqttc joins host and port with a colon, which an IPv6 address survives only in brackets.
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let mut options = MqttOptions::new(&self.client_id, host, self.port);
+        let (address, transport) = self.address_and_transport();
+        let mut options = MqttOptions::new(&self.client_id, address, self.port);
+        options.set_transport(transport);
         options.set_clean_session(true);
         options.set_keep_alive(Duration::from_millis(self.keep_alive_ms.clamp(MIN_KEEP_ALIVE_MS, MAX_KEEP_ALIVE_MS)));
         // rumqttc ends the connection when a packet is too large to send, so that is checked before it sees one.
@@ -104,6 +125,8 @@ impl fmt::Debug for ConnectionOptions {
         f.debug_struct("ConnectionOptions")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("tls", &self.tls)
+            .field("websocket", &self.websocket_path.is_some())
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "…"))
             .field("client_id", &self.client_id)
@@ -118,6 +141,7 @@ impl fmt::Debug for ConnectionOptions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls::TlsOptions;
     use super::*;
 
     #[test]
@@ -148,8 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_gets_brackets() {
-        let options = ConnectionOptions::new("::1", 1883, "c").to_rumqttc(1, None);
-        assert_eq!(options.broker_address(), ("[::1]".to_owned(), 1883));
+    fn an_ipv6_address_gets_brackets_where_it_is_no_name() {
+        let tls = TlsClient::read(&TlsOptions { insecure: true, ..TlsOptions::default() }).unwrap();
+        let path = || Some("/mqtt".to_owned());
+        for (tls, websocket_path, expected) in [
+            (None, None, "[::1]"),
+            (Some(tls.clone()), None, "::1"),
+            (None, path(), "ws://[::1]:1883/mqtt"),
+            (Some(tls), path(), "wss://[::1]:1883/mqtt"),
+        ] {
+            let options = ConnectionOptions { tls, websocket_path, ..ConnectionOptions::new("::1", 1883, "c") };
+            assert_eq!(options.to_rumqttc(1, None).broker_address(), (expected.to_owned(), 1883));
+        }
     }
 }

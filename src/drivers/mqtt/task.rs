@@ -10,10 +10,12 @@ use tokio::time::{sleep, timeout};
 use super::backoff::Backoff;
 use super::connection::Shared;
 use super::event::{ConnectionEvent, ConnectionHandler, RejectCode};
+use super::failure;
 use super::inbound::InboundCap;
 use super::link::Link;
 use super::options::ConnectionOptions;
 use super::serve::{End, Serving};
+use super::tls::TlsClient;
 use crate::limits::{CONNECTION_STABLE_MS, WATCHDOG_MAX_PATIENCE};
 
 /// rumqttc's own time-out of a flush, in seconds. The watchdog decides earlier, and knows more.
@@ -102,6 +104,9 @@ impl Task {
         state.statistics.connects = self.connection;
         drop(state);
         tracing::info!(target: "mqtt", connection = self.connection, "connected");
+        if self.options.tls.as_ref().is_some_and(TlsClient::is_insecure) {
+            tracing::warn!(target: "mqtt", "the broker's certificate is not verified (tls.insecure): it may be anybody");
+        }
         self.emit(ConnectionEvent::Connected { connection: self.connection });
     }
 
@@ -121,7 +126,10 @@ impl Task {
                 let reason = format!("no answer within {} ms", self.options.connect_timeout_ms);
                 (self.backoff.failed(random), reason, None)
             }
-            other => (self.backoff.failed(random), other.to_string(), None),
+            other => match failure::of_tls(other, &self.options) {
+                Some(reason) => (self.backoff.refused(random), reason, Some(RejectCode::Tls)),
+                None => (self.backoff.failed(random), failure::of_connection(other, &self.options), None),
+            },
         };
         self.shared.lock().statistics.last_error = Some(reason.clone());
         tracing::warn!(target: "mqtt", %reason, pause_ms, "not connected");

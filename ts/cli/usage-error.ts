@@ -1,0 +1,2 @@
+/** The command line was used wrongly. */
+export class UsageError extends Error {}
