@@ -785,12 +785,49 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
 // ---- Embedded broker -----------------------------------------------------------------------------------------------
 
-/** Where the embedded broker listens. */
+/** Where the embedded broker listens, and whom it lets in. An unknown field is an error. */
 export interface BrokerOptions {
-  /** Address to bind. Default: 127.0.0.1; anything else is open to the network, without authentication. */
+  /**
+   * Address to bind. Default: 127.0.0.1; anything else is open to the network, and without `users` to everybody there.
+   */
   host?: string;
   /** TCP port; 0 takes a free one. Default: 0. */
   port?: number;
+  /** TLS (1.2 and 1.3) on all ports, which take nothing else then. Files are PEM. Default: none. */
+  tls?: {
+    /** The broker's certificate, with its chain if there is one. */
+    certFile: string;
+    /** The private key of `certFile`, without a passphrase. */
+    keyFile: string;
+    /** Certificates of CAs; a client must show a certificate that one of them has signed. Default: clients need none. */
+    clientCaFile?: string;
+  };
+  /** A second port, for MQTT over WebSockets, at any path; 0, the default for it, takes a free one. Default: none. */
+  websocket?: { port?: number };
+  /**
+   * Passwords by user name. Clients with another one are refused (CONNACK code 4), as are those without any (code 5).
+   * Default: everybody may connect.
+   */
+  users?: Record<string, string>;
+  /** What clients may do: what no rule allows is refused. Default: everything. */
+  rules?: BrokerRule[];
+}
+
+/**
+ * Allows topics to users of the embedded broker. Topics are written as MQTT filters: `+` stands for one level, `#` at the
+ * end for all that follow; a level that is `${user}` or `${clientId}` for the client's own user name or client id. For the
+ * peers of one repository: `{ users: ['ada', 'ben'], publish: ['mind-git/v1/team/#'], subscribe: ['mind-git/v1/team/#'] }`.
+ *
+ * A refused subscription is told to the client. A refused message is dropped, and acknowledged: MQTT 3.1.1 has no other
+ * answer; a peer finds out by itself and says so. A client whose Last Will is not allowed cannot connect (code 5).
+ */
+export interface BrokerRule {
+  /** For whom it is; each must be one of `users`. Default: for everybody. */
+  users?: string[];
+  /** Topics to which they may publish. Default: none. */
+  publish?: string[];
+  /** Filters to which they may subscribe, and all that ask for less. Default: none. */
+  subscribe?: string[];
 }
 
 /** A small MQTT 3.1.1 broker in this process. Retained messages live in memory. */
@@ -799,13 +836,17 @@ export interface EmbeddedBroker {
   readonly host: string;
   /** The bound port. */
   readonly port: number;
-  /** Such as `mqtt://127.0.0.1:1883`. */
+  /** Such as `mqtt://127.0.0.1:1883`; `mqtts://` with TLS. */
   readonly url: string;
+  /** The bound port for WebSockets; null without. */
+  readonly websocketPort: number | null;
+  /** Such as `ws://127.0.0.1:9001/mqtt`; `wss://` with TLS; null without. */
+  readonly websocketUrl: string | null;
   /** Closes all connections and frees the port. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Starts a broker. @throws `ERR_CONFIG_INVALID` (also a port that is taken), `ERR_BROKER_UNREACHABLE`. */
+/** Starts a broker. @throws `ERR_CONFIG_INVALID` (also a port that is taken, or a file that cannot be used), `ERR_BROKER_UNREACHABLE`. */
 export function startBroker(options?: BrokerOptions): Promise<EmbeddedBroker>;
 
 // ---- Storage -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ class Broker implements EmbeddedBroker {
   readonly host: string;
   readonly port: number;
   readonly url: string;
+  readonly websocketPort: number | null;
+  readonly websocketUrl: string | null;
   readonly #native: NativeBroker;
   #stopping: Promise<void> | undefined;
 
@@ -24,6 +26,8 @@ class Broker implements EmbeddedBroker {
     this.host = native.host;
     this.port = native.port;
     this.url = native.url;
+    this.websocketPort = native.websocketPort ?? null;
+    this.websocketUrl = native.websocketUrl ?? null;
   }
 
   stop(): Promise<void> {

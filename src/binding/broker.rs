@@ -1,24 +1,72 @@
 //! `startBroker`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use napi::bindgen_prelude::{AsyncTask, Unknown};
 use napi::{Env, Error, JsError, Result, Task};
 use napi_derive::napi;
 use serde::Deserialize;
 
 use super::errors::{Coded, coded_broker};
-use crate::drivers::mqtt::embedded::{EmbeddedBroker, EmbeddedBrokerOptions};
+use crate::drivers::mqtt::embedded::{BrokerRule, EmbeddedBroker, EmbeddedBrokerOptions, EmbeddedTls};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Options {
     host: String,
     port: u16,
+    tls: Option<Tls>,
+    websocket: Option<WebSocket>,
+    users: Option<BTreeMap<String, String>>,
+    rules: Option<Vec<Rule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Tls {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebSocket {
+    #[serde(default)]
+    port: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    users: Option<Vec<String>>,
+    #[serde(default)]
+    publish: Vec<String>,
+    #[serde(default)]
+    subscribe: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let defaults = EmbeddedBrokerOptions::default();
-        Self { host: defaults.host, port: defaults.port }
+        let EmbeddedBrokerOptions { host, port, .. } = EmbeddedBrokerOptions::default();
+        Self { host, port, tls: None, websocket: None, users: None, rules: None }
+    }
+}
+
+impl From<Options> for EmbeddedBrokerOptions {
+    fn from(options: Options) -> Self {
+        let tls = |Tls { cert_file, key_file, client_ca_file }| EmbeddedTls { cert_file, key_file, client_ca_file };
+        let rule = |Rule { users, publish, subscribe }| BrokerRule { users, publish, subscribe };
+        Self {
+            host: options.host,
+            port: options.port,
+            tls: options.tls.map(tls),
+            websocket_port: options.websocket.map(|websocket| websocket.port),
+            users: options.users,
+            rules: options.rules.map(|rules| rules.into_iter().map(rule).collect()),
+            ..Self::default()
+        }
     }
 }
 
@@ -36,9 +84,14 @@ impl Task for StartBroker {
 
     fn resolve(&mut self, env: Env, output: Self::Output) -> Result<NativeBroker> {
         match output {
-            Ok(broker) => {
-                Ok(NativeBroker { host: broker.host(), port: broker.port(), url: broker.url(), broker: Some(broker) })
-            }
+            Ok(broker) => Ok(NativeBroker {
+                host: broker.host(),
+                port: broker.port(),
+                url: broker.url(),
+                websocket_port: broker.websocket_port(),
+                websocket_url: broker.websocket_url(),
+                broker: Some(broker),
+            }),
             Err(error) => {
                 let value: Unknown<'_> = JsError::from(error).into_unknown(env);
                 Err(Error::from(value))
@@ -47,16 +100,12 @@ impl Task for StartBroker {
     }
 }
 
-/// Starts a broker inside this process. `options`: JSON of `{ host, port }`; 127.0.0.1 and any free port by default.
+/// Starts a broker inside this process. `options`: JSON of what `BrokerOptions` of `index.d.ts` has.
 #[napi]
 pub fn start_broker(options: Option<String>) -> AsyncTask<StartBroker> {
     super::logging::init();
     let options = serde_json::from_str::<Options>(options.as_deref().unwrap_or("{}"))
-        .map(|options| EmbeddedBrokerOptions {
-            host: options.host,
-            port: options.port,
-            ..EmbeddedBrokerOptions::default()
-        })
+        .map(EmbeddedBrokerOptions::from)
         .map_err(|error| Error::new("ERR_CONFIG_INVALID".to_owned(), format!("the broker's options: {error}")));
     AsyncTask::new(StartBroker(options))
 }
@@ -67,6 +116,8 @@ pub struct NativeBroker {
     host: String,
     port: u16,
     url: String,
+    websocket_port: Option<u16>,
+    websocket_url: Option<String>,
     broker: Option<EmbeddedBroker>,
 }
 
@@ -88,6 +139,18 @@ impl NativeBroker {
     #[napi(getter)]
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// The port that it listens on for WebSockets, if it does.
+    #[napi(getter)]
+    pub fn websocket_port(&self) -> Option<u16> {
+        self.websocket_port
+    }
+
+    /// Its address for clients that use WebSockets.
+    #[napi(getter)]
+    pub fn websocket_url(&self) -> Option<String> {
+        self.websocket_url.clone()
     }
 
     /// Stops it and releases the port; does nothing the second time.

@@ -20,7 +20,10 @@ pub(super) fn coded_text(error: &TextError) -> Coded {
 
 pub(super) fn coded_broker(error: &EmbeddedBrokerError) -> Coded {
     let code = match error {
-        EmbeddedBrokerError::AddressInUse { .. } | EmbeddedBrokerError::InvalidHost { .. } => "ERR_CONFIG_INVALID",
+        EmbeddedBrokerError::AddressInUse { .. }
+        | EmbeddedBrokerError::InvalidHost { .. }
+        | EmbeddedBrokerError::Tls(_)
+        | EmbeddedBrokerError::Access(_) => "ERR_CONFIG_INVALID",
         EmbeddedBrokerError::Start(_) => "ERR_BROKER_UNREACHABLE",
     };
     Error::new(code.to_owned(), error.to_string())
