@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { mosquitto, mosquittoTest } from './helpers/broker.mjs';
 import { nodeOf, smallCanvas } from './helpers/canvases.mjs';
@@ -211,7 +211,6 @@ describe('no byte of MQTT leaves in plain text when TLS does not come about:', (
     const ca = certificateAuthority(t);
     const broker = await mosquitto(t, ...tlsListener(ca, ca.issue('broker', { selfSigned: true })));
     const sent = [];
-    const { connect } = await import('node:net');
     const tap = createServer((socket) => {
       const onward = connect(broker.port, broker.host);
       for (const end of [socket, onward]) end.on('error', () => {});
