@@ -1,5 +1,6 @@
 // Everything that must hold before a commit, apart from the tests: `npm run check`. CI runs the same.
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { root } from './stamps.mjs';
 
 const bin = 'node_modules';
@@ -11,6 +12,14 @@ const checks = [
   ['typescript', process.execPath, [`${bin}/typescript/bin/tsc`, '--noEmit']],
   ['clippy', process.execPath, ['scripts/cargo.mjs', 'clippy', '--all-targets', '--', '-D', 'warnings']],
 ];
+
+// Where `.ci/run` puts it, or wherever it is installed.
+const deny = [join(root, 'target/tools/bin/cargo-deny'), 'cargo-deny'].find((path) => !spawnSync(path, ['-V']).error);
+if (deny || process.env.CI) {
+  checks.push(['cargo-deny', deny ?? 'cargo-deny', ['--locked', 'check', 'bans', 'licenses', 'sources']]);
+} else {
+  console.log('cargo-deny is not installed (cargo install cargo-deny --locked): dependencies are not checked');
+}
 
 const results = checks.map(([name, command, args]) => {
   console.log(`\n==> ${name}`);
