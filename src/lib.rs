@@ -4,7 +4,7 @@
 //!
 //! | layer | module | what |
 //! | --- | --- | --- |
-//! | L0 | [`ids`], [`time`], [`limits`] | newtypes, time as a value, every cap and default |
+//! | L0 | [`ids`], [`time`], [`limits`], [`histogram`] | newtypes, time as a value, every cap and default |
 //! | L1 | [`canvas`] | the document model: pure, an Automerge document per canvas |
 //! | L2 | [`wire`], [`crypto`] | topics, envelope, messages, fragments; identity and signatures |
 //! | L3 | [`sync`] | `CanvasP2PSynchronizer`: one repository's state machine, without I/O or clock |
@@ -14,6 +14,7 @@
 
 pub mod canvas;
 pub mod crypto;
+pub mod histogram;
 pub mod ids;
 pub mod limits;
 pub mod sync;

@@ -78,6 +78,9 @@ pub const MAX_PRESENCE_LIST: usize = 1_024;
 /// Largest application message, or cursor presence, as JSON. Larger: `ERR_PAYLOAD_TOO_LARGE`.
 pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
 
+/// Heads of a message that its description names. Further ones are left out.
+pub const MAX_DESCRIBED_HASHES: usize = 16;
+
 // ---- synchroniser -------------------------------------------------------------------------------------------------
 
 /// Most changes of one document that wait for their dependencies. One more: dropped, and caught up with later.
@@ -348,12 +351,16 @@ pub const MAX_INBOX_CALLS: usize = 50_000;
 pub const MAX_PATCH_HERE_BYTES: usize = 4 << 10;
 /// Bytes of outcomes and events that wait for the application before repositories take in no more.
 pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
+/// Packets that were overheard and wait for the application, in bytes. Beyond: dropped, and counted.
+pub const MAX_OVERHEARD_BYTES: usize = 8 << 20;
 /// Most bytes that the application takes at once, unless a single item is larger.
 pub const MAX_DRAIN_BYTES: usize = 1 << 20;
 /// How long `disconnect()` waits for acknowledgements before it leaves all the same.
 pub const LEAVE_TIMEOUT_MS: u64 = 5_000;
 /// How long a round trip of `testConnection`, `healthCheck` or `performanceTest` may take.
 pub const PROBE_TIMEOUT_MS: u64 = 5_000;
+/// How long a retained message may take to come after subscribing, when it is looked whether the broker keeps any.
+pub const PROBE_RETAINED_MS: u64 = 1_000;
 /// Default of `discoverPeers({ timeoutMs })`.
 pub const DEFAULT_DISCOVER_MS: u64 = 1_000;
 /// Longest `discoverPeers({ timeoutMs })`; longer is shortened.

@@ -37,7 +37,7 @@ async fn every_publish_is_acknowledged_once_and_arrives_in_order() {
         assert!(statistics.connected);
         assert_eq!((statistics.messages_out, statistics.bytes_out), (PUBLISHES, 8 * PUBLISHES));
         assert_eq!((statistics.in_flight_messages, statistics.queued_messages), (0, 0));
-        assert_eq!(statistics.round_trip.count, PUBLISHES * 9 / 10);
+        assert_eq!(statistics.round_trip.count(), PUBLISHES * 9 / 10);
         assert_eq!(bob.broker.statistics().messages_in, PUBLISHES);
     }
 }

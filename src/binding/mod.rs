@@ -11,3 +11,4 @@ mod keys;
 mod logging;
 mod service;
 mod storage;
+mod tap;

@@ -36,12 +36,34 @@ fn runtime() -> napi::Result<&'static Runtime, String> {
     RUNTIME.get_or_init(make).as_ref().ok_or_else(failed)
 }
 
-fn map<T>(result: Result<T, ServiceError>) -> napi::Result<T, String> {
+pub(super) fn map<T>(result: Result<T, ServiceError>) -> napi::Result<T, String> {
     result.map_err(|error| coded(&error))
 }
 
 fn version(text: &str) -> Result<Version, ServiceError> {
     text.parse().map_err(|error| ServiceError::BadArgument { what: "the version", reason: format!("{error}") })
+}
+
+/// A service from its configuration as JSON, with what is random from the operating system.
+pub(super) fn manager_of(config_json: &str, mailbox: Arc<Mailbox>) -> napi::Result<P2PNetworkManager, String> {
+    let config = map(ServiceConfig::from_json(config_json))?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Coded::new("ERR_CONFIG_INVALID".to_owned(), format!("no randomness: {error}")))?;
+    map(P2PNetworkManager::new(config, seed, mailbox, runtime()?.handle().clone()))
+}
+
+/// How a mailbox tells JavaScript. One ring waits at most; it rings again when it is filled after having been drained.
+pub(super) fn ring(doorbell: Function<'_, (), ()>) -> napi::Result<Doorbell, String> {
+    let ring = doorbell
+        .build_threadsafe_function::<()>()
+        .weak::<true>()
+        .callee_handled::<false>()
+        .build()
+        .map_err(|error| Coded::new("ERR_CONFIG_INVALID".to_owned(), error.reason.clone()))?;
+    Ok(Box::new(move || {
+        ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    }))
 }
 
 /// One service.
@@ -57,29 +79,14 @@ impl NativeService {
     #[napi(constructor)]
     pub fn new(config_json: String) -> napi::Result<Self, String> {
         logging::init();
-        let config = map(ServiceConfig::from_json(&config_json))?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)
-            .map_err(|error| Coded::new("ERR_CONFIG_INVALID".to_owned(), format!("no randomness: {error}")))?;
         let mailbox = Arc::new(Mailbox::default());
-        let manager = map(P2PNetworkManager::new(config, seed, mailbox.clone(), runtime()?.handle().clone()))?;
-        Ok(Self { manager, mailbox })
+        Ok(Self { manager: manager_of(&config_json, mailbox.clone())?, mailbox })
     }
 
     /// Says how JavaScript is told that the mailbox has something. Does not keep the process alive.
     #[napi]
     pub fn start(&self, doorbell: Function<'_, (), ()>) -> napi::Result<(), String> {
-        // One ring waits at most; the mailbox rings again when it is filled after having been drained.
-        let ring = doorbell
-            .build_threadsafe_function::<()>()
-            .weak::<true>()
-            .callee_handled::<false>()
-            .build()
-            .map_err(|error| Coded::new("ERR_CONFIG_INVALID".to_owned(), error.reason.clone()))?;
-        let doorbell: Doorbell = Box::new(move || {
-            ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        });
-        self.mailbox.set_doorbell(Some(doorbell));
+        self.mailbox.set_doorbell(Some(ring(doorbell)?));
         Ok(())
     }
 
@@ -323,7 +330,7 @@ impl NativeService {
 
 /// JavaScript's numbers; what is negative or no number becomes 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
-fn number(value: f64) -> u64 {
+pub(super) fn number(value: f64) -> u64 {
     value as u64
 }
 

@@ -145,7 +145,7 @@ impl P2PNetworkManager {
     /// The call was not taken; see [`P2PNetworkManager::call`].
     pub fn health_check(&self, call: u64) -> Result<(), ServiceError> {
         self.run(call, |this| async move {
-            let mut checks = vec![this.check_broker(), this.check_round_trip().await];
+            let mut checks = vec![this.check_broker(), this.check_round_trip().await, this.check_retained().await];
             checks.extend(this.inner.repositories.iter().map(|(name, repository)| {
                 let status = Self::status_of(repository);
                 let waiting = status.pending_edits;
@@ -207,7 +207,7 @@ impl P2PNetworkManager {
             Err(error) => Err(error),
         };
         let detail = match &result {
-            Ok(duration) => format!("{:.2} ms there and back", duration.as_secs_f64() * 1e3),
+            Ok(duration) => format!("{:.2} ms there and back, acknowledged (QoS 1)", duration.as_secs_f64() * 1e3),
             Err(error) => error.to_string(),
         };
         json!({
@@ -215,6 +215,24 @@ impl P2PNetworkManager {
             "ok": result.is_ok(),
             "detail": detail,
             "remedy": "the broker must let this user publish and subscribe below the topic prefix",
+        })
+    }
+
+    async fn check_retained(&self) -> serde_json::Value {
+        let result = match self.broker() {
+            Ok(broker) => self.inner.router.probe.is_retained(&broker).await,
+            Err(error) => Err(error),
+        };
+        let detail = match &result {
+            Ok(true) => "the broker keeps them, and forgets them on demand".to_owned(),
+            Ok(false) => "the broker does not keep them: who comes when nobody is there finds nothing".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        json!({
+            "name": "retained messages",
+            "ok": matches!(result, Ok(true)),
+            "detail": detail,
+            "remedy": "turn retained messages on in the broker, for this user and below the topic prefix",
         })
     }
 
@@ -265,6 +283,7 @@ impl P2PNetworkManager {
                 "bytes": statistics.queued_bytes,
                 "inFlight": statistics.in_flight_messages,
             },
+            "acknowledge": json::histogram(&statistics.round_trip),
             "peers": sum(|status| status.peers as u64),
             "lastError": last_error,
             "repositories": repositories,

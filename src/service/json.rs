@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::error::ServiceError;
 use crate::canvas::{CanvasChanges, Conflict};
+use crate::histogram::{BUCKET_BOUNDS_US, Histogram};
 use crate::ids::RepositoryName;
 use crate::sync::{
-    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport,
+    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport, Traffic,
+    Volume,
 };
 
 /// The item that carries the outcome of a call.
@@ -89,6 +91,7 @@ fn peer_info(repository: &RepositoryName, peer: &PeerInfo) -> Value {
         "capabilities": peer.capabilities,
         "lastSeen": peer.last_seen_unix_ms,
         "confirmed": peer.confirmed,
+        "clockAheadMs": peer.clock_ahead_ms,
     })
 }
 
@@ -235,10 +238,33 @@ pub(crate) fn repository_status(
             "gaps": statistics.gaps,
             "rejected": statistics.rejected,
         },
+        "traffic": traffic(&statistics.traffic),
+        "quarantined": statistics.quarantined,
+        "latency": { "apply": histogram(&statistics.apply), "endToEnd": histogram(&statistics.latency) },
         "requests": { "asked": statistics.requests, "answered": statistics.answers },
         "lastSync": statistics.last_sync_unix_ms,
         "files": files,
     })
+}
+
+fn traffic(traffic: &Traffic) -> Value {
+    let volume = |volume: Volume| json!({ "messages": volume.messages, "bytes": volume.bytes });
+    let kinds = traffic.by_kind();
+    kinds
+        .map(|(kind, sent, received)| (kind.word(), json!({ "sent": volume(sent), "received": volume(received) })))
+        .collect()
+}
+
+/// Cumulative, as Prometheus counts: each bucket has what is at most its bound.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub(crate) fn histogram(histogram: &Histogram) -> Value {
+    let mut count = 0;
+    let buckets = BUCKET_BOUNDS_US.iter().zip(histogram.counts()).map(|(bound_us, in_bucket)| {
+        count += in_bucket;
+        json!({ "atMostMs": *bound_us as f64 / 1e3, "count": count })
+    });
+    let buckets: Vec<_> = buckets.collect();
+    json!({ "count": histogram.count(), "sumMs": histogram.sum_us() as f64 / 1e3, "buckets": buckets })
 }
 
 /// JSON text of something that always has one; `null` should that ever fail.

@@ -51,6 +51,15 @@ impl Mailbox {
         }
     }
 
+    /// Adds an item unless more than so many bytes wait; whether it did.
+    pub(crate) fn offer(&self, item: String, max_bytes: usize) -> bool {
+        let takes = self.state().bytes <= max_bytes;
+        if takes {
+            self.push(vec![item]);
+        }
+        takes
+    }
+
     /// Takes what is there, as a JSON array; when there is more than the application should take at once, the doorbell
     /// rings again.
     pub fn drain(&self) -> String {

@@ -27,6 +27,7 @@ use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
 use crate::drivers::storage::MemoryStorage;
 use crate::drivers::turns::Turns;
+use crate::histogram::Histogram;
 use crate::ids::{RepositoryName, Session};
 use crate::limits::LEAVE_TIMEOUT_MS;
 use crate::sync::{CanvasP2PSynchronizer, Command, Reply, RepositoryStatus, SyncError};
@@ -57,7 +58,7 @@ pub(super) struct Inner {
     pub(super) keys: OnceLock<Keys>,
     pub(super) started: Instant,
     mailbox: Arc<Mailbox>,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     startup: tokio::sync::Mutex<Startup>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Held for reading by every call that `run` carries out.
@@ -146,6 +147,7 @@ impl P2PNetworkManager {
                 files: files.as_ref().map(|files| files.desk.clone()),
                 rng,
                 started,
+                apply: Histogram::default(),
             };
             tasks.push(task);
             repositories.insert(name.clone(), Repository { inbox, turns, status, files });
@@ -245,7 +247,7 @@ impl P2PNetworkManager {
         Err(error)
     }
 
-    async fn connection_options(&self) -> Result<ConnectionOptions, ServiceError> {
+    pub(super) async fn connection_options(&self) -> Result<ConnectionOptions, ServiceError> {
         let (broker, client_id) = (self.inner.config.broker.clone(), self.inner.client_id.clone());
         let reading = self.inner.runtime.spawn_blocking(move || broker.connection_options(&client_id));
         // It panics only if the runtime ends.

@@ -12,6 +12,7 @@
 //! | `files/` | repositories whose canvases are also files in a folder |
 //! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
 //! | `probe.rs` | real round trips, for health and measurements |
+//! | `tap.rs` | listens to everything below the topic prefix, for people who watch a broker |
 
 mod broker_config;
 mod calls;
@@ -28,6 +29,7 @@ mod probe;
 mod repository_task;
 mod router;
 mod startup;
+mod tap;
 
 pub use broker_config::{BrokerConfig, Protocol, TlsConfig};
 pub use config::{FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig};
@@ -35,3 +37,4 @@ pub use error::ServiceError;
 pub use keys::EncryptionConfig;
 pub use mailbox::{Doorbell, Mailbox};
 pub use manager::P2PNetworkManager;
+pub use tap::Tap;

@@ -12,12 +12,14 @@ use crate::drivers::mqtt::{CanvasMQTTBroker, Priority, Publish, PublishError, Qo
 use crate::ids::PeerId;
 use crate::limits::{
     DEFAULT_PERFORMANCE_MESSAGES, DEFAULT_PERFORMANCE_PAYLOAD_BYTES, MAX_INBOUND_PACKET_BYTES,
-    MAX_PERFORMANCE_MESSAGES, PROBE_TIMEOUT_MS,
+    MAX_PERFORMANCE_MESSAGES, PROBE_RETAINED_MS, PROBE_TIMEOUT_MS,
 };
 use crate::wire::TopicSpace;
 
 /// Each probe message begins with its number.
 const NUMBER_BYTES: usize = 8;
+/// The number of the message that the broker is to retain.
+const RETAINED: u64 = u64::MAX / 2;
 /// How many round trips measure latency; the others measure throughput.
 const LATENCY_SAMPLES: usize = 200;
 
@@ -65,9 +67,19 @@ pub(crate) struct Probe {
 #[derive(Default)]
 struct State {
     /// What arrives goes here. At most as many as were sent.
-    arrivals: Option<mpsc::UnboundedSender<(u64, Instant)>>,
+    arrivals: Option<mpsc::UnboundedSender<Arrival>>,
     subscribed: Option<oneshot::Sender<bool>>,
 }
+
+/// A message came back.
+struct Arrival {
+    number: u64,
+    at: Instant,
+    /// Whether the broker had kept it.
+    retained: bool,
+}
+
+type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
 impl Probe {
     pub(crate) fn new(topics: &TopicSpace, peer: PeerId) -> Self {
@@ -75,13 +87,13 @@ impl Probe {
     }
 
     /// A message arrived; whether it was ours.
-    pub(crate) fn arrived(&self, topic: &str, payload: &[u8]) -> bool {
+    pub(crate) fn arrived(&self, topic: &str, payload: &[u8], retained: bool) -> bool {
         if topic != self.topic {
             return false;
         }
         if let (Some(arrivals), Some(number)) = (&self.state().arrivals, payload.first_chunk::<NUMBER_BYTES>()) {
             // Whoever no longer waits does not want to know.
-            let _ = arrivals.send((u64::from_be_bytes(*number), Instant::now()));
+            let _ = arrivals.send(Arrival { number: u64::from_be_bytes(*number), at: Instant::now(), retained });
         }
         true
     }
@@ -111,6 +123,44 @@ impl Probe {
         result
     }
 
+    /// Whether the broker keeps a retained message, and forgets it when it is cleared; nothing is left behind.
+    pub(crate) async fn is_retained(&self, broker: &CanvasMQTTBroker) -> Result<bool, ServiceError> {
+        let _turn = self.turn.lock().await;
+        let result = async {
+            let mut arrivals = self.open(broker).await?;
+            Self::send(broker, Publish { retain: true, ..self.message(RETAINED, NUMBER_BYTES) })?;
+            next(&mut arrivals).await?;
+            let kept = self.finds_retained(broker).await?;
+            Self::send(broker, Publish { retain: true, payload: Vec::new(), ..self.message(RETAINED, NUMBER_BYTES) })?;
+            // What comes back here was sent after the clearing.
+            let mut arrivals = self.open(broker).await?;
+            self.there_and_back(broker, &mut arrivals, RETAINED + 1, NUMBER_BYTES).await?;
+            Ok(kept && !self.finds_retained(broker).await?)
+        }
+        .await;
+        self.close(broker);
+        result
+    }
+
+    /// Whether a new subscription brings a retained message, soon.
+    async fn finds_retained(&self, broker: &CanvasMQTTBroker) -> Result<bool, ServiceError> {
+        self.close(broker);
+        let mut arrivals = self.open(broker).await?;
+        let found = async {
+            while let Some(arrival) = arrivals.recv().await {
+                if arrival.retained && arrival.number == RETAINED {
+                    return true;
+                }
+            }
+            false
+        };
+        Ok(timeout(Duration::from_millis(PROBE_RETAINED_MS), found).await.unwrap_or(false))
+    }
+
+    fn send(broker: &CanvasMQTTBroker, publish: Publish) -> Result<(), ServiceError> {
+        broker.publish(publish).map_err(|error| not_sent(&error))
+    }
+
     /// Round trips one by one for latency, then as many as possible at once for throughput.
     pub(crate) async fn measure(
         &self,
@@ -137,16 +187,16 @@ impl Probe {
     async fn there_and_back(
         &self,
         broker: &CanvasMQTTBroker,
-        arrivals: &mut mpsc::UnboundedReceiver<(u64, Instant)>,
+        arrivals: &mut Arrivals,
         number: u64,
         bytes: usize,
     ) -> Result<Duration, ServiceError> {
         let sent = Instant::now();
-        broker.publish(self.message(number, bytes)).map_err(|error| not_sent(&error))?;
+        Self::send(broker, self.message(number, bytes))?;
         loop {
-            let (arrived, at) = next(arrivals).await?;
-            if arrived == number {
-                return Ok(at.duration_since(sent));
+            let arrival = next(arrivals).await?;
+            if arrival.number == number {
+                return Ok(arrival.at.duration_since(sent));
             }
         }
     }
@@ -154,7 +204,7 @@ impl Probe {
     async fn all_at_once(
         &self,
         broker: &CanvasMQTTBroker,
-        arrivals: &mut mpsc::UnboundedReceiver<(u64, Instant)>,
+        arrivals: &mut Arrivals,
         messages: usize,
         bytes: usize,
     ) -> Result<Duration, ServiceError> {
@@ -175,7 +225,7 @@ impl Probe {
         Ok(started.elapsed())
     }
 
-    async fn open(&self, broker: &CanvasMQTTBroker) -> Result<mpsc::UnboundedReceiver<(u64, Instant)>, ServiceError> {
+    async fn open(&self, broker: &CanvasMQTTBroker) -> Result<Arrivals, ServiceError> {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (subscribed, answer) = oneshot::channel();
         *self.state() = State { arrivals: Some(arrivals), subscribed: Some(subscribed) };
@@ -215,7 +265,7 @@ impl Probe {
     }
 }
 
-async fn next(arrivals: &mut mpsc::UnboundedReceiver<(u64, Instant)>) -> Result<(u64, Instant), ServiceError> {
+async fn next(arrivals: &mut Arrivals) -> Result<Arrival, ServiceError> {
     match timeout(Duration::from_millis(PROBE_TIMEOUT_MS), arrivals.recv()).await {
         Ok(Some(arrival)) => Ok(arrival),
         Ok(None) => Err(crate::sync::SyncError::Offline.into()),

@@ -16,6 +16,7 @@ use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
 use crate::drivers::turns::Turns;
+use crate::histogram::Histogram;
 use crate::ids::RepositoryName;
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
@@ -63,6 +64,8 @@ pub(crate) struct RepositoryTask {
     pub(crate) files: Option<Arc<Desk>>,
     pub(crate) rng: ChaCha20Rng,
     pub(crate) started: Instant,
+    /// How long batches of messages took.
+    pub(crate) apply: Histogram,
 }
 
 impl RepositoryTask {
@@ -84,7 +87,9 @@ impl RepositoryTask {
             turns += 1;
             let idle = batch.entries.is_empty() && !batch.messages_lost;
             if idle || turns.is_multiple_of(STATUS_EVERY_TURNS) {
-                *self.status.lock().unwrap_or_else(PoisonError::into_inner) = self.synchronizer.status();
+                let mut status = self.synchronizer.status();
+                status.statistics.apply = self.apply;
+                *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
             }
             if idle {
                 if batch.closed && !self.keeper.is_storing() {
@@ -159,7 +164,11 @@ impl RepositoryTask {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             self.keeper.note(&input);
+            let begun = matches!(input, Input::Messages(_)).then(Instant::now);
             let mut output = self.synchronizer.handle(now, &mut self.rng, input);
+            if let Some(begun) = begun {
+                self.apply.record_us(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
             if self.send(&mut output) {
                 // The connection's task runs now: others see an edit before we do our own housekeeping.
                 tokio::task::yield_now().await;

@@ -212,7 +212,7 @@ impl Router {
     }
 
     fn on_message(&self, topic: String, payload: bytes::Bytes, retained: bool) {
-        if self.probe.arrived(&topic, &payload) {
+        if self.probe.arrived(&topic, &payload, retained) {
             return;
         }
         let Some(level) = self.repository_level(&topic) else { return };

@@ -151,6 +151,7 @@ impl CanvasP2PSynchronizer {
         }
         for (hash, reason) in taken.rejected {
             document.quarantine(hash);
+            self.statistics.quarantined += 1;
             step.event(Event::Quarantined { document: id.clone(), hash, reason });
         }
         if taken.repair.is_empty() {

@@ -61,6 +61,6 @@ pub use io::{
     PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
 };
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
-pub use status::{RepositoryStatus, Statistics};
+pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 pub use synchronizer::{CanvasP2PSynchronizer, Config};

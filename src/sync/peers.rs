@@ -31,6 +31,9 @@ pub struct PeerInfo {
     pub last_seen_unix_ms: u64,
     /// Whether it was heard live, not only in what the broker had kept.
     pub confirmed: bool,
+    /// By how much this machine's clock is ahead of the peer's, in milliseconds, and the time on the way: the smallest
+    /// difference seen between when a live presence of it came and when it says that it was sent.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// What a message did to the table.
@@ -108,6 +111,7 @@ impl PeerTable {
             return self.remove(id);
         }
         let was_confirmed = known.is_some_and(|peer| peer.info.confirmed);
+        let clock_ahead_ms = known.and_then(|peer| peer.info.clock_ahead_ms);
         if known.is_none() && !self.make_room(retained) {
             return PeerChange::None;
         }
@@ -117,6 +121,7 @@ impl PeerTable {
             capabilities: presence.capabilities.clone(),
             last_seen_unix_ms: now.unix_ms,
             confirmed: was_confirmed || !retained,
+            clock_ahead_ms,
         };
         let discovered = info.confirmed && !was_confirmed;
         let peer = Peer {
@@ -135,6 +140,16 @@ impl PeerTable {
         match self.peers.get(&id) {
             Some(peer) if (peer.instance, peer.connection) == (will.instance, will.connection) => self.remove(id),
             _ => PeerChange::None,
+        }
+    }
+
+    /// A live presence of a known peer says by its clock when it was sent.
+    pub(crate) fn note_clock(&mut self, id: PeerId, sent_unix_ms: u64, now: Now) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+            let ahead_ms = signed(now.unix_ms).saturating_sub(signed(sent_unix_ms));
+            // What was longest on the way says least about the clocks.
+            peer.info.clock_ahead_ms = Some(peer.info.clock_ahead_ms.map_or(ahead_ms, |known| known.min(ahead_ms)));
         }
     }
 
@@ -290,5 +305,17 @@ mod tests {
             PeerChange::Discovered(_)
         ));
         assert_eq!(table.presence(PEER, &presence(PresenceStatus::Alive, 1), false, at(0)), PeerChange::None);
+    }
+
+    #[test]
+    fn the_smallest_difference_of_the_clocks_is_what_is_known_of_them() {
+        let mut table = PeerTable::new(10);
+        table.presence(PEER, &presence(PresenceStatus::Birth, 1), false, at(0));
+        for (sent_unix_ms, arrived_unix_ms) in [(1_000, 1_400), (2_000, 2_030), (3_000, 3_500)] {
+            table.note_clock(PEER, sent_unix_ms, Now { elapsed_ms: 0, unix_ms: arrived_unix_ms });
+        }
+        assert_eq!(table.confirmed().next().unwrap().clock_ahead_ms, Some(30));
+        table.note_clock(PEER, u64::MAX, Now { elapsed_ms: 0, unix_ms: 5 });
+        assert!(table.confirmed().next().unwrap().clock_ahead_ms.unwrap() < -1_000_000);
     }
 }

@@ -96,8 +96,13 @@ impl CanvasP2PSynchronizer {
             }
         };
         let header = opened.header;
+        self.statistics.traffic.received(header.kind, message.payload.len());
         if !message.retained {
             self.peers.heard(header.sender, step.now);
+            if let Topic::Changes(_) = topic {
+                let ms = step.now.unix_ms.saturating_sub(header.sent_unix_ms);
+                self.statistics.latency.record_us(ms.saturating_mul(1_000));
+            }
         }
         self.watch_counter(step, &topic, message, &header);
         if let Topic::Manifest { .. } = topic {
@@ -203,7 +208,12 @@ impl CanvasP2PSynchronizer {
         match body {
             // Of a repository that is heard because a canvas lives there, only its documents concern us.
             Body::Presence(_) | Body::Application(_) if !own => {}
-            Body::Presence(presence) => self.on_presence(step, header.sender, &presence, retained),
+            Body::Presence(presence) => {
+                self.on_presence(step, header.sender, &presence, retained);
+                if !retained {
+                    self.peers.note_clock(header.sender, header.sent_unix_ms, step.now);
+                }
+            }
             Body::Will(will) => {
                 let change = self.peers.will(header.sender, &will);
                 self.on_peer_change(step, change);

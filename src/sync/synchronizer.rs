@@ -368,6 +368,7 @@ impl CanvasP2PSynchronizer {
             });
             tokens.extend(token);
             self.statistics.sent += 1;
+            self.statistics.traffic.sent(body.kind(), payload.len());
             step.out.publish.push(Publish {
                 token,
                 topic: name.clone(),

@@ -63,6 +63,19 @@ impl Kind {
         u64::from(self as u8)
     }
 
+    /// The kind in words, such as `sync-request`.
+    #[must_use]
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for character in format!("{self:?}").chars() {
+            if character.is_ascii_uppercase() && !word.is_empty() {
+                word.push('-');
+            }
+            word.push(character.to_ascii_lowercase());
+        }
+        word
+    }
+
     /// Whether messages of this kind may appear on a topic; elsewhere they are refused, so that one accepted on a quiet
     /// topic is never acted upon in another role.
     pub(crate) fn belongs_on(self, topic: &Topic) -> bool {

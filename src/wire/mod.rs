@@ -8,6 +8,7 @@
 //!
 //! In encrypted repositories [`seal_on`] and [`read`] encrypt and decrypt as well (`sealed.rs`).
 
+pub mod describe;
 pub mod envelope;
 pub mod error;
 pub mod fragments;
@@ -24,6 +25,7 @@ mod kind;
 mod padding;
 
 pub use codec::{decode_saved, decode_voucher, encode_saved, encode_voucher};
+pub use describe::{Description, Standing, describe};
 pub use envelope::{Content, Opened, Stamp, open, peek, seal};
 pub use error::WireError;
 pub use fragments::Reassembler;

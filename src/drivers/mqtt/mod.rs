@@ -31,5 +31,5 @@ pub use event::{
     ConnectionEvent, ConnectionHandler, LastWill, Priority, Publish, PublishError, PublishId, Qos, RejectCode,
 };
 pub use options::ConnectionOptions;
-pub use statistics::{ConnectionStatistics, RoundTrip};
+pub use statistics::ConnectionStatistics;
 pub use tls::{TlsClient, TlsError, TlsOptions};

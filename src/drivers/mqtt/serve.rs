@@ -166,7 +166,8 @@ impl<'a> Serving<'a> {
                 let mut state = self.shared.lock();
                 let Some(link) = state.link.as_mut() else { return Ok(()) };
                 let done = link.acknowledged_publish(ack.pkid)?;
-                state.statistics.round_trip.record(now.saturating_duration_since(done.since));
+                let us = now.saturating_duration_since(done.since).as_micros();
+                state.statistics.round_trip.record_us(u64::try_from(us).unwrap_or(u64::MAX));
                 drop(state);
                 self.done(&done, now);
             }

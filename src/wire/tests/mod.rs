@@ -1,6 +1,7 @@
 //! Properties of the protocol over arbitrary messages, and what hostile bytes may do: be refused.
 
 mod bodies;
+mod describe;
 mod packets;
 mod reassembly;
 pub(super) mod samples;
