@@ -291,6 +291,11 @@ export interface PeerInfo {
   lastSeen: number;
   /** False until something live was heard from it; what a broker retained may be of the past. */
   confirmed: boolean;
+  /**
+   * By how many milliseconds this machine's clock is ahead of the peer's, the time on the way included: the smallest
+   * difference between when a live presence of it came and when it says that it was sent. Null before the first.
+   */
+  clockAheadMs: number | null;
 }
 
 /** What a catch-up did. */
@@ -310,6 +315,23 @@ export interface SyncReport {
   changesReceived: number;
   /** How long it took, in milliseconds. */
   durationMs: number;
+}
+
+/** An amount of messages. */
+export interface TrafficVolume {
+  messages: number;
+  /** Of payload. */
+  bytes: number;
+}
+
+/** Durations since the start, counted in fixed buckets. */
+export interface DurationHistogram {
+  /** How many. */
+  count: number;
+  /** All together, in milliseconds. */
+  sumMs: number;
+  /** How many lasted at most so long, by ascending bounds; those above the last are in `count` only. */
+  buckets: { atMostMs: number; count: number }[];
 }
 
 /** One repository at a glance. */
@@ -332,6 +354,15 @@ export interface RepositoryStatus {
   edits: { local: number; remote: number };
   /** Messages since the start. `gaps`: how often some were found missing; `rejected`: dropped ones, by reason. */
   messages: { sent: number; received: number; gaps: number; rejected: Record<string, number> };
+  /** Packets, and bytes of their payload, since the start, by kind of message (`changes`, `presence`, …). */
+  traffic: Record<string, { sent: TrafficVolume; received: TrafficVolume }>;
+  /** Changes since the start that were refused and set aside, because they are no changes to a canvas. */
+  quarantined: number;
+  /**
+   * `apply`: how long taking in one batch of messages took. `endToEnd`: from when live changes of others were sent, by
+   * their clock, until they were here, by this machine's; as wrong as the clocks differ (see `PeerInfo.clockAheadMs`).
+   */
+  latency: { apply: DurationHistogram; endToEnd: DurationHistogram };
   /** Requests to catch up since the start: own ones, and those of others that were answered. */
   requests: { asked: number; answered: number };
   /** When a catch-up last ended with an answer, in milliseconds since the Unix epoch; null before the first. */
@@ -363,6 +394,8 @@ export interface NetworkStatus {
   bytes: { sent: number; received: number };
   /** What waits to be sent. */
   queue: { messages: number; bytes: number; inFlight: number };
+  /** From handing a publish to the connection until the broker acknowledged it. */
+  acknowledge: DurationHistogram;
   /** By name. */
   repositories: Record<string, RepositoryStatus>;
   /** Number of other peers in all repositories. */

@@ -7,8 +7,8 @@ const problems = [];
 
 /** What the pure layers must not name: they get time, randomness and bytes passed in. */
 const IMPURE = /\b(tokio|rumqttc|rmqtt|napi)::|\bstd::(fs|net|process|thread|time)\b|\b(Instant|SystemTime)::now\b/;
-/** What commands import from below: the public API, and what only git's tools need of the core. */
-const FOR_COMMANDS = ['../index.js', '../canvas-texts.js'];
+/** What commands import from below: the public API, and what only git's tools and those who watch a broker need of the core. */
+const FOR_COMMANDS = ['../index.js', '../canvas-texts.js', '../tap.js'];
 const PURE = ['canvas', 'wire', 'crypto', 'sync'];
 
 checkRust();

@@ -247,7 +247,7 @@ impl P2PNetworkManager {
         Err(error)
     }
 
-    pub(super) async fn connection_options(&self) -> Result<ConnectionOptions, ServiceError> {
+    async fn connection_options(&self) -> Result<ConnectionOptions, ServiceError> {
         let (broker, client_id) = (self.inner.config.broker.clone(), self.inner.client_id.clone());
         let reading = self.inner.runtime.spawn_blocking(move || broker.connection_options(&client_id));
         // It panics only if the runtime ends.

@@ -50,9 +50,10 @@ impl Tap {
         spaces.push(plain);
         let filter = format!("{}/#", inner.config.topic_prefix);
         let ear = Arc::new(Ear { mailbox, spaces, filter, missed: AtomicU64::new(0), broker: Mutex::default() });
+        let options = inner.config.broker.connection_options(&inner.client_id)?;
         // Locked, so that it is known before it has connected.
         let mut broker = ear.broker();
-        *broker = Some(CanvasMQTTBroker::start(manager.connection_options(), ear.clone(), &inner.runtime));
+        *broker = Some(CanvasMQTTBroker::start(options, ear.clone(), &inner.runtime));
         drop(broker);
         Ok(Self { ear, manager })
     }

@@ -16,11 +16,15 @@ export function dataDirectory(
   platform: NodeJS.Platform = process.platform,
 ): string {
   const network = [broker.host ?? 'localhost', portOf(broker), ...(topicPrefix === undefined ? [] : [topicPrefix])];
-  return join(applicationData(environment, platform), 'mqtt-p2p', command, network.map(fileName).join('-'));
+  return join(applicationData(environment, platform), command, network.map(fileName).join('-'));
 }
 
-/** The system's place for data of applications. */
-function applicationData(environment: Environment, platform: NodeJS.Platform): string {
+/** This program's part of the system's place for data of applications. */
+export function applicationData(environment: Environment, platform: NodeJS.Platform = process.platform): string {
+  return join(dataOfAll(environment, platform), 'mqtt-p2p');
+}
+
+function dataOfAll(environment: Environment, platform: NodeJS.Platform): string {
   if (platform === 'win32') return environment.LOCALAPPDATA || join(homedir(), 'AppData', 'Local');
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support');
   return environment.XDG_DATA_HOME || join(homedir(), '.local', 'share');

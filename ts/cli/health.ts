@@ -1,26 +1,47 @@
 import { Command } from 'commander';
 import { type HealthReport, MQTTIntegrationService, MqttP2pError } from '../index.js';
+import { applicationData, type Environment } from './data-directory.js';
+import { type Check, catchingUp, clocks, connecting, storage } from './health-checks.js';
 import { interruptible } from './lifetime.js';
 import { CROSS, colour, print, printJson, TICK } from './output.js';
-import { type CommonOptions, settings, withCommonOptions } from './settings.js';
+import { working } from './progress.js';
+import { type CommonOptions, repositoryNames, type Settings, settings, withCommonOptions } from './settings.js';
+
+interface Options extends CommonOptions {
+  dataDir?: string;
+}
 
 /** Shorter than the service's own: whoever asks wants an answer. */
 const CONNECT_TIMEOUT_MS = 3000;
 
 /** `mqtt-p2p health`: exit status 1 when something is wrong. */
 export function health(): Command {
-  return withCommonOptions(new Command('health')).description('check the broker and this peer').action(run);
+  return withCommonOptions(new Command('health'))
+    .description('check the broker, the other peers and the place for canvases, and say what to do')
+    .option(
+      '--data-dir <path>',
+      'where canvases are kept (default: MQTT_DATA_DIR, the configuration, or the system’s place)',
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(run);
 }
 
-async function run(options: CommonOptions): Promise<void> {
-  const { config, json } = settings(options, ['default']);
-  config.broker = { connectTimeoutMs: CONNECT_TIMEOUT_MS, ...config.broker };
-  const service = new MQTTIntegrationService(config);
+const EXAMPLES = `
+Examples:
+  mqtt-p2p health --broker mqtt://broker.example.org --repositories team
+  mqtt-p2p health --json | jq '.checks[] | select(.ok | not)'
+It joins for a moment. What it publishes to test the broker is taken back.`;
+
+async function run(options: Options): Promise<void> {
+  const wanted = settings(options, ['default']);
+  wanted.config.broker = { connectTimeoutMs: CONNECT_TIMEOUT_MS, ...wanted.config.broker };
+  const service = new MQTTIntegrationService(wanted.config);
   service.on('error', () => {}); // The report tells.
   await interruptible(
     async () => {
-      const report = await check(service);
-      if (json) printJson(report);
+      const checks = [...(await network(service, wanted)), storage(place(options, wanted))];
+      const report = { healthy: checks.every(({ ok }) => ok), checks };
+      if (wanted.json) printJson(report);
       else show(report);
       if (!report.healthy) process.exitCode = 1;
     },
@@ -29,14 +50,43 @@ async function run(options: CommonOptions): Promise<void> {
 }
 
 /** A broker that cannot be used is an unhealthy system, not a failure of the check. */
-async function check(service: MQTTIntegrationService): Promise<HealthReport> {
+async function network(service: MQTTIntegrationService, wanted: Settings): Promise<Check[]> {
+  const start = performance.now();
   try {
-    await service.initialize();
-    return await service.healthCheck();
+    return await working('connecting', async (progress) => {
+      await service.initialize();
+      const connected = connecting(performance.now() - start);
+      progress('asking the other peers');
+      const caughtUp = await Promise.all(repositoryNames(wanted).map((name) => catchingUp(service, name)));
+      const peers = await discover(service);
+      progress('testing the broker');
+      const { checks } = await service.healthCheck();
+      return [connected, ...checks, clocks(peers), ...caughtUp];
+    });
   } catch (error) {
     if (!(error instanceof MqttP2pError) || error.code === 'ERR_CONFIG_INVALID') throw error;
-    return { healthy: false, checks: [{ name: 'broker', ok: false, detail: `${error.code}: ${error.message}` }] };
+    return [
+      {
+        name: 'broker',
+        ok: false,
+        detail: `${error.code}: ${error.message}`,
+        remedy: 'start the broker, or check --broker, user, password and its access rules',
+      },
+    ];
   }
+}
+
+async function discover(service: MQTTIntegrationService) {
+  try {
+    return await service.discoverPeers();
+  } catch (error) {
+    if (error instanceof MqttP2pError && error.code === 'ERR_FEATURE_DISABLED') return [];
+    throw error;
+  }
+}
+
+function place({ dataDir }: Options, { storage }: Settings, environment: Environment = process.env): string {
+  return dataDir ?? (environment.MQTT_DATA_DIR || storage?.path) ?? applicationData(environment);
 }
 
 function show({ healthy, checks }: HealthReport): void {

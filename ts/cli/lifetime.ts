@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { MQTTIntegrationService } from '../index.js';
-import { print } from './output.js';
+import { note } from './output.js';
 import type { Settings } from './settings.js';
 
 /** Time for a clean goodbye after Ctrl-C. */
@@ -43,7 +43,7 @@ export async function withService(
   work: (service: MQTTIntegrationService, interrupted: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const service = new MQTTIntegrationService(config);
-  service.on('error', (error) => print(`! ${error.code}: ${error.message}`));
+  service.on('error', (error) => note(`! ${error.code}: ${error.message}`));
   await interruptible(
     async (interrupted) => {
       await service.initialize();

@@ -1,3 +1,5 @@
+import { pad, padLeft, width } from './text.js';
+
 const colourful = process.env.FORCE_COLOR ? true : Boolean(process.stdout.isTTY) && !process.env.NO_COLOR;
 
 const paint = (code: number) => (text: string) => (colourful && text !== '' ? `\u001b[${code}m${text}\u001b[0m` : text);
@@ -22,20 +24,28 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Prints one line about what goes on, on standard error: it is no part of what was asked for. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** Prints one line of JSON. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value));
 }
 
-/** Lays rows out in columns: the first column to the left, the others to the right. The first row is the heading. */
-export function table(rows: string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+/**
+ * Lays rows out in columns: the first to the left, the others to the right, or those named in `left` to the left too. The
+ * first row is the heading.
+ */
+export function table(rows: string[][], left: number[] = []): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => width(row[column] ?? ''))));
   return rows.map((row, index) => {
     const cells = row.map((cell, column) => {
-      const width = widths[column] ?? 0;
-      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+      const columns = widths[column] ?? 0;
+      return column === 0 || left.includes(column) ? pad(cell, columns) : padLeft(cell, columns);
     });
-    const line = cells.join('   ');
+    const line = cells.join('   ').trimEnd();
     return index === 0 ? colour.dim(line) : line;
   });
 }

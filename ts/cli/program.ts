@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { MqttP2pError } from '../index.js';
+import { canvases } from './canvases.js';
 import { client } from './client.js';
 import { configGit } from './config-git.js';
 import { demo } from './demo.js';
@@ -13,9 +14,11 @@ import { health } from './health.js';
 import { keygen } from './keygen.js';
 import { mergeDriver } from './merge-driver.js';
 import { monitor } from './monitor.js';
+import { peers } from './peers.js';
 import { recover } from './recover.js';
 import { server } from './server.js';
 import { UsageError } from './settings.js';
+import { tail } from './tail.js';
 import { test } from './test.js';
 import { watch } from './watch.js';
 
@@ -36,8 +39,9 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  const peers = [server, client, watch, health, monitor, test, demo, demoFiles, demoLateJoiner, demoEncrypted];
-  for (const command of [...peers, mergeDriver, diff, configGit, recover, keygen]) {
+  const peersOn = [server, client, watch, canvases, peers, tail, health, monitor, test];
+  const demos = [demo, demoFiles, demoLateJoiner, demoEncrypted];
+  for (const command of [...peersOn, ...demos, mergeDriver, diff, configGit, recover, keygen]) {
     all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
   }
   return all;

@@ -10,10 +10,12 @@ import {
 import { urlOf } from './broker.js';
 import { forever, interruptible } from './lifetime.js';
 import { clock, colour, print, printJson, shortPeer } from './output.js';
+import { type Observatory, observe } from './server-http.js';
 import { type Settings, type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
 
 interface Options extends StorageOptions {
   listen: BrokerOptions;
+  http?: BrokerOptions;
 }
 
 /** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on and keeps all canvases. */
@@ -21,13 +23,22 @@ export function server(): Command {
   return withStorageOptions(new Command('server'))
     .description('start a broker (unless --broker names another one) and a peer that stays on')
     .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
+    .option('--http <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there', address)
+    .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, settings(options, ['default'])));
 }
+
+const EXAMPLES = `
+Examples:
+  mqtt-p2p server --repositories team
+  mqtt-p2p server --broker mqtt://broker.example.org --repositories team --http 127.0.0.1:8780
+SIGTERM and Ctrl-C end it within two seconds; a second one at once.`;
 
 async function run(options: Options, wanted: Settings): Promise<void> {
   const { config, brokerGiven, json } = wanted;
   let broker: EmbeddedBroker | undefined;
   let service: MQTTIntegrationService | undefined;
+  let observatory: Observatory | undefined;
   await interruptible(
     async () => {
       // By the address asked for, not the one given: port 0 is another one each time.
@@ -39,11 +50,14 @@ async function run(options: Options, wanted: Settings): Promise<void> {
       }
       service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
       follow(service, json);
+      // Before it is connected: probes want an answer at once.
+      if (options.http) observatory = await observeOn(service, options.http);
       await service.initialize();
-      announce(service, broker, config.storage?.path, json);
+      announce(service, { broker, observatory, dataDir: config.storage?.path ?? null }, json);
       await forever();
     },
     async () => {
+      await observatory?.stop();
       await service?.disconnect();
       await broker?.stop();
     },
@@ -57,25 +71,35 @@ function listenOn(options: BrokerOptions): Promise<EmbeddedBroker> {
   });
 }
 
-function announce(
-  service: MQTTIntegrationService,
-  broker: EmbeddedBroker | undefined,
-  dataDir: string | undefined,
-  json: boolean,
-): void {
+/** That a port cannot be had is a failure that names the port. */
+function observeOn(service: MQTTIntegrationService, options: BrokerOptions): Promise<Observatory> {
+  return observe(service, options).catch((error: Error) => {
+    throw new Error(`--http ${options.host}:${options.port}: ${error.message}`);
+  });
+}
+
+interface Started {
+  broker: EmbeddedBroker | undefined;
+  observatory: Observatory | undefined;
+  dataDir: string | null;
+}
+
+function announce(service: MQTTIntegrationService, { broker, observatory, dataDir }: Started, json: boolean): void {
   const status = service.getNetworkStatus();
   const url = broker?.url ?? urlOf(status.broker);
   const repositories = Object.keys(status.repositories);
   if (json) {
     const { peerId } = status;
     const embedded = broker !== undefined;
-    printJson({ event: 'ready', broker: url, embedded, peerId, repositories, dataDir: dataDir ?? null });
+    const http = observatory?.url ?? null;
+    printJson({ event: 'ready', broker: url, embedded, peerId, repositories, dataDir, http });
     return;
   }
-  print(`broker        ${url}${broker ? ' (embedded)' : ''}`);
+  print(`broker        ${url}${broker ? ' (embedded: it ends with this process)' : ''}`);
   print(`peer          ${status.peerId}`);
   print(`repositories  ${repositories.join(', ')}`);
   print(`data          ${dataDir ?? 'in memory only'}`);
+  if (observatory) print(`http          ${observatory.url} (/healthz, /readyz, /metrics)`);
   print(colour.dim('Ctrl-C stops.'));
 }
 

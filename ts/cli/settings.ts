@@ -96,6 +96,11 @@ export function withStorage(
   wanted.config.storage = named === undefined && wanted.storage !== undefined ? wanted.storage : { path };
 }
 
+/** The names of the repositories. */
+export function repositoryNames({ config }: Settings): string[] {
+  return config.repositories.map((entry) => (typeof entry === 'string' ? entry : entry.name));
+}
+
 /** Parses a whole number of a given range, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
@@ -124,7 +129,8 @@ function repositoriesOf(environment: Environment): string[] | undefined {
   return environment.MQTT_REPOSITORIES ? names(environment.MQTT_REPOSITORIES) : undefined;
 }
 
-function names(text: string): string[] {
+/** Parses names separated by commas, for commander. */
+export function names(text: string): string[] {
   const list = text
     .split(',')
     .map((name) => name.trim())
