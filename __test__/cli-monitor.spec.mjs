@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import { eachBroker, embedded } from './helpers/broker.mjs';
 import { cli, cliJson, interrupt, linesOf, startCli, urlOf } from './helpers/cli.mjs';
 import { freePort } from './helpers/ports.mjs';
-import { ROOT } from './helpers/processes.mjs';
-import { scoped } from './helpers/teardown.mjs';
+import { NO_TERMINAL, startInTerminal } from './helpers/terminal.mjs';
 import { onePeer } from './helpers/two-peers.mjs';
 import { until } from './helpers/wait.mjs';
 
@@ -144,26 +142,13 @@ describe('monitor', () => {
     await interrupt(child);
   });
 
-  const script = spawnSync('script', ['--version']).error ? 'script(1) is not installed' : false;
-  test('in a terminal it fills the screen, and gives it back', { skip: script }, async (t) => {
+  test('in a terminal it fills the screen, and gives it back', { skip: NO_TERMINAL }, async (t) => {
     const broker = urlOf(await embedded(t));
-    const command = `stty cols 100 rows 30; exec ${process.execPath} dist/mqtt-cli.js monitor --interval 1 --broker ${broker}`;
-    const child = spawn('script', ['-qec', command, '/dev/null'], {
-      cwd: ROOT,
-      env: { ...process.env, NO_COLOR: '1' },
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk) => {
-      output += chunk;
-    });
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    scoped(t).defer(async () => {
-      child.kill('SIGKILL');
-      await ended;
-    });
-    await until(() => output.includes('\u001b[?1049h') && output.includes('● connected'), 'the other screen');
-    child.stdin.write('\u0003');
-    assert.equal(await ended, 0, output);
-    assert.ok(output.includes('\u001b[?1049l'), output);
+    const terminal = startInTerminal(t, ['monitor', '--interval', '1', '--broker', broker]);
+    const shown = () => terminal.output().includes('\u001b[?1049h') && terminal.output().includes('● connected');
+    await until(shown, 'the other screen');
+    terminal.type('\u0003');
+    assert.equal(await terminal.ended, 0, terminal.output());
+    assert.ok(terminal.output().includes('\u001b[?1049l'), terminal.output());
   });
 });

@@ -1,87 +1,112 @@
+import { createInterface } from 'node:readline';
+import { text as textOf } from 'node:stream/consumers';
 import { Command } from 'commander';
-import type { CanvasData, MQTTIntegrationService } from '../index.js';
+import type { MQTTIntegrationService } from '../index.js';
+import { follow } from './client-events.js';
+import { Session } from './client-session.js';
+import { steps } from './client-steps.js';
 import { withService } from './lifetime.js';
-import { milliseconds, print, printJson, TICK } from './output.js';
-import { type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
+import { colour, note, print } from './output.js';
+import {
+  repositoryNames,
+  type Settings,
+  type StorageOptions,
+  settings,
+  withStorage,
+  withStorageOptions,
+} from './settings.js';
 
 interface Options extends StorageOptions {
   canvas: string;
   author: string;
 }
 
-/** `mqtt-p2p client`: creates, updates, shares, synchronises and makes live one small canvas. */
+/** `mqtt-p2p client`: an interactive session; commands on standard input, or none for a demonstration. */
 export function client(): Command {
   return withStorageOptions(new Command('client'))
-    .description('create, update, share and synchronise a small canvas, step by step')
-    .option('--canvas <id>', 'id of the canvas', `client-${new Date().toISOString().slice(0, 19)}`)
+    .description(
+      'edit canvases in a session: create, edit, show, watch; without a terminal, a demonstration step by step',
+    )
+    .option('--canvas <id>', 'the canvas to begin with', `client-${new Date().toISOString().slice(0, 19)}`)
     .option('--author <name>', 'author of the edits', 'client')
+    .addHelpText('after', EXAMPLES)
     .action(run);
 }
+
+const EXAMPLES = `
+Examples:
+  mqtt-p2p client --repositories team --canvas plan          a session; "help" lists its commands
+  echo 'show plan' | mqtt-p2p client --repositories team     its commands from a file or pipe
+  mqtt-p2p client --repositories team </dev/null             creates, updates, shares and reads one, step by step`;
 
 async function run(options: Options): Promise<void> {
   const wanted = settings(options, ['demo-repo']);
   withStorage(wanted, options, 'client');
-  const [first, second] = wanted.config.repositories.map((entry) => (typeof entry === 'string' ? entry : entry.name));
-  const repository = first ?? 'demo-repo';
-  const target = second ?? `${repository}-shared`;
-  if (second === undefined) wanted.config.repositories = [...wanted.config.repositories, target];
-  await withService(wanted, (service) => sequence(service, repository, target, options));
+  const script = process.stdin.isTTY ? undefined : await textOf(process.stdin);
+  const [repository = 'demo-repo', second] = repositoryNames(wanted);
+  if (script !== undefined && script.trim() === '') {
+    const target = second ?? `${repository}-shared`;
+    if (second === undefined) wanted.config.repositories = [...wanted.config.repositories, target];
+    const { canvas, author } = options;
+    await withService(wanted, (service) => steps(service, { repository, target, canvas, author, json: wanted.json }));
+    return;
+  }
+  wanted.config = { offline: 'allow', ...wanted.config };
+  await withService(wanted, async (service, interrupted) => {
+    const session = new Session(service, {
+      repository,
+      canvas: options.canvas,
+      author: options.author,
+      json: wanted.json,
+    });
+    await (script === undefined ? talk(session, service, wanted, interrupted) : obey(session, script));
+  });
 }
 
-async function sequence(
-  service: MQTTIntegrationService,
-  repository: string,
-  target: string,
-  { canvas: canvasId, author, json }: Options,
-): Promise<void> {
-  const step = async <T>(name: string, action: () => Promise<T>, tell: (result: T) => string): Promise<T> => {
-    const start = performance.now();
-    const result = await action();
-    const ms = performance.now() - start;
-    if (json) printJson({ step: name, repository, canvasId, ms });
-    else print(`${TICK} ${name.padEnd(7)} ${tell(result)} (${milliseconds(ms)})`);
-    return result;
-  };
+/** Carries out the lines of a script, until one fails. */
+async function obey(session: Session, script: string): Promise<void> {
+  for (const line of script.split('\n')) {
+    if (!(await session.run(line))) return;
+  }
+}
 
-  const canvas: CanvasData = {
-    nodes: [
-      { id: 'idea', type: 'text', x: 0, y: 0, width: 260, height: 60, text: 'An idea' },
-      { id: 'plan', type: 'text', x: 360, y: 0, width: 260, height: 60, text: 'A plan' },
-    ],
-    edges: [{ id: 'idea-plan', fromNode: 'idea', toNode: 'plan' }],
+/** Talks with a person until they have had enough. */
+async function talk(
+  session: Session,
+  service: MQTTIntegrationService,
+  { json }: Settings,
+  interrupted: AbortSignal,
+): Promise<void> {
+  const terminal = createInterface({
+    input: process.stdin,
+    output: process.stdout,
+    prompt: colour.cyan('› '),
+    completer: (line: string) => session.complete(line),
+  });
+  // Ctrl-C is everybody's; readline would keep it.
+  terminal.on('SIGINT', () => process.emit('SIGINT'));
+  interrupted.addEventListener('abort', () => terminal.close(), { once: true });
+  const say = (line: string) => {
+    // What is being typed stays below what is told.
+    process.stdout.write('\r\u001b[K');
+    print(line);
+    terminal.prompt(true);
   };
-  await step(
-    'create',
-    () => service.createCanvas(repository, canvasId, canvas, author),
-    () => `${repository}/${canvasId}: 2 nodes, 1 edge`,
-  );
-  canvas.nodes?.push({ id: 'deed', type: 'text', x: 720, y: 0, width: 260, height: 60, text: 'A deed' });
-  await step(
-    'update',
-    () => service.updateCanvas(repository, canvasId, canvas, author),
-    () => 'one node added',
-  );
-  await step(
-    'share',
-    () => service.shareCanvas(repository, canvasId, target),
-    () => `now in ${target} too`,
-  );
-  await step(
-    'sync',
-    () => service.syncCanvas(repository, canvasId),
-    ({ answered, changesReceived }) =>
-      answered
-        ? `${changesReceived} changes from others`
-        : 'no other peer answered; nothing is missing as far as known',
-  );
-  await step(
-    'enable',
-    () => service.enableRealTimeCollaboration(target, canvasId),
-    () => `live in ${target}`,
-  );
-  await step(
-    'read',
-    () => service.getCanvas(target, canvasId),
-    ({ nodes, edges }) => `${nodes.length} nodes, ${edges.length} edges in ${target}`,
-  );
+  if (!json) follow(service, () => session.watching, say);
+  if (!service.getNetworkStatus().connected)
+    note(colour.yellow('no broker yet: edits are kept and leave when it is there'));
+  print(`${session.place()}; ${colour.dim('"help" lists what can be done, Ctrl-C or "quit" ends')}`);
+  terminal.prompt();
+  try {
+    for await (const line of terminal) {
+      try {
+        if (!(await session.run(line))) return;
+      } catch (error) {
+        print(colour.red(`! ${(error as Error).message}`));
+      }
+      terminal.prompt();
+    }
+  } finally {
+    terminal.close();
+  }
 }
