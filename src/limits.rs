@@ -353,6 +353,8 @@ pub const MAX_PATCH_HERE_BYTES: usize = 4 << 10;
 pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
 /// Packets that were overheard and wait for the application, in bytes. Beyond: dropped, and counted.
 pub const MAX_OVERHEARD_BYTES: usize = 8 << 20;
+/// How long a tap that ends waits for the broker to acknowledge what it was told to forget.
+pub const TAP_STOP_MS: u64 = 1_000;
 /// Most bytes that the application takes at once, unless a single item is larger.
 pub const MAX_DRAIN_BYTES: usize = 1 << 20;
 /// How long `disconnect()` waits for acknowledgements before it leaves all the same.

@@ -43,7 +43,7 @@ export interface TapEvents {
   away(event: { reason: string }): void;
 }
 
-/** Listens to everything below the topic prefix, and publishes nothing. Keeps the process alive until `stop`. */
+/** Listens to everything below the topic prefix, and publishes nothing unless it is told to clear. Keeps the process alive until `stop`. */
 export class Tap {
   readonly #native: NativeTap;
   readonly #mailbox: Mailbox;
@@ -59,6 +59,11 @@ export class Tap {
     this.#mailbox = new Mailbox(this.#native, (event, payload) => events[event as keyof TapEvents](payload as never));
     this.#mailbox.open();
     this.#mailbox.hold();
+  }
+
+  /** Has the broker forget what it keeps on a topic. Needs a connection; whoever stops waits for it. */
+  clear(topic: string): void {
+    this.#native.clear(topic);
   }
 
   /** Ends the connection. Idempotent. */

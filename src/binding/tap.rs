@@ -40,6 +40,12 @@ impl NativeTap {
         self.mailbox.drain()
     }
 
+    /// Has the broker forget what it retains on a topic; nothing happens while there is no connection.
+    #[napi]
+    pub fn clear(&self, topic: String) {
+        self.tap.clear(topic);
+    }
+
     /// Value: null, once the connection has ended.
     #[napi]
     pub fn stop(&self, call: f64) {

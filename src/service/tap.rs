@@ -1,4 +1,4 @@
-//! Listens to everything below the topic prefix and says what it is, for people who watch a broker. It publishes nothing.
+//! Listens to everything below the topic prefix and says what it is, for people who watch a broker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use super::json;
 use super::keys::Keys;
 use super::mailbox::Mailbox;
 use super::manager::P2PNetworkManager;
-use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionEvent, ConnectionHandler, LastWill, Qos};
-use crate::limits::MAX_OVERHEARD_BYTES;
+use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionEvent, ConnectionHandler, LastWill, Priority, Publish, Qos};
+use crate::limits::{MAX_OVERHEARD_BYTES, TAP_STOP_MS};
 use crate::wire::{Description, Topic, TopicSpace, describe};
 
 /// A connection that only listens. What it hears comes through the mailbox, as events:
@@ -58,13 +58,28 @@ impl Tap {
         Ok(Self { ear, manager })
     }
 
+    /// Has the broker forget what it retains on a topic. Best effort: nothing happens while there is no connection, or
+    /// when too many such are under way.
+    pub fn clear(&self, topic: String) {
+        if let Some(broker) = &*self.ear.broker() {
+            let _ = broker.publish(Publish {
+                id: None,
+                topic,
+                payload: Vec::new(),
+                qos: Qos::AtLeastOnce,
+                retain: true,
+                priority: Priority::Low,
+            });
+        }
+    }
+
     /// Ends the connection; the call's outcome comes through the mailbox.
     pub fn stop(&self, call: u64) {
         let broker = self.ear.broker().take();
         let ear = self.ear.clone();
         self.manager.inner.runtime.spawn(async move {
             if let Some(broker) = broker {
-                broker.disconnect(Duration::ZERO).await;
+                broker.disconnect(Duration::from_millis(TAP_STOP_MS)).await;
             }
             ear.mailbox.push(vec![json::outcome(call, Ok("null".to_owned()))]);
         });

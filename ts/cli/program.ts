@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { MqttP2pError } from '../index.js';
+import { bench } from './bench.js';
 import { canvases } from './canvases.js';
 import { client } from './client.js';
+import { completion } from './completion.js';
 import { configGit } from './config-git.js';
 import { demo } from './demo.js';
 import { demoEncrypted } from './demo-encrypted.js';
@@ -17,7 +19,7 @@ import { monitor } from './monitor.js';
 import { peers } from './peers.js';
 import { recover } from './recover.js';
 import { server } from './server.js';
-import { UsageError } from './settings.js';
+import { type CommonOptions, UsageError } from './settings.js';
 import { tail } from './tail.js';
 import { test } from './test.js';
 import { watch } from './watch.js';
@@ -39,21 +41,38 @@ function program(): Command {
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', ENVIRONMENT);
-  const peersOn = [server, client, watch, canvases, peers, tail, health, monitor, test];
-  const demos = [demo, demoFiles, demoLateJoiner, demoEncrypted];
-  for (const command of [...peersOn, ...demos, mergeDriver, diff, configGit, recover, keygen]) {
-    all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
+  for (const [group, commands] of Object.entries(COMMANDS)) {
+    all.commandsGroup(group);
+    for (const command of commands) {
+      all.addCommand(command().exitOverride().showHelpAfterError('(--help tells more)'));
+    }
   }
+  // Before anything of the core runs: it reads this once.
+  all.hook('preAction', (_, command) => {
+    const { logFormat } = command.opts<CommonOptions>();
+    if (logFormat) process.env.MQTT_LOG_FORMAT = logFormat;
+  });
   return all;
 }
+
+const COMMANDS = {
+  'Taking part:': [server, client, watch],
+  'Looking:': [canvases, peers, tail, health, monitor],
+  'Measuring:': [test, bench],
+  'Keys and storage:': [keygen, recover],
+  'For git:': [configGit, diff, mergeDriver],
+  'Seeing it work:': [demo, demoFiles, demoLateJoiner, demoEncrypted],
+  'For the shell:': [completion],
+};
 
 const ENVIRONMENT = `
 Environment (options given on the command line beat it, it beats the --config file):
   MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
   MQTT_TLS_CA, MQTT_TLS_CERT, MQTT_TLS_KEY, MQTT_TLS_SERVER_NAME, MQTT_TLS_INSECURE (0 or 1),
   MQTT_DATA_DIR, MQTT_KEY_FILE (turns encryption on)
-  DEBUG=mqtt:*   verbose logs on standard error
-  NO_COLOR=1     no colours
+  DEBUG=mqtt:*          logs on standard error; DEBUG=mqtt:sync,mqtt:net those of parts (sync, net, storage, files)
+  MQTT_LOG_FORMAT=json  logs as JSON lines, as --log-format json
+  NO_COLOR=1            no colours
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`;
 

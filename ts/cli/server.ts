@@ -8,8 +8,9 @@ import {
   startBroker,
 } from '../index.js';
 import { urlOf } from './broker.js';
+import { answers } from './broker-choice.js';
 import { forever, interruptible } from './lifetime.js';
-import { clock, colour, print, printJson, shortPeer } from './output.js';
+import { clock, colour, note, print, printJson, shortPeer } from './output.js';
 import { type Observatory, observe } from './server-http.js';
 import { type Settings, type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
 
@@ -25,26 +26,34 @@ export function server(): Command {
     .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
     .option('--http <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there', address)
     .addHelpText('after', EXAMPLES)
-    .action((options: Options) => run(options, settings(options, ['default'])));
+    .action((options: Options, command: Command) => {
+      const listen = command.getOptionValueSource('listen') === 'default' ? 'if-free' : 'always';
+      return run(options, settings(options, ['default']), listen);
+    });
 }
 
 const EXAMPLES = `
 Examples:
   mqtt-p2p server --repositories team
   mqtt-p2p server --broker mqtt://broker.example.org --repositories team --http 127.0.0.1:8780
+Without --broker and --listen it takes the broker that runs on this machine's port 1883, or else starts the embedded one
+there.
 SIGTERM and Ctrl-C end it within two seconds; a second one at once.`;
 
-async function run(options: Options, wanted: Settings): Promise<void> {
-  const { config, brokerGiven, json } = wanted;
+async function run(options: Options, wanted: Settings, listen: 'always' | 'if-free'): Promise<void> {
+  const { config, json } = wanted;
   let broker: EmbeddedBroker | undefined;
   let service: MQTTIntegrationService | undefined;
   let observatory: Observatory | undefined;
   await interruptible(
     async () => {
       // By the address asked for, not the one given: port 0 is another one each time.
-      if (!brokerGiven) config.broker = { ...config.broker, ...options.listen };
+      if (!wanted.brokerGiven) config.broker = { ...config.broker, ...options.listen };
       withStorage(wanted, options, 'server');
-      if (!brokerGiven) {
+      // Whoever has a broker running on the usual port means that one.
+      const found = !wanted.brokerGiven && listen === 'if-free' && (await answers(options.listen));
+      if (found) note(colour.dim('something listens there already: no embedded broker is started'));
+      if (!wanted.brokerGiven && !found) {
         broker = await listenOn(options.listen);
         config.broker = { ...config.broker, host: broker.host, port: broker.port };
       }

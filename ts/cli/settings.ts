@@ -12,6 +12,7 @@ export interface CommonOptions extends BrokerFlags {
   repositories?: string[];
   config?: string;
   keyFile?: string;
+  logFormat?: 'text' | 'json';
   json?: boolean;
 }
 
@@ -44,6 +45,7 @@ export function withCommonOptions(command: Command): Command {
     .option('--repositories <names>', 'repositories, separated by commas', names)
     .option('--config <file>', 'configuration as a JSON file')
     .option('--key-file <file>', 'encrypt the repositories with this key (made by keygen)')
+    .addOption(new Option('--log-format <format>', 'how logs (DEBUG) are written').choices(['text', 'json']))
     .option('--json', 'print JSON');
 }
 
