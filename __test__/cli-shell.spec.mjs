@@ -1,10 +1,13 @@
 // What the command line owes a shell: completion, help, streams, logs.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { embedded } from './helpers/broker.mjs';
 import { cli, urlOf } from './helpers/cli.mjs';
+import { ROOT } from './helpers/processes.mjs';
 
 const require = createRequire(import.meta.url);
 const { pad, clip, size, visible, width } = require('../dist/cli/text.js');
@@ -81,6 +84,21 @@ describe('help', () => {
       const { code, stdout: text } = await cli([command, '--help']);
       assert.equal(code, 0);
       assert.match(text, /Examples:\n {2}mqtt-p2p |Examples:\n {2}echo /, command);
+    }
+  });
+});
+
+describe('docs/cli.md', () => {
+  test('has every command and every option, and no other', async () => {
+    const docs = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
+    const { stdout: script } = await cli(['completion', 'fish']);
+    const commands = [...script.matchAll(/__fish_use_subcommand -f -a (\S+)/g)].map(([, name]) => name);
+    for (const command of commands)
+      assert.ok(docs.includes(`\`${command}`) || docs.includes(`mqtt-p2p ${command} `), command);
+    const options = new Set([...script.matchAll(/ -l ([a-z-]+)/g)].map(([, name]) => `--${name}`));
+    for (const option of options) assert.ok(docs.includes(option), option);
+    for (const [option] of docs.matchAll(/--[a-z][a-z-]+/g)) {
+      assert.ok(options.has(option) || option === '--help', `${option} is in the documentation alone`);
     }
   });
 });

@@ -242,7 +242,7 @@ describe('what is no canvas', () => {
       [[base, 'nowhere', ours], /ENOENT.*nowhere/],
       [
         [file('broken', '{"nodes":['), ours, file('other', recoloured(BASE)), '7', 'a\u001b[2Jb.canvas'],
-        /a\ufffd\[2Jb\.canvas: .*base: not JSON/,
+        /a\\u\{1b\}\[2Jb\.canvas: .*base: not JSON/,
       ],
     ]) {
       const { status, stderr } = cli(['merge-driver', ...parameters]);

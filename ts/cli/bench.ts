@@ -21,6 +21,7 @@ const MAX_BYTES_IN_ALL = 20_000_000;
 /** `mqtt-p2p bench`: how fast a broker is, for this machine. */
 export function bench(): Command {
   return withCommonOptions(new Command('bench'))
+    .summary('measure latency and throughput of a broker')
     .description('measure latency and throughput of a broker with messages of several sizes')
     .option('--messages <number>', 'messages of each size', wholeNumber(1, MAX_MESSAGES), DEFAULT_MESSAGES)
     .option('--payload <bytes>', 'one size instead of several', wholeNumber(8, 1_000_000))

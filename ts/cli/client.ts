@@ -24,6 +24,7 @@ interface Options extends StorageOptions {
 /** `mqtt-p2p client`: an interactive session; commands on standard input, or none for a demonstration. */
 export function client(): Command {
   return withStorageOptions(new Command('client'))
+    .summary('make, edit, draw and watch canvases in a session')
     .description(
       'edit canvases in a session: create, edit, show, watch; without a terminal, a demonstration step by step',
     )

@@ -27,6 +27,7 @@ const DEADLINE_MS = 20_000;
 /** `mqtt-p2p demo-encrypted`: two peers edit, a third program listens to everything on the broker. */
 export function demoEncrypted(): Command {
   return withCommonOptions(new Command('demo-encrypted'))
+    .summary('watch an encrypted canvas, and what the broker sees of it')
     .description('watch two peers edit an encrypted canvas, and what somebody who listens to the broker can see of it')
     .action((options: CommonOptions) => run(settings(options, [REPOSITORY])));
 }

@@ -3,7 +3,8 @@ import { Command, Option } from 'commander';
 import { describeTexts, plainText } from '../canvas-texts.js';
 import { colour, print, printJson } from './output.js';
 import { UsageError } from './settings.js';
-import { harmless, text, textOrNothing } from './text-files.js';
+import { visible } from './text.js';
+import { text, textOrNothing } from './text-files.js';
 
 interface Options {
   external?: boolean;
@@ -37,7 +38,7 @@ function showChanges(files: string[], json: boolean): void {
   if (files.length !== 2) throw new UsageError('diff takes two files');
   const [before = '', after = ''] = files;
   if (![before, after].some((file) => file === '/dev/null' || existsSync(file))) {
-    throw new Error(`there is neither ${harmless(before)} nor ${harmless(after)}`);
+    throw new Error(`there is neither ${visible(before)} nor ${visible(after)}`);
   }
   const changes = describeTexts(textOrNothing(before), textOrNothing(after));
   if (json) printJson({ changes });
@@ -66,7 +67,7 @@ function showExternal(parameters: string[], json: boolean): void {
   if (json) {
     printJson({ path, ...(renamed !== undefined && { renamed }), changes });
   } else {
-    print(colour.bold(harmless(renamed === undefined ? path : `${path} → ${renamed}`)));
+    print(colour.bold(visible(renamed === undefined ? path : `${path} → ${renamed}`)));
     for (const line of changes) print(`  ${line}`);
   }
 }

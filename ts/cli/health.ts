@@ -17,6 +17,7 @@ const CONNECT_TIMEOUT_MS = 3000;
 /** `mqtt-p2p health`: exit status 1 when something is wrong. */
 export function health(): Command {
   return withCommonOptions(new Command('health'))
+    .summary('check broker, peers and storage, and say what to do')
     .description('check the broker, the other peers and the place for canvases, and say what to do')
     .option(
       '--data-dir <path>',

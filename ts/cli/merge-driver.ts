@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { mergeTexts } from '../canvas-texts.js';
 import { wholeNumber } from './settings.js';
-import { harmless, text } from './text-files.js';
+import { visible } from './text.js';
+import { text } from './text-files.js';
 
 /** Of git's markers, unless it says otherwise. */
 const MARKER_SIZE = 7;
@@ -11,6 +12,7 @@ const MAX_MARKER_SIZE = 1000;
 /** `mqtt-p2p merge-driver`: merges two branches of a canvas, for git. Status 1 tells git that there are conflicts. */
 export function mergeDriver(): Command {
   return new Command('merge-driver')
+    .summary('merge two branches of a canvas, for git')
     .description('merge two branches of a canvas, for git (config-git --enable makes git call it)')
     .argument('<base>', 'the common ancestor (%O)')
     .argument('<ours>', 'our version (%A); the result is written here')
@@ -27,7 +29,7 @@ deletion. A property that both changed to different values is a conflict: both v
 standard error, and the status is 1. So it is when a version is no canvas, and then <ours> is left as it is.`;
 
 function run(base: string, ours: string, theirs: string, markerSize: number, path = ours): void {
-  const name = harmless(path);
+  const name = visible(path);
   try {
     const merged = mergeTexts(text(base), text(ours), text(theirs), markerSize);
     writeFileSync(ours, merged.text);

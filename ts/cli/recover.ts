@@ -11,6 +11,7 @@ interface Options {
 /** `mqtt-p2p recover`: rescues what can be read of a damaged data directory. */
 export function recover(): Command {
   return new Command('recover')
+    .summary('rescue what can be read of a damaged data directory')
     .description('rescue what can be read of a damaged data directory; the damaged file is kept beside the new one')
     .option('--data-dir <path>', 'the directory (default: MQTT_DATA_DIR)')
     .option('--json', 'print JSON')

@@ -22,6 +22,7 @@ interface Options extends StorageOptions {
 /** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on and keeps all canvases. */
 export function server(): Command {
   return withStorageOptions(new Command('server'))
+    .summary('a peer that stays on, with a broker if none is named')
     .description('start a broker (unless --broker names another one) and a peer that stays on')
     .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
     .option('--http <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there', address)

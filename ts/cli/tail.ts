@@ -15,6 +15,7 @@ interface Options extends CommonOptions {
 /** `mqtt-p2p tail`: what goes over the broker, decoded. */
 export function tail(): Command {
   return withCommonOptions(new Command('tail'))
+    .summary('show what goes over the broker, decoded')
     .description('show what goes over the broker below the topic prefix, decoded, until interrupted')
     .option('--repository <names>', 'only of these repositories', names)
     .option('--canvas <ids>', 'only about these canvases', names)

@@ -21,6 +21,7 @@ const MAX_MINUTES = 1440;
 /** `mqtt-p2p test`: the integration suite, measured; exit status 1 when a limit is missed. */
 export function test(): Command {
   return withCommonOptions(new Command('test'))
+    .summary('measure a suite through a broker, against limits')
     .description(
       'measure connecting, latency, throughput, syncing, discovery and merging through a broker, against limits',
     )

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { visible } from './text.js';
 
 /** A file's text; empty for one that is not there, and for `/dev/null`, which git names where a side has no file. */
 export function textOrNothing(path: string): string {
@@ -17,11 +18,6 @@ export function text(path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new Error(`${harmless(path)} is not UTF-8`);
+    throw new Error(`${visible(path)} is not UTF-8`);
   }
-}
-
-/** A name as it can be printed: without characters that steer a terminal. */
-export function harmless(name: string): string {
-  return name.replace(/\p{Cc}|\p{Cf}/gu, '\ufffd');
 }

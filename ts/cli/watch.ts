@@ -24,6 +24,7 @@ interface Options extends StorageOptions {
 export function watch(): Command {
   return withStorageOptions(new Command('watch'))
     .argument('<path...>', 'folders with .canvas files, such as Obsidian vaults or git repositories')
+    .summary('keep the .canvas files in folders live')
     .description('keep the .canvas files in folders live: what is saved goes to the others, what they do is written')
     .option('--name <name...>', 'names of the repositories, in the order of the folders (default: the folders’ names)')
     .option('--author <name>', "whose edits those in the files are (default: git's user.name)")
