@@ -80,6 +80,8 @@ pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
 
 /// Heads of a message that its description names. Further ones are left out.
 pub const MAX_DESCRIBED_HASHES: usize = 16;
+/// What admins have said of members, kept of one repository: each admin of each peer. More: not heard.
+pub const MAX_MEMBER_STATEMENTS: usize = 100_000;
 
 // ---- synchroniser -------------------------------------------------------------------------------------------------
 
@@ -168,6 +170,8 @@ pub const DEFAULT_HEARTBEAT_MS: u64 = 30_000;
 pub const DEFAULT_MAX_PEERS: usize = 100;
 /// Most refused changes remembered per document. Beyond: the smallest hashes are forgotten.
 pub const MAX_QUARANTINED_HASHES: usize = 256;
+/// How long a writer waits at most for others to stand by what a removed member had written.
+pub const STAND_BY_JITTER_MS: u64 = 2_000;
 /// Most documents of one repository that ask for what they lack at the same time; others wait their turn.
 pub const MAX_ACTIVE_REQUESTS: usize = 32;
 /// Most cursors of others that are remembered, to be taken away when their peer leaves. Beyond: not remembered.

@@ -316,6 +316,12 @@ impl CanvasDocument {
         made.is_ok_and(|made| made.is_some_and(|made| made.hash() == change.hash()))
     }
 
+    /// Stands by everything that is in the document, with a change that does nothing else. `None` between the halves of a
+    /// patch.
+    pub fn stand_by(&mut self) -> Option<Change> {
+        if self.is_settled() { self.replica.stand_by() } else { None }
+    }
+
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
     /// ignored. Of what [`foresee`](Self::foresee) has told, only what turned out otherwise is a difference.
     pub fn apply(&mut self, changes: Vec<Change>) -> Applied {

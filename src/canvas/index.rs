@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use automerge::legacy::{Op, OpType};
 use automerge::transaction::{Transactable, Transaction};
-use automerge::{ActorId, Change, ChangeHash, ReadDoc, Value};
+use automerge::{ActorId, Change, ChangeHash, ReadDoc, ScalarValue, Value};
+use sha2::{Digest, Sha256};
 
 use crate::canvas::error::CanvasError;
 use crate::canvas::replica::Replica;
@@ -164,6 +166,44 @@ impl IndexDocument {
         self.edit(canvas, author, |tx, maps| put_tag(tx, maps, canvas.as_str()))
     }
 
+    /// What admins have said of members, as they have said it; in no order that means anything.
+    #[must_use]
+    pub fn statements(&self) -> Vec<Vec<u8>> {
+        let members = map(&self.replica.maps, IndexMap::Members);
+        let doc = &self.replica.doc;
+        let value = |key: String| doc.get(members, key).ok().flatten().and_then(|(value, _)| value.into_bytes().ok());
+        doc.keys(members).filter_map(value).collect()
+    }
+
+    /// Adds what admins say of members.
+    ///
+    /// # Errors
+    /// [`CanvasError::Internal`] only.
+    pub fn state(&mut self, statements: &[Vec<u8>]) -> Result<Option<Change>, CanvasError> {
+        self.replica.edit(None, "", |tx, maps| {
+            for statement in statements {
+                let key = hex::encode(Sha256::digest(statement));
+                tx.put(map(maps, IndexMap::Members), key, ScalarValue::Bytes(statement.clone()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What changes that are not applied yet say of members; it proves itself.
+    #[must_use]
+    pub fn statements_in(changes: &[Change]) -> Vec<Vec<u8>> {
+        let bytes = |op: Op| match op.action {
+            OpType::Put(ScalarValue::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        };
+        changes.iter().flat_map(|change| change.decode().operations).filter_map(bytes).collect()
+    }
+
+    /// See [`crate::canvas::CanvasDocument::stand_by`].
+    pub fn stand_by(&mut self) -> Option<Change> {
+        self.replica.stand_by()
+    }
+
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
     /// ignored.
     pub fn apply(&mut self, changes: Vec<Change>) -> AppliedIndex {
@@ -316,6 +356,30 @@ mod tests {
             (loaded.entries().len(), loaded.last_generation(&plan.canvas, &plan.origin)),
             (0, Some(Generation(1)))
         );
+    }
+
+    #[test]
+    fn what_was_said_of_members_stays() {
+        let (mut a, mut b) = (index(1), index(2));
+        let change = a.state(&[b"one".to_vec(), b"two".to_vec()]).unwrap().unwrap();
+        assert_eq!(IndexDocument::statements_in(&[change]).len(), 2);
+        assert_eq!(a.state(&[b"one".to_vec()]).unwrap(), None, "it has been said");
+        sync(&mut b, &mut a);
+        assert_eq!(b.statements().len(), 2);
+        for attempt in ["delete", "other", "elsewhere"] {
+            let mut rogue = a.replica.doc.fork();
+            let members = map(&a.replica.maps, IndexMap::Members).clone();
+            let key = rogue.keys(&members).next().unwrap();
+            let mut tx = rogue.transaction();
+            match attempt {
+                "delete" => tx.delete(&members, key).unwrap(),
+                "other" => tx.put(&members, key, ScalarValue::Bytes(b"three".to_vec())).unwrap(),
+                _ => tx.put(&members, "00", ScalarValue::Bytes(b"three".to_vec())).unwrap(),
+            }
+            tx.commit();
+            let applied = b.apply(vec![rogue.get_last_local_change().unwrap()]);
+            assert_eq!((applied.rejected.len(), b.statements().len()), (1, 2), "{attempt}");
+        }
     }
 
     #[test]

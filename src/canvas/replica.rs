@@ -279,6 +279,23 @@ impl Replica {
         all
     }
 
+    /// Makes a change that does nothing but name the present: its maker stands by everything that is here.
+    pub(super) fn stand_by(&mut self) -> Option<Change> {
+        let hash = self.doc.empty_commit(CommitOptions::default().with_time(0));
+        let change = self.doc.get_change_by_hash(&hash)?;
+        self.note(&change);
+        self.note_writers(&change, true);
+        Some(change)
+    }
+
+    /// The actors of the newest changes.
+    #[must_use]
+    pub fn head_actors(&self) -> Vec<ActorId> {
+        let heads = self.doc.get_heads();
+        let actor = |head: &ChangeHash| Some(self.doc.get_change_meta_by_hash(head)?.actor.into_owned());
+        heads.iter().filter_map(actor).collect()
+    }
+
     /// Notes a change that the document now holds.
     pub(super) fn note(&mut self, change: &Change) {
         self.log.push(change.hash());

@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use automerge::ScalarValue;
+use automerge::legacy::OpType;
+use sha2::{Digest, Sha256};
+
 use crate::canvas::model::ElementKind;
 use crate::canvas::schema::{Root, split_key};
 
@@ -77,6 +81,8 @@ pub(crate) enum IndexMap {
     Generation,
     Origin,
     CreatedBy,
+    /// What admins say of members, each statement by its digest. What stands there stays.
+    Members,
 }
 
 /// The root of every canvas.
@@ -94,15 +100,22 @@ pub(crate) static CANVAS: Root = Root {
     ],
     texts: SHARDS..2 * SHARDS,
     holds: |number, key| CanvasMap::at(number).is_some_and(|family| family.number(key) == number),
+    allows: |_, _, _| true,
 };
 
 /// The root of every index.
 pub(crate) static INDEX: Root = Root {
     bytes: include_bytes!("index.root"),
-    families: &[("liveCanvases", 1), ("generation", 1), ("origin", 1), ("createdBy", 1)],
+    families: &[("liveCanvases", 1), ("generation", 1), ("origin", 1), ("createdBy", 1), ("members", 1)],
     texts: 0..0,
     holds: |_, _| true,
+    allows: |number, key, action| number != IndexMap::Members as usize || is_kept_by_digest(key, action),
 };
+
+/// Whether an operation puts bytes at their digest, so that nobody can put others in their place, or take them away.
+fn is_kept_by_digest(key: &str, action: &OpType) -> bool {
+    matches!(action, OpType::Put(ScalarValue::Bytes(bytes)) if hex::encode(Sha256::digest(bytes)) == key)
+}
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,8 @@ pub(crate) struct Root {
     pub(crate) texts: Range<usize>,
     /// Whether a key belongs into a map.
     pub(crate) holds: fn(usize, &str) -> bool,
+    /// Whether something may be done to a key of a map.
+    pub(crate) allows: fn(usize, &str, &OpType) -> bool,
 }
 
 impl Root {
@@ -150,6 +152,9 @@ pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touch
                 }
                 if !(root.holds)(map, key) {
                     return Err("it writes a key into a map where nobody looks for it");
+                }
+                if !(root.allows)(map, key, &op.action) {
+                    return Err("it alters what stays as it is");
                 }
                 touched.keys.insert((map, key.to_string()));
             }

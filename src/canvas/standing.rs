@@ -99,7 +99,9 @@ mod tests {
             docs[*maker].commit();
         }
         let (first, rest) = docs.split_at_mut(1);
-        rest.iter_mut().for_each(|other| drop(first[0].merge(other).unwrap()));
+        for other in rest {
+            first[0].merge(other).unwrap();
+        }
         first[0].get_changes(&[])
     }
 

@@ -50,7 +50,7 @@ pub(super) enum Parked {
     /// A call of the application. Bounded by the calls that the driver takes.
     Command { call: u64, command: Command },
     /// A verified message; at most [`MAX_PARKED_MESSAGES`].
-    Message { topic: Topic, header: Header, body: Body, retained: bool },
+    Message { topic: Topic, header: Box<Header>, body: Body, retained: bool },
     /// It is to be caught up with, for a call that waits.
     Ask,
 }
@@ -184,6 +184,7 @@ impl CanvasP2PSynchronizer {
         tracing::debug!(target: "mqtt:sync", document = %id, complete, "loaded");
         self.documents.insert(id.clone(), document);
         self.crowded = true;
+        self.after_integrating(step, id);
         if !asleep.reported && self.canvas_of(id).is_some() {
             let source = self.here(step);
             self.reappear(step, id, None, source);
@@ -298,7 +299,8 @@ impl CanvasP2PSynchronizer {
         if differs {
             let topic = Topic::Sync(id.repository().clone());
             let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(id.clone(), heads.clone())] });
-            let message = Parked::Message { topic, header: header.clone(), body, retained: false };
+            let header = Box::new(header.clone());
+            let message = Parked::Message { topic, header, body, retained: false };
             self.park(step, id, message);
         }
     }

@@ -19,6 +19,9 @@ use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
 impl CanvasP2PSynchronizer {
     pub(super) fn on_command(&mut self, step: &mut Step, call: u64, command: Command) {
         let Some(command) = self.when_awake(step, call, command) else { return };
+        if let Err(error) = self.check_role(&command) {
+            return Self::resolve(step, call, Err(error));
+        }
         // The version that an edit brings must be durable, also when the edit itself changes nothing.
         step.own |= matches!(
             command,
@@ -58,6 +61,8 @@ impl CanvasP2PSynchronizer {
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
             Command::File(command) => self.on_file_command(step, command),
+            Command::Members => self.members(),
+            Command::SetMember { peer, role } => self.set_member(step, peer, role),
             Command::Flush => return self.flush_call(step, call),
             Command::Leave => return self.leave(step, call),
         };
@@ -163,13 +168,13 @@ impl CanvasP2PSynchronizer {
             return Ok(Some(version));
         }
         self.send(step, &id, &changes, content);
-        let owed = changes.pop().map(|change| Owed { call, version, change });
+        let owed = changes.pop().map(|change| Box::new(Owed { call, version, change }));
         self.unread = Some(Unread::Patch { document: id, author, owed });
         Ok(None)
     }
 
     /// The second half of a patch; see [`Self::patch`].
-    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String, owed: Option<Owed>) {
+    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String, owed: Option<Box<Owed>>) {
         let Some(Content::Canvas(document)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
             // Nothing comes between the halves that could take it away; whoever waits must not do so for ever.
             if let Some(owed) = owed {
@@ -178,7 +183,8 @@ impl CanvasP2PSynchronizer {
             return;
         };
         let read = document.read_back();
-        if let Some(Owed { call, version, change }) = owed {
+        if let Some(owed) = owed {
+            let Owed { call, version, change } = *owed;
             if read.damaged {
                 let error = CanvasError::Internal("the edit that was sent is not the one that was made".to_owned());
                 self.lose(step, id);
@@ -195,7 +201,8 @@ impl CanvasP2PSynchronizer {
 
     fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, origin: Origin, edit: LocalEdit) {
         self.statistics.local_edits += u64::from(!edit.changes.is_empty());
-        self.keep_and_send(step, id, &edit.changes, edit.content);
+        let changes = self.with_standing(step, id, edit.changes);
+        self.keep_and_send(step, id, &changes, edit.content);
         let source = self.here(step);
         self.report_edit(step, id, author.map(str::to_owned), source, origin, edit.diff);
         self.report_conflicts(step, id, edit.conflicts);

@@ -85,6 +85,14 @@ impl Content {
         }
     }
 
+    /// Stands by everything that it holds; see [`CanvasDocument::stand_by`].
+    pub(crate) fn stand_by(&mut self) -> Option<Change> {
+        match self {
+            Self::Index(index) => index.stand_by(),
+            Self::Canvas(canvas) => canvas.stand_by(),
+        }
+    }
+
     pub(crate) fn set_actor(&mut self, actor: ActorId) {
         match self {
             Self::Index(index) => index.set_actor(actor),

@@ -135,6 +135,12 @@ impl Document {
         }
     }
 
+    /// Stands by everything that is here, under this peer's own actor.
+    pub(crate) fn stand_by(&mut self, owner: &PeerId, rng: &mut dyn Rng) -> Option<Change> {
+        self.take_actor(owner, rng);
+        self.content.stand_by()
+    }
+
     /// The index, ready to be edited.
     pub(crate) fn edit_index(&mut self, owner: &PeerId, rng: &mut dyn Rng) -> Option<&mut IndexDocument> {
         self.take_actor(owner, rng);

@@ -80,6 +80,16 @@ pub enum SyncError {
         /// The repository.
         repository: RepositoryName,
     },
+    /// Only a member may do this.
+    #[error(
+        "in repository '{repository}' this needs a member that is {needed}; an admin says who is (mqtt-p2p members)"
+    )]
+    NotAMember {
+        /// The repository.
+        repository: RepositoryName,
+        /// Which role it takes, in words.
+        needed: &'static str,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -106,6 +116,7 @@ impl SyncError {
             Self::NotRead { .. } => "ERR_STORAGE_CORRUPT",
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
             Self::OtherKey { .. } => "ERR_ENCRYPTION_KEY",
+            Self::NotAMember { .. } => "ERR_NOT_A_MEMBER",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }
     }

@@ -57,6 +57,8 @@ impl CanvasP2PSynchronizer {
         // Nothing is asked for on account of these: whoever has them with a voucher names them among its heads.
         self.statistics.reject_many("unvouched change", unvouched);
         self.statistics.reject_many("bad voucher", usize::from(forged));
+        let changes = self.only_members(step, id, changes);
+        let Some(document) = self.documents.get_mut(id) else { return 0 };
         let (ready, mut dropped) = document.sort(changes);
         let mut count = 0;
         // What was told is read again, also if it should not come to be applied.
@@ -69,6 +71,7 @@ impl CanvasP2PSynchronizer {
             let unsettled = self.after_taking(step, id, taken);
             dropped.extend(self.documents.get_mut(id).map(|document| document.hold(unsettled)).unwrap_or_default());
         }
+        self.after_integrating(step, id);
         let Some(document) = self.documents.get_mut(id) else {
             return count;
         };
@@ -93,6 +96,10 @@ impl CanvasP2PSynchronizer {
         let ([change], document) = (incoming.changes.as_slice(), self.documents.get_mut(id)?) else { return None };
         let plain = document.reported && !document.is_quarantined(&change.hash());
         if !plain || !document.vouching.would_stand(incoming) {
+            return None;
+        }
+        let writer = incoming.proven.first().map(|voucher| voucher.owner);
+        if self.membership.as_ref().is_some_and(|members| writer.is_none_or(|writer| !members.may_write(&writer))) {
             return None;
         }
         let Content::Canvas(canvas) = &mut document.content else { return None };

@@ -5,11 +5,12 @@ use bytes::Bytes;
 
 use super::error::SyncError;
 use super::files::{FileCommand, Standing};
+use super::membership::Member;
 use super::peers::PeerInfo;
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasChanges, CanvasPatch, Conflict, IndexEntry, Version};
 use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
-use crate::wire::Priority;
+use crate::wire::{Priority, Role};
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
 #[derive(Debug)]
@@ -197,6 +198,15 @@ pub enum Command {
         /// The application's JSON.
         message: String,
     },
+    /// List the members. Answer: [`Reply::Members`].
+    Members,
+    /// Say what a peer may do from now on. Answer: [`Reply::Done`].
+    SetMember {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        role: Role,
+    },
     /// What the binding of canvases to files wants; the application has no part in it.
     File(FileCommand),
     /// Wait until the broker has everything edited so far. Answer: [`Reply::Done`].
@@ -229,6 +239,8 @@ pub enum Reply {
     Synced(SyncReport),
     /// The peers that are there.
     Peers(Vec<PeerInfo>),
+    /// The members.
+    Members(Vec<Member>),
 }
 
 /// One canvas of a repository.

@@ -231,7 +231,7 @@ impl CanvasP2PSynchronizer {
     /// A presence arrived. A birth is answered into the newcomer's inbox, after a random time that grows with the number
     /// of peers, so that a thousand answers do not come at once.
     pub(super) fn on_presence(&mut self, step: &mut Step, peer: PeerId, presence: &Presence, retained: bool) {
-        if peer == self.peer || !self.config.discovery {
+        if peer == self.peer || !self.config.discovery || self.is_outsider(&peer) {
             return;
         }
         if presence.status == PresenceStatus::Birth && !retained {

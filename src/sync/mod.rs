@@ -16,6 +16,7 @@
 //! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
 //! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
 //! | `vouching.rs` | whose changes are whose: what is let into a document |
+//! | `membership.rs`, `members.rs` | who may take part, and what follows from it |
 //! | `content.rs`, `document.rs` | what a document holds; one document with what belongs to it: |
 //! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
@@ -37,6 +38,8 @@ mod integrate;
 mod io;
 mod key_notices;
 mod link;
+mod members;
+mod membership;
 mod outbox;
 mod peers;
 mod receive;
@@ -60,6 +63,7 @@ pub use io::{
     CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
     PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
 };
+pub use membership::Member;
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};

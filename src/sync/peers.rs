@@ -82,6 +82,12 @@ impl PeerTable {
         self.peers.values().map(|peer| &peer.info).filter(|info| info.confirmed)
     }
 
+    /// Forgets those for whom `stays` does not hold. Returns those that the application knows of.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&PeerId) -> bool) -> Vec<PeerInfo> {
+        let gone = self.peers.extract_if(.., |id, _| !stays(id));
+        gone.map(|(_, peer)| peer.info).filter(|info| info.confirmed).collect()
+    }
+
     /// Where `own` stands among those who could answer a request, 0 being the first: servers before others, then by
     /// rendezvous hash of the request (Thaler and Ravishankar, 1998), so that the load spreads.
     pub(crate) fn rank(&self, own: PeerId, own_is_server: bool, requester: PeerId, request: Nonce, now: Now) -> usize {

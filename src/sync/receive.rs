@@ -50,7 +50,8 @@ impl CanvasP2PSynchronizer {
             _ => None,
         };
         if let Some(id) = about.filter(|id| self.asleep.contains_key(id)).cloned() {
-            let message = Parked::Message { topic: topic.clone(), header: header.clone(), body, retained };
+            let header = Box::new(header.clone());
+            let message = Parked::Message { topic: topic.clone(), header, body, retained };
             self.park(step, &id, message);
         } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
             let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
@@ -173,7 +174,9 @@ impl CanvasP2PSynchronizer {
     pub(super) fn read_changes(&mut self, id: &DocumentId, sender: PeerId, body: &Changes) -> Incoming {
         let changes = self.decode_changes(body);
         let mut incoming = Incoming { changes, proven: Vec::new(), claimed: body.vouchers.clone() };
-        let Some(EnvelopeProof { statement, envelope, signature }) = body.proof else { return incoming };
+        let Some(EnvelopeProof { statement, envelope, signature }) = body.proof.as_deref().copied() else {
+            return incoming;
+        };
         let said = |change: &&Change| Statement::new(id, change.actor_id(), change.seq(), &change.hash()) == statement;
         let newest = incoming.changes.iter().rfind(|change| !is_derived(change)).filter(said);
         let Some((actor, sequence, hash)) =
@@ -208,6 +211,7 @@ impl CanvasP2PSynchronizer {
         match body {
             // Of a repository that is heard because a canvas lives there, only its documents concern us.
             Body::Presence(_) | Body::Application(_) if !own => {}
+            Body::Application(_) if self.is_outsider(&header.sender) => self.statistics.reject("not a member"),
             Body::Presence(presence) => {
                 self.on_presence(step, header.sender, &presence, retained);
                 if !retained {
@@ -243,7 +247,7 @@ impl CanvasP2PSynchronizer {
     fn on_cursor(&mut self, step: &mut Step, topic: &Topic, peer: PeerId, cursor: Cursor) {
         let Topic::Cursor(id) = topic else { return };
         let Some(canvas) = self.canvas_of(id) else { return };
-        if !self.follows(id) {
+        if !self.follows(id) || self.is_outsider(&peer) {
             return;
         }
         let key = (peer, canvas.clone());

@@ -14,6 +14,7 @@ use super::error::SyncError;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::key_notices::OtherKeys;
 use super::link::Link;
+use super::membership::Membership;
 use super::peers::PeerTable;
 use super::receive::Arrived;
 use super::requests::PendingAnswer;
@@ -61,6 +62,8 @@ pub struct Config {
     pub max_peers: usize,
     /// `performance.maxOpenCanvases`: how many canvases are held in memory, unless something of more is awaited.
     pub max_open_canvases: usize,
+    /// `membership`: the first admin, where only members take part.
+    pub root: Option<PeerId>,
 }
 
 /// One repository: its index, its canvases, its peers.
@@ -104,6 +107,8 @@ pub struct CanvasP2PSynchronizer {
     /// Cursors of others, to be taken away when their peer leaves.
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
     pub(super) other_keys: OtherKeys,
+    /// Who may take part, where not everybody may.
+    pub(super) membership: Option<Membership>,
     pub(super) statistics: Statistics,
     pub(super) unread: Option<Unread>,
     pub(super) saver: Saver,
@@ -139,7 +144,7 @@ impl Step<'_> {
 pub(super) enum Unread {
     /// A patch that was sent; what it did is still to be read. `owed` is what was composed: the document does not have it,
     /// and neither has storage, nor the application its outcome.
-    Patch { document: DocumentId, author: String, owed: Option<Owed> },
+    Patch { document: DocumentId, author: String, owed: Option<Box<Owed>> },
     /// A change of which the application was told; the document is still to take it in.
     Told(Arrived),
 }
@@ -205,6 +210,7 @@ impl CanvasP2PSynchronizer {
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
             other_keys: OtherKeys::default(),
+            membership: config.root.map(|root| Membership::new(config.repository.clone(), root)),
             statistics: Statistics::default(),
             unread: None,
             saver: Saver::default(),
@@ -299,6 +305,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Manifests => self.on_manifests_heard(step),
                 Timer::Write => self.go_on_with_snapshots(step),
                 Timer::KeyNotice => self.answer_key_notice(step),
+                Timer::StandBy => self.stand_by_all(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }

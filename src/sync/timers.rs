@@ -39,6 +39,8 @@ pub(crate) enum Timer {
     Write,
     /// Our turn to say which key we use.
     KeyNotice,
+    /// We stand by what documents hold of those who are no writers any more, unless others did.
+    StandBy,
     /// An application's call has waited long enough.
     Call(u64),
 }

@@ -165,6 +165,15 @@ impl Vouching {
         known.or_else(|| owns(own, actor.to_bytes()).then_some(*own))
     }
 
+    /// The owners of the actors of these changes, as far as somebody vouched for them.
+    pub(crate) fn owners<'a>(&self, changes: &'a [Change], own: &PeerId) -> BTreeMap<&'a ActorId, PeerId> {
+        let awaited: BTreeMap<&ActorId, PeerId> =
+            self.awaited.values().map(|voucher| (&voucher.actor, voucher.owner)).collect();
+        let owner = |actor| awaited.get(actor).copied().or_else(|| self.owner(actor, own));
+        let actors: BTreeSet<&ActorId> = changes.iter().map(Change::actor_id).collect();
+        actors.into_iter().filter_map(|actor| Some((actor, owner(actor)?))).collect()
+    }
+
     /// What shows others whose changes these are: the last one of each actor, in any order.
     pub(crate) fn vouchers<'a>(
         &self,

@@ -184,7 +184,7 @@ pub(super) fn content<'a>(
         None => {
             let mut body = read_body(topic, header, &bytes)?;
             if let Body::Changes(changes) = &mut body {
-                changes.proof = proof;
+                changes.proof = proof.map(Box::new);
             }
             Ok(Content::Whole(body))
         }

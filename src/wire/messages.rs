@@ -80,7 +80,7 @@ pub struct Changes {
     /// What vouches for them, where the envelope does not.
     pub vouchers: Vec<Voucher>,
     /// What the envelope that brought them says of the newest. No part of the body: the receiver sets it.
-    pub proof: Option<EnvelopeProof>,
+    pub proof: Option<Box<EnvelopeProof>>,
 }
 
 /// A whole document with what vouches for its changes.

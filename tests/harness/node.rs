@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
-use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
+use mqtt_p2p::ids::{DocumentId, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{
     CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Output, Reply, StoreOperation, StoreToken,
 };
@@ -40,6 +40,7 @@ pub struct Node {
     max_open_canvases: usize,
     max_message_bytes: usize,
     topics: TopicSpace,
+    root: Option<PeerId>,
     pub synchronizer: CanvasP2PSynchronizer,
     pub application: Application,
     pub process: Process,
@@ -71,8 +72,10 @@ impl Node {
     pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
         let topics = TopicSpace::new("mind-git").unwrap();
         let name = RepositoryName::new(repository).unwrap();
+        let sizes = (max_open_canvases, MAX_MESSAGE_BYTES);
         Self {
-            synchronizer: synchronizer(&name, key, session, max_open_canvases, MAX_MESSAGE_BYTES, topics.clone()),
+            synchronizer: synchronizer(&name, key, session, sizes, topics.clone(), None),
+            root: None,
             repository: name,
             shares_with: None,
             key,
@@ -113,9 +116,16 @@ impl Node {
         self
     }
 
+    /// The same, where only members take part, of whom this peer is the first admin.
+    pub fn with_root(mut self, root: PeerId) -> Self {
+        self.root = Some(root);
+        self.synchronizer = self.new_synchronizer();
+        self
+    }
+
     fn new_synchronizer(&self) -> CanvasP2PSynchronizer {
-        let (key, session, max_open_canvases) = (self.key, self.session, self.max_open_canvases);
-        synchronizer(&self.repository, key, session, max_open_canvases, self.max_message_bytes, self.topics.clone())
+        let sizes = (self.max_open_canvases, self.max_message_bytes);
+        synchronizer(&self.repository, self.key, self.session, sizes, self.topics.clone(), self.root)
     }
 
     /// The process is gone, and with it all that was not on disk.
@@ -199,9 +209,9 @@ fn synchronizer(
     repository: &RepositoryName,
     key: u8,
     session: u64,
-    max_open_canvases: usize,
-    max_message_bytes: usize,
+    (max_open_canvases, max_message_bytes): (usize, usize),
     topics: TopicSpace,
+    root: Option<PeerId>,
 ) -> CanvasP2PSynchronizer {
     CanvasP2PSynchronizer::new(Config {
         repository: repository.clone(),
@@ -218,5 +228,6 @@ fn synchronizer(
         heartbeat_ms: 10_000,
         max_peers: 100,
         max_open_canvases,
+        root,
     })
 }
