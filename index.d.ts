@@ -248,6 +248,26 @@ export interface RepositoryConfig {
    * of one key only. Default: `encryption.keyFile`.
    */
   keyFile?: string;
+  /**
+   * Who may take part. `open`: anybody whom the broker lets in (the default without encryption). `key`: whoever has the
+   * repository's key (the default with encryption). `members`: those whom admins say to be members, see
+   * {@link MQTTIntegrationService.addMember}; edits of others count nowhere. All peers of a repository must say the same.
+   */
+  membership?:
+    | { mode: 'open' | 'key' }
+    | {
+        mode: 'members';
+        /** The peer id of the first admin, which stays one. With `storage` it is kept, and another one is refused later. */
+        root: string;
+      }
+    | {
+        mode: 'members';
+        /**
+         * Trust whoever is said to be the first admin when the repository is first read; with `storage` that is kept. Whoever
+         * answers first decides: name `root` where you can.
+         */
+        trustOnFirstUse: true;
+      };
 }
 
 /** Every default. Names no repository, so it needs some to be a valid configuration. */
@@ -296,6 +316,18 @@ export interface PeerInfo {
    * difference between when a live presence of it came and when it says that it was sent. Null before the first.
    */
   clockAheadMs: number | null;
+}
+
+/** A member of a repository whose membership mode is `members`. */
+export interface Member {
+  /** Whose membership (`z6Mk…`). */
+  peerId: string;
+  /** `reader`: is seen and heard; `writer`: also edits; `admin`: also says who is a reader or writer. */
+  role: 'admin' | 'writer' | 'reader';
+  /** The admin who says so. */
+  addedBy: string;
+  /** Whether it is the first admin, who alone makes and unmakes admins. */
+  root: boolean;
 }
 
 /** What a catch-up did. */
@@ -453,6 +485,8 @@ export type ErrorCode =
   | 'ERR_STORAGE_CORRUPT'
   | 'ERR_STORAGE_FULL'
   | 'ERR_ENCRYPTION_KEY'
+  | 'ERR_NOT_A_MEMBER'
+  | 'ERR_MEMBERSHIP_ROOT'
   | 'ERR_RATE_LIMITED'
   | 'ERR_TIMEOUT';
 
@@ -786,6 +820,27 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * @throws `ERR_FEATURE_DISABLED` with `features.discovery: false`.
    */
   discoverPeers(options?: { timeoutMs?: number }): Promise<PeerInfo[]>;
+
+  /**
+   * Who may take part, as far as is known here; call `syncRepository` first to be up to date.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_FEATURE_DISABLED` if the repository's membership mode is not `members`.
+   */
+  listMembers(repository: string): Promise<Member[]>;
+
+  /**
+   * Lets a peer take part, or gives it another role. Signed by this peer and kept with the repository's list of canvases, so
+   * it need not be online when others learn of it.
+   * @param role default: `writer`. Only the first admin makes admins, or makes one something else.
+   * @throws `ERR_NOT_A_MEMBER` if this peer may not say so, `ERR_CANVAS_INVALID` if `peerId` is none, and as `listMembers`.
+   */
+  addMember(repository: string, peerId: string, role?: 'admin' | 'writer' | 'reader'): Promise<void>;
+
+  /**
+   * Ends a membership. What the peer had written stays; what it writes from now on counts for nobody who knows. Of an admin
+   * what it had said of others is said again by this peer.
+   * @throws as `addMember`.
+   */
+  removeMember(repository: string, peerId: string): Promise<void>;
 
   /**
    * Sends a message to the other peers: once, not stored.

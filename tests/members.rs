@@ -10,7 +10,7 @@ use harness::world::World;
 use mqtt_p2p::canvas::{Canvas, CanvasPatch, IndexDocument};
 use mqtt_p2p::crypto::{Identity, actor_of};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Nonce, PeerId, RepositoryName, Session};
-use mqtt_p2p::sync::{Command, Event, Notice, Reply, SyncError};
+use mqtt_p2p::sync::{Command, Event, Notice, Reply, Root, SyncError};
 use mqtt_p2p::wire::{Body, Changes, MemberStatement, Priority, Role, Stamp, Statement, Topic, TopicSpace, seal};
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn peer(key: u8) -> PeerId {
 }
 
 fn newcomer(key: u8) -> Node {
-    let mut node = Node::new("r", key, u64::from(key), 256).with_root(peer(ADMIN));
+    let mut node = Node::new("r", key, u64::from(key), 256).with_root(Root::Known(peer(ADMIN)));
     node.application.keeps = true;
     node
 }
@@ -176,6 +176,19 @@ fn publish(world: &mut World, key: u8, topic: &Topic, body: &Body, vouches: Opti
         world.publish(name.clone(), packet, false);
     }
     world.run_for(2_000);
+}
+
+#[test]
+fn whoever_trusts_on_first_use_ends_with_the_others() {
+    let mut world = team(7);
+    edit(&mut world, 1, "by a writer", 1).unwrap();
+    let mut node = Node::new("r", 6, 6, 256).with_root(Root::FirstUse);
+    node.application.keeps = true;
+    let late = world.join(node);
+    world.run_for(30_000);
+    assert!(has(&world, late, "by a writer") && is_equal(&world, 0, late));
+    let trusted = |notice: &Notice| *notice == Notice::Event(Event::RootTrusted(peer(ADMIN)));
+    assert!(world.nodes[late].application.notices.iter().any(trusted));
 }
 
 #[test]

@@ -8,6 +8,7 @@ import type {
   CanvasVersion,
   ErrorCode,
   HealthReport,
+  Member,
   MQTTIntegrationConfig,
   MQTTIntegrationEvents,
   NetworkStatus,
@@ -160,6 +161,18 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   discoverPeers(options?: { timeoutMs?: number }): Promise<PeerInfo[]> {
     return this.#call((call) => this.#native.discoverPeers(call, options?.timeoutMs));
+  }
+
+  listMembers(repository: string): Promise<Member[]> {
+    return this.#call((call) => this.#native.listMembers(call, repository));
+  }
+
+  async addMember(repository: string, peerId: string, role: 'admin' | 'writer' | 'reader' = 'writer'): Promise<void> {
+    await this.#call((call) => this.#native.setMember(call, repository, peerId, role));
+  }
+
+  async removeMember(repository: string, peerId: string): Promise<void> {
+    await this.#call((call) => this.#native.setMember(call, repository, peerId, 'removed'));
   }
 
   async broadcastMessage(message: object, options?: { repository?: string }): Promise<void> {

@@ -18,6 +18,7 @@ use crate::ids::CanvasId;
 use crate::limits::MAX_PATCH_HERE_BYTES;
 use crate::service::{Doorbell, Mailbox, P2PNetworkManager, ServiceConfig, ServiceError};
 use crate::sync::Command;
+use crate::wire::Role;
 
 /// The core's threads, shared by all services of the process.
 fn runtime() -> napi::Result<&'static Runtime, String> {
@@ -271,6 +272,25 @@ impl NativeService {
     #[napi]
     pub fn discover_peers(&self, call: f64, timeout_ms: Option<f64>) -> napi::Result<(), String> {
         map(self.manager.discover_peers(number(call), timeout_ms.map(number)))
+    }
+
+    /// Value: an array.
+    #[napi]
+    pub fn list_members(&self, call: f64, repository: String) -> napi::Result<(), String> {
+        self.call(call, &repository, || Ok(Command::Members))
+    }
+
+    /// Value: null.
+    #[napi]
+    pub fn set_member(&self, call: f64, repository: String, peer_id: String, role: String) -> napi::Result<(), String> {
+        self.call(call, &repository, move || {
+            let peer = peer_id.parse()?;
+            let unknown = || ServiceError::BadArgument {
+                what: "the role",
+                reason: format!("'{role}' is none of admin, writer, reader, removed"),
+            };
+            Ok(Command::SetMember { peer, role: Role::of_word(&role).ok_or_else(unknown)? })
+        })
     }
 
     /// Value: null.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::broker_config::BrokerConfig;
 use super::error::ServiceError;
 use super::keys::EncryptionConfig;
+use super::membership::MembershipConfig;
 use crate::ids::RepositoryName;
 use crate::limits::{
     DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES,
@@ -70,7 +71,7 @@ pub enum Offline {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs, keyFile"
+    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs, keyFile, membership"
 )]
 pub enum RepositoryConfig {
     /// The name alone.
@@ -103,6 +104,9 @@ pub struct RepositoryObject {
     /// The file with its key; needs `features.encryption`. Default: that of `encryption`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// Who may take part. Default: with encryption whoever has the key, otherwise anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<MembershipConfig>,
 }
 
 fn default_debounce_ms() -> u64 {
@@ -255,6 +259,9 @@ impl ServiceConfig {
             );
             if let Some(problem) = repository.problem() {
                 check(false, format!("repositories[{index}]: {problem}"));
+            }
+            if let Some(problem) = repository.membership_problem(self.features.encryption) {
+                check(false, format!("repositories[{index}].{problem}"));
             }
         }
         for problem in self.key_problems() {

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::canvas::CanvasError;
 use crate::drivers::storage::{KeyFileError, StorageError};
-use crate::ids::IdError;
+use crate::ids::{IdError, PeerId, RepositoryName};
 use crate::sync::SyncError;
 
 /// Why a call of the service failed.
@@ -77,6 +77,19 @@ pub enum ServiceError {
     /// A repository's key cannot be used, or is not the one that is needed.
     #[error("{0}")]
     EncryptionKey(String),
+    /// The first admin of a repository is not who it was.
+    #[error(
+        "the first admin of repository '{repository}' was {pinned} when this data directory was first used, and is now said to \
+         be {named}; if that is meant, use another data directory"
+    )]
+    MembershipRoot {
+        /// Which repository.
+        repository: RepositoryName,
+        /// Who is named now.
+        named: PeerId,
+        /// Who it was.
+        pinned: PeerId,
+    },
     /// A repository's own error.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -128,6 +141,7 @@ impl ServiceError {
             Self::StorageCorrupt(_) => "ERR_STORAGE_CORRUPT",
             Self::StorageFull(_) => "ERR_STORAGE_FULL",
             Self::EncryptionKey(_) => "ERR_ENCRYPTION_KEY",
+            Self::MembershipRoot { .. } => "ERR_MEMBERSHIP_ROOT",
             Self::Sync(error) => error.code(),
         }
     }

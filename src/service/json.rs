@@ -9,7 +9,7 @@ use crate::canvas::{CanvasChanges, Conflict};
 use crate::histogram::{BUCKET_BOUNDS_US, Histogram};
 use crate::ids::RepositoryName;
 use crate::sync::{
-    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport, Traffic,
+    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Member, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport, Traffic,
     Volume,
 };
 
@@ -47,12 +47,22 @@ pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
             text(&canvases.iter().map(|info| canvas_info(repository, info)).collect::<Vec<_>>())
         }
         Reply::Synced(report) => sync_report(repository, report).to_string(),
+        Reply::Members(members) => Value::Array(members.iter().map(member).collect()).to_string(),
         Reply::Peers(peers) => Value::Array(peer_list(repository, peers)).to_string(),
     }
 }
 
 pub(crate) fn peer_list(repository: &RepositoryName, peers: &[PeerInfo]) -> Vec<Value> {
     peers.iter().map(|peer| peer_info(repository, peer)).collect()
+}
+
+fn member(member: &Member) -> Value {
+    json!({
+        "peerId": member.peer.to_string(),
+        "role": member.role.word(),
+        "addedBy": member.by.to_string(),
+        "root": member.peer == member.by,
+    })
 }
 
 fn canvas_info(repository: &RepositoryName, info: &CanvasInfo) -> Value {
@@ -98,7 +108,7 @@ fn peer_info(repository: &RepositoryName, peer: &PeerInfo) -> Value {
 /// The item of a repository's event; `None` for those that only concern the service.
 pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) -> Option<String> {
     Some(match happened {
-        Event::Ready { .. } => return None,
+        Event::Ready { .. } | Event::RootTrusted(_) => return None,
         Event::Canvas(canvas) => canvas_event(repository, canvas),
         Event::Conflict { canvas, conflict } => {
             #[derive(Serialize)]

@@ -138,6 +138,7 @@ impl P2PNetworkManager {
                 index,
                 synchronizer,
                 keeper: Keeper::Memory(MemoryStorage::default()),
+                pins: None,
                 restored: None,
                 inbox: inbox.clone(),
                 turns: turns.clone(),

@@ -6,6 +6,7 @@
 //! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
 //! | `startup.rs` | before it connects: opening storage |
 //! | `keys.rs` | the keys of encrypted repositories |
+//! | `membership.rs` | who may take part in a repository |
 //! | `router.rs` | between the one connection and the repositories |
 //! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
 //! | `keeper.rs` | where its documents are kept |
@@ -25,6 +26,7 @@ mod keeper;
 mod keys;
 mod mailbox;
 mod manager;
+mod membership;
 mod probe;
 mod repository_task;
 mod router;

@@ -1,6 +1,7 @@
 //! The task that owns one repository's synchroniser and carries out what it decides.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,9 +16,10 @@ use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
+use crate::drivers::storage::pin_root;
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
-use crate::ids::RepositoryName;
+use crate::ids::{PeerId, RepositoryName};
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
     RepositoryStatus, SyncError,
@@ -53,6 +55,8 @@ pub(crate) struct RepositoryTask {
     pub(crate) index: u16,
     pub(crate) synchronizer: CanvasP2PSynchronizer,
     pub(crate) keeper: Keeper,
+    /// Where it is kept who the first admin is, if anything is kept.
+    pub(crate) pins: Option<PathBuf>,
     /// What storage has from an earlier process; goes in before anything else.
     pub(crate) restored: Option<Input>,
     pub(crate) inbox: Arc<Inbox>,
@@ -205,6 +209,7 @@ impl RepositoryTask {
             match notice {
                 Notice::Outcome { call, result } => calls.answer(call, result, &self.name, turn),
                 Notice::Event(Event::Ready { connection }) => self.router.ready(self.index, connection),
+                Notice::Event(Event::RootTrusted(root)) => self.pin(&root),
                 Notice::Event(event) => {
                     if let (Some(files), Event::Canvas(happened)) = (&self.files, &event) {
                         files.canvas_changed(&happened.canvas);
@@ -212,6 +217,15 @@ impl RepositoryTask {
                     turn.items.extend(json::repository_event(&self.name, &event));
                 }
             }
+        }
+    }
+
+    /// Once in the life of a data directory, and a few bytes.
+    fn pin(&self, root: &PeerId) {
+        tracing::info!(target: "mqtt:sync", repository = %self.name, %root, "trusted as the first admin");
+        let Some(directory) = &self.pins else { return };
+        if let Err(error) = pin_root(directory, &self.name, root) {
+            tracing::error!(target: "mqtt:storage", %error, "the first admin is not kept, and trusted anew next time");
         }
     }
 

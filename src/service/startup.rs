@@ -15,6 +15,7 @@ use super::files::{self, BoundFolder};
 use super::json;
 use super::keeper::{self, Keeper};
 use super::keys::Keys;
+use super::membership::settle_root;
 use super::repository_task::RepositoryTask;
 use super::router::LinkState;
 use crate::crypto::Identity;
@@ -53,8 +54,9 @@ impl Startup {
         let directory = path.clone();
         if let Some(path) = path.filter(|_| !self.waiting.is_empty()) {
             let names: Vec<_> = self.waiting.iter().map(|task| task.name.clone()).collect();
+            let opened = names.clone();
             let opening = runtime.spawn_blocking(move || {
-                keeper::open(&path, &names).map_err(|error| {
+                keeper::open(&path, &opened).map_err(|error| {
                     tracing::error!(target: "mqtt:storage", %error, "not opened");
                     error
                 })
@@ -62,6 +64,26 @@ impl Startup {
             // It panics only if the runtime ends.
             let (disk, parts) = opening.await.unwrap_or(Err(StorageError::Closed))?;
             self.disk = Some(disk);
+            let wanted = config.clone();
+            let path = directory.clone().unwrap_or_default();
+            let settling = runtime.spawn_blocking(move || {
+                let roots = names.iter().map(|name| wanted.root_of(name).map(|root| settle_root(&path, name, root)));
+                roots.map(Option::transpose).collect::<Result<Vec<_>, _>>()
+            });
+            let roots = settling.await.unwrap_or(Err(ServiceError::Closed));
+            let roots = match roots {
+                Ok(roots) => roots,
+                Err(error) => {
+                    self.end().await;
+                    return Err(error);
+                }
+            };
+            for (task, root) in self.waiting.iter_mut().zip(roots) {
+                task.pins = directory.clone();
+                if let Some(root) = root {
+                    task.synchronizer.admit_members(root);
+                }
+            }
             for (task, (storage, restored)) in self.waiting.iter_mut().zip(parts) {
                 task.keeper = Keeper::disk(storage, task.inbox.clone());
                 task.restored = restored;
@@ -173,5 +195,6 @@ pub(super) fn synchronizer_config(
         heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
         max_peers: config.performance.max_connections,
         max_open_canvases: config.performance.max_open_canvases,
+        root: config.root_of(repository),
     }
 }

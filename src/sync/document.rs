@@ -258,10 +258,8 @@ impl Document {
     pub(crate) fn admit(&mut self, incoming: Incoming) -> Admitted {
         let Self { id, content, causal, held, vouching, .. } = self;
         let replica = content.replica();
-        let has = |hash: &ChangeHash| {
-            replica.contains(hash) || causal.contains(hash) || held.iter().any(|change| change.hash() == *hash)
-        };
-        vouching.admit(id, incoming, has)
+        let waits = |hash: &ChangeHash| causal.contains(hash) || held.iter().any(|change| change.hash() == *hash);
+        vouching.admit(id, incoming, |hash| replica.contains(hash), waits)
     }
 
     /// What a peer made itself, and what proves itself, of the changes that are no ancestors of these.

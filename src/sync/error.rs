@@ -90,6 +90,14 @@ pub enum SyncError {
         /// Which role it takes, in words.
         needed: &'static str,
     },
+    /// Something that depends on whether only members take part.
+    #[error("repository '{repository}': {reason}")]
+    Membership {
+        /// The repository.
+        repository: RepositoryName,
+        /// What stands in the way, and what to do.
+        reason: &'static str,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -109,7 +117,7 @@ impl SyncError {
             Self::CanvasExists { .. } => "ERR_CANVAS_EXISTS",
             Self::Canvas(CanvasError::TooLarge { .. }) | Self::TooLarge { .. } => "ERR_PAYLOAD_TOO_LARGE",
             Self::Canvas(_) => "ERR_CANVAS_INVALID",
-            Self::FeatureDisabled { .. } => "ERR_FEATURE_DISABLED",
+            Self::FeatureDisabled { .. } | Self::Membership { .. } => "ERR_FEATURE_DISABLED",
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
             Self::Offline => "ERR_BROKER_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",

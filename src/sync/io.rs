@@ -391,6 +391,8 @@ pub enum Event {
         /// On which connection.
         connection: u64,
     },
+    /// Who is the first admin was not known, and is trusted from now on.
+    RootTrusted(PeerId),
     /// A canvas changed.
     Canvas(Box<CanvasEvent>),
     /// A concurrent write lost.

@@ -4,7 +4,7 @@ use automerge::Change;
 
 use super::error::SyncError;
 use super::files::FileCommand;
-use super::io::{Command, Reply};
+use super::io::{Command, Event, Reply};
 use super::membership::approved;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
@@ -12,6 +12,8 @@ use crate::canvas::{IndexDocument, is_derived};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::STAND_BY_JITTER_MS;
 use crate::wire::{MemberStatement, Role};
+
+const NO_MEMBERS: &str = "it has no members; configure its membership with mode 'members'";
 
 impl CanvasP2PSynchronizer {
     // ---- whose changes are taken in -------------------------------------------------------------------------------
@@ -50,7 +52,11 @@ impl CanvasP2PSynchronizer {
 
     fn learn_members(&mut self, step: &mut Step, statements: &[Vec<u8>]) {
         let Some(members) = &mut self.membership else { return };
-        if !members.learn(statements) {
+        let trusted = members.trust(statements);
+        if let Some(root) = trusted {
+            step.event(Event::RootTrusted(root));
+        }
+        if !members.learn(statements) && trusted.is_none() {
             return;
         }
         // Those that nobody had made an admin may be one now, and what they had said counts.
@@ -141,9 +147,8 @@ impl CanvasP2PSynchronizer {
         match command {
             // Whose edits the other repository would take in, nobody here can know.
             Command::ShareOut { .. } | Command::Adopt { .. } | Command::Describe { .. } => {
-                Err(SyncError::FeatureDisabled {
-                    feature: "membership other than 'members' (sharing between repositories)",
-                })
+                Err(self
+                    .no_membership("canvases cannot be shared into or out of it, for only its members' edits count"))
             }
             Command::Create { .. } | Command::Update { .. } | Command::Patch { .. } | Command::Delete { .. }
                 if !self.may_write_here() =>
@@ -156,6 +161,10 @@ impl CanvasP2PSynchronizer {
         }
     }
 
+    fn no_membership(&self, reason: &'static str) -> SyncError {
+        SyncError::Membership { repository: self.config.repository.clone(), reason }
+    }
+
     fn not_a_member(&self, needed: &'static str) -> SyncError {
         SyncError::NotAMember { repository: self.config.repository.clone(), needed }
     }
@@ -163,14 +172,14 @@ impl CanvasP2PSynchronizer {
     // ---- what applications ask for --------------------------------------------------------------------------------
 
     pub(super) fn members(&self) -> Result<Reply, SyncError> {
-        let members = self.membership.as_ref().ok_or(SyncError::FeatureDisabled { feature: "membership" })?;
+        let members = self.membership.as_ref().ok_or_else(|| self.no_membership(NO_MEMBERS))?;
         Ok(Reply::Members(members.members()))
     }
 
     /// Says what a peer may do from now on, if that is ours to say.
     pub(super) fn set_member(&mut self, step: &mut Step, peer: PeerId, role: Role) -> Result<Reply, SyncError> {
         step.own = true;
-        let members = self.membership.as_ref().ok_or(SyncError::FeatureDisabled { feature: "membership" })?;
+        let members = self.membership.as_ref().ok_or_else(|| self.no_membership(NO_MEMBERS))?;
         if members.role(&peer) == role && members.is_known() {
             return Ok(Reply::Done);
         }

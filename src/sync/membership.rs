@@ -19,10 +19,19 @@ use crate::wire::{MemberStatement, Role};
 #[derive(Debug)]
 pub(crate) struct Membership {
     repository: RepositoryName,
-    root: PeerId,
+    root: Root,
     /// Of each peer, the highest statement of each who may have said something of it.
     said: BTreeMap<(PeerId, PeerId), (u64, [u8; 32], MemberStatement)>,
     roles: BTreeMap<PeerId, Member>,
+}
+
+/// The first admin of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// This one.
+    Known(PeerId),
+    /// Whoever is first said to be.
+    FirstUse,
 }
 
 /// One member of a repository.
@@ -37,10 +46,30 @@ pub struct Member {
 }
 
 impl Membership {
-    pub(crate) fn new(repository: RepositoryName, root: PeerId) -> Self {
+    pub(crate) fn new(repository: RepositoryName, root: Root) -> Self {
         let mut membership = Self { repository, root, said: BTreeMap::new(), roles: BTreeMap::new() };
         membership.evaluate();
         membership
+    }
+
+    fn root(&self) -> Option<PeerId> {
+        match self.root {
+            Root::Known(root) => Some(root),
+            Root::FirstUse => None,
+        }
+    }
+
+    /// Trusts the first of these who says to be the first admin, if nobody is known to be. Returns whom.
+    pub(crate) fn trust(&mut self, statements: &[Vec<u8>]) -> Option<PeerId> {
+        if self.root != Root::FirstUse {
+            return None;
+        }
+        let claims = |said: &MemberStatement| said.peer == said.by && said.role == Role::Admin;
+        let mut read = statements.iter().filter_map(|bytes| MemberStatement::decode(bytes).ok());
+        let claim = read.find(|said| claims(said) && said.verify(&self.repository).is_ok())?;
+        self.root = Root::Known(claim.peer);
+        self.evaluate();
+        Some(claim.peer)
     }
 
     /// Whether anything was said yet: before that, nobody knows who is no member.
@@ -68,15 +97,16 @@ impl Membership {
         let mut open: Vec<MemberStatement> =
             statements.iter().filter_map(|bytes| MemberStatement::decode(bytes).ok()).collect();
         // The root's first: they say whose else count.
-        open.sort_by_key(|statement| statement.by != self.root);
+        let root = self.root();
+        open.sort_by_key(|statement| Some(statement.by) != root);
         for statement in open {
             let key = (statement.peer, statement.by);
             let rank = (statement.number, statement.digest());
             let newer = self.said.get(&key).is_none_or(|(number, digest, _)| rank > (*number, *digest));
-            let counts = self.role(&statement.by) == Role::Admin && statement.peer != self.root;
+            let counts = self.role(&statement.by) == Role::Admin && Some(statement.peer) != root;
             let room = self.said.len() < MAX_MEMBER_STATEMENTS || self.said.contains_key(&key);
             if newer && counts && room && statement.verify(&self.repository).is_ok() {
-                let by_root = statement.by == self.root;
+                let by_root = Some(statement.by) == root;
                 self.said.insert(key, (rank.0, rank.1, statement));
                 if by_root {
                     self.evaluate();
@@ -88,20 +118,21 @@ impl Membership {
     }
 
     fn evaluate(&mut self) {
-        let by_root = |peer: &PeerId| self.said.get(&(*peer, self.root)).map(|(_, _, said)| said.role);
-        let is_admin = |peer: &PeerId| *peer == self.root || by_root(peer) == Some(Role::Admin);
+        let Some(root) = self.root() else { return };
+        let by_root = |peer: &PeerId| self.said.get(&(*peer, root)).map(|(_, _, said)| said.role);
+        let is_admin = |peer: &PeerId| *peer == root || by_root(peer) == Some(Role::Admin);
         let mut best: BTreeMap<PeerId, &(u64, [u8; 32], MemberStatement)> = BTreeMap::new();
         for ((peer, by), said) in &self.said {
             // Only the root speaks of admins, and only the root makes them.
-            let speaks = *by == self.root || (is_admin(by) && !is_admin(peer) && said.2.role < Role::Admin);
+            let speaks = *by == root || (is_admin(by) && !is_admin(peer) && said.2.role < Role::Admin);
             let higher = best.get(peer).is_none_or(|known| (said.0, said.1) > (known.0, known.1));
             if speaks && (higher || is_admin(peer)) {
                 best.insert(*peer, said);
             }
         }
         let members = best.into_iter().map(|(peer, said)| (peer, Member { peer, role: said.2.role, by: said.2.by }));
-        let root = Member { peer: self.root, role: Role::Admin, by: self.root };
-        self.roles = members.chain([(self.root, root)]).collect();
+        let first = Member { peer: root, role: Role::Admin, by: root };
+        self.roles = members.chain([(root, first)]).collect();
     }
 
     /// What to say so that a peer has this role from now on, if `identity` may say it. Of an admin that is one no longer
@@ -110,7 +141,8 @@ impl Membership {
         let own = identity.peer();
         let (mine, was_admin) = (self.role(&own), self.role(&peer) == Role::Admin);
         let needs_root = was_admin || role == Role::Admin;
-        if mine < Role::Admin || (needs_root && own != self.root) || peer == self.root {
+        let root = self.root()?;
+        if mine < Role::Admin || (needs_root && own != root) || peer == root {
             return None;
         }
         let say = |peer: PeerId, role: Role| {
@@ -119,7 +151,11 @@ impl Membership {
             MemberStatement::sign(identity, &self.repository, peer, role, last.saturating_add(1))
         };
         let rests = self.roles.values().filter(|member| was_admin && role < Role::Admin && member.by == peer);
-        Some(rests.map(|member| say(member.peer, member.role)).chain([say(peer, role)]).collect())
+        // So that those who trust on first use know whom.
+        let claim = MemberStatement::sign(identity, &self.repository, root, Role::Admin, 0);
+        let claim = (own == root).then_some(claim);
+        let rests = rests.map(|member| say(member.peer, member.role));
+        Some(claim.into_iter().chain(rests).chain([say(peer, role)]).collect())
     }
 }
 
@@ -158,7 +194,7 @@ mod tests {
     }
 
     fn membership() -> Membership {
-        Membership::new(name(), peer(1))
+        Membership::new(name(), Root::Known(peer(1)))
     }
 
     fn say(by: u8, of: u8, role: Role, number: u64) -> Vec<u8> {
@@ -189,6 +225,17 @@ mod tests {
             membership.learn(&[say(2, 5, Role::Writer, number), say(2, 3, Role::Removed, number)]);
         }
         assert!(!membership.may_write(&peer(5)) && membership.may_write(&peer(3)));
+    }
+
+    #[test]
+    fn who_is_first_said_to_be_the_first_admin_is_trusted_and_nobody_after() {
+        let mut membership = Membership::new(name(), Root::FirstUse);
+        membership.learn(&[say(1, 2, Role::Writer, 1)]);
+        assert!(!membership.may_write(&peer(2)) && !membership.may_write(&peer(1)));
+        assert_eq!(membership.trust(&[say(2, 3, Role::Admin, 1)]), None);
+        assert_eq!(membership.trust(&[say(1, 1, Role::Admin, 0), say(2, 2, Role::Admin, 0)]), Some(peer(1)));
+        assert_eq!(membership.trust(&[say(2, 2, Role::Admin, 0)]), None);
+        assert!(membership.learn(&[say(1, 2, Role::Writer, 1)]) && membership.may_write(&peer(2)));
     }
 
     #[test]

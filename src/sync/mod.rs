@@ -63,7 +63,7 @@ pub use io::{
     CanvasEvent, CanvasEventKind, CanvasInfo, Command, Event, Input, Message, Notice, Origin, Output, Publish,
     PublishToken, QualityOfService, Reply, StoreToken, SyncReport,
 };
-pub use membership::Member;
+pub use membership::{Member, Root};
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};

@@ -14,7 +14,7 @@ use super::error::SyncError;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::key_notices::OtherKeys;
 use super::link::Link;
-use super::membership::Membership;
+use super::membership::{Membership, Root};
 use super::peers::PeerTable;
 use super::receive::Arrived;
 use super::requests::PendingAnswer;
@@ -63,7 +63,7 @@ pub struct Config {
     /// `performance.maxOpenCanvases`: how many canvases are held in memory, unless something of more is awaited.
     pub max_open_canvases: usize,
     /// `membership`: the first admin, where only members take part.
-    pub root: Option<PeerId>,
+    pub root: Option<Root>,
 }
 
 /// One repository: its index, its canvases, its peers.
@@ -188,8 +188,8 @@ impl CanvasP2PSynchronizer {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let index = DocumentId::Index { repository: config.repository.clone() };
-        let live = config.live;
-        Self {
+        let (live, root) = (config.live, config.root);
+        let mut new = Self {
             peer: config.identity.peer(),
             link: Link::Down,
             documents: BTreeMap::from([(index.clone(), Document::new(index, live))]),
@@ -210,7 +210,7 @@ impl CanvasP2PSynchronizer {
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
             other_keys: OtherKeys::default(),
-            membership: config.root.map(|root| Membership::new(config.repository.clone(), root)),
+            membership: None,
             statistics: Statistics::default(),
             unread: None,
             saver: Saver::default(),
@@ -221,7 +221,16 @@ impl CanvasP2PSynchronizer {
             left: false,
             next_token: 0,
             config,
+        };
+        if let Some(root) = root {
+            new.admit_members(root);
         }
+        new
+    }
+
+    /// Lets only members take part, before anything is handled.
+    pub fn admit_members(&mut self, root: Root) {
+        self.membership = Some(Membership::new(self.config.repository.clone(), root));
     }
 
     /// Encrypts the repository, before anything is handled: `topics` are those of its key, and `repositories` those of which

@@ -58,17 +58,21 @@ pub(crate) struct Vouching {
 
 impl Vouching {
     /// Lets in what is content-derived, which proves itself, and what leads to a change that its actor's owner has
-    /// signed. `has` says which hashes the document has, or has waiting.
+    /// signed. `holds` says which changes the document has, `waits` which were let in before and wait.
     pub(crate) fn admit(
         &mut self,
         document: &DocumentId,
         incoming: Incoming,
-        has: impl Fn(&ChangeHash) -> bool,
+        holds: impl Fn(&ChangeHash) -> bool,
+        waits: impl Fn(&ChangeHash) -> bool,
     ) -> Admitted {
         let Incoming { mut changes, proven, claimed } = incoming;
-        let (chained, forged) = self.chained(document, &changes, proven, claimed, &has);
+        let (chained, forged) = self.chained(document, &changes, proven, claimed, &holds);
         let arrived = changes.len();
-        changes.retain(|change| is_derived(change) || chained.contains(&change.hash()) || has(&change.hash()));
+        changes.retain(|change| {
+            let hash = change.hash();
+            is_derived(change) || chained.contains(&hash) || waits(&hash) || holds(&hash)
+        });
         Admitted { unvouched: arrived - changes.len(), changes, forged }
     }
 
@@ -79,14 +83,14 @@ impl Vouching {
         changes: &[Change],
         proven: Vec<Voucher>,
         claimed: Vec<Voucher>,
-        has: impl Fn(&ChangeHash) -> bool,
+        holds: impl Fn(&ChangeHash) -> bool,
     ) -> (BTreeSet<ChangeHash>, bool) {
         let by_hash: BTreeMap<ChangeHash, &Change> = changes.iter().map(|change| (change.hash(), change)).collect();
         let mut chained = BTreeSet::new();
         let proven = proven.into_iter().map(|voucher| (voucher, true));
         for (voucher, verified) in proven.chain(claimed.into_iter().map(|voucher| (voucher, false))) {
             let Some(change) = by_hash.get(&voucher.hash) else { continue };
-            if has(&voucher.hash) && !self.awaited.contains_key(&voucher.hash) {
+            if holds(&voucher.hash) {
                 continue;
             }
             if !self.accept(document, change, voucher, verified) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
-use mqtt_p2p::ids::{DocumentId, PeerId, RepositoryName, Session};
+use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Output, Reply, StoreOperation, StoreToken,
+    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Output, Reply, Root, StoreOperation, StoreToken,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
@@ -40,7 +40,7 @@ pub struct Node {
     max_open_canvases: usize,
     max_message_bytes: usize,
     topics: TopicSpace,
-    root: Option<PeerId>,
+    root: Option<Root>,
     pub synchronizer: CanvasP2PSynchronizer,
     pub application: Application,
     pub process: Process,
@@ -117,7 +117,7 @@ impl Node {
     }
 
     /// The same, where only members take part, of whom this peer is the first admin.
-    pub fn with_root(mut self, root: PeerId) -> Self {
+    pub fn with_root(mut self, root: Root) -> Self {
         self.root = Some(root);
         self.synchronizer = self.new_synchronizer();
         self
@@ -211,7 +211,7 @@ fn synchronizer(
     session: u64,
     (max_open_canvases, max_message_bytes): (usize, usize),
     topics: TopicSpace,
-    root: Option<PeerId>,
+    root: Option<Root>,
 ) -> CanvasP2PSynchronizer {
     CanvasP2PSynchronizer::new(Config {
         repository: repository.clone(),

@@ -14,6 +14,7 @@ import { demoLateJoiner } from './demo-late-joiner.js';
 import { diff } from './diff.js';
 import { health } from './health.js';
 import { keygen } from './keygen.js';
+import { members } from './members.js';
 import { mergeDriver } from './merge-driver.js';
 import { monitor } from './monitor.js';
 import { peers } from './peers.js';
@@ -59,7 +60,7 @@ const COMMANDS = {
   'Taking part:': [server, client, watch],
   'Looking:': [canvases, peers, tail, health, monitor],
   'Measuring:': [test, bench],
-  'Keys and storage:': [keygen, recover],
+  'Keys, members and storage:': [keygen, members, recover],
   'For git:': [configGit, diff, mergeDriver],
   'Seeing it work:': [demo, demoFiles, demoLateJoiner, demoEncrypted],
   'For the shell:': [completion],

@@ -5,6 +5,7 @@ mod error;
 mod identity;
 mod key_file;
 mod memory;
+mod roots;
 
 use crate::ids::DocumentId;
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
@@ -14,6 +15,7 @@ pub use error::StorageError;
 pub use identity::{IdentityError, identity_seed};
 pub use key_file::{KeyFileError, create_key, read_key};
 pub use memory::MemoryStorage;
+pub use roots::{pin_root, pinned_root};
 
 /// Keeps the documents of one repository. Used by one task at a time; may block.
 ///
