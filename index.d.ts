@@ -904,7 +904,8 @@ export interface BrokerOptions {
 /**
  * Allows topics to users of the embedded broker. Topics are written as MQTT filters: `+` stands for one level, `#` at the
  * end for all that follow; a level that is `${user}` or `${clientId}` for the client's own user name or client id. For the
- * peers of one repository: `{ users: ['ada', 'ben'], publish: ['mind-git/v1/team/#'], subscribe: ['mind-git/v1/team/#'] }`.
+ * peers of one repository: `{ users: ['ada', 'ben'], publish: topics, subscribe: topics }` with the `topics` `mind-git/v1/team/#`,
+ * `mind-git/v1/will/+` and `mind-git/v1/probe/+`.
  *
  * A refused subscription is told to the client. A refused message is dropped, and acknowledged: MQTT 3.1.1 has no other
  * answer; a peer finds out by itself and says so. A client whose Last Will is not allowed cannot connect (code 5).

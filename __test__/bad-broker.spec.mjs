@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { startBroker } from '@mind-git/mqtt-p2p';
-import { embedded, mosquitto, mosquittoTest } from './helpers/broker.mjs';
+import { eachBroker, embedded, mosquitto, mosquittoTest } from './helpers/broker.mjs';
 import { nodeOf, smallCanvas } from './helpers/canvases.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { cable } from './helpers/proxy.mjs';
@@ -151,4 +151,19 @@ test('disconnect() ends although the broker is away', async (t) => {
   await peer.patchCanvas(REPOSITORY, CANVAS, { properties: { title: 'x' } }, 'ada');
   await peer.disconnect();
   await rejectsWith(peer.getCanvas(REPOSITORY, CANVAS), 'ERR_CLOSED');
+});
+
+eachBroker('two peers with one client id are told so, and lose no edit', async (t, broker) => {
+  const reader = await onePeer(t, broker);
+  const twins = [0, 1].map(() => newPeer(t, broker, { broker: { clientId: 'twin' } }));
+  const told = Promise.any(
+    twins.map((twin) => nextEvent(twin, 'disconnected', ({ reason }) => reason.includes("client id 'twin'"))),
+  );
+  for (const twin of twins) await twin.initialize();
+  await told;
+  await Promise.all(
+    twins.map((twin, index) => twin.createCanvas(REPOSITORY, `of-twin-${index}`, { nodes: [{ id: 'a' }] }, 'twin')),
+  );
+  const listed = async () => (await reader.listCanvases(REPOSITORY)).filter(({ nodes }) => nodes === 1).length === 2;
+  await until(listed, 'both edits arrived', 120_000);
 });

@@ -29,6 +29,8 @@ const refusal = (t, url, options) =>
     (error) => error.code,
   );
 
+/** Placeholders of rules. */
+const [USER, CLIENT_ID] = ['user', 'clientId'].map((name) => `\${${name}}`);
 const move = (x) => ({ nodes: { upsert: [{ id: 'a', x }] } });
 const everything = ['mind-git/v1/team/#', 'mind-git/v1/will/+', 'mind-git/v1/probe/+'];
 
@@ -164,7 +166,7 @@ describe('rules of the embedded broker', () => {
 
   test('hold for publishing, subscribing, and Last Wills, with placeholders', async (t) => {
     const rules = [
-      { publish: ['of/${user}/#', 'id/${clientId}'], subscribe: ['of/${user}/#'] },
+      { publish: [`of/${USER}/#`, `id/${CLIENT_ID}`], subscribe: [`of/${USER}/#`] },
       { users: ['ada'], subscribe: ['of/+/public'] },
     ];
     const broker = await started(t, { users, rules });

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::errors::{Coded, coded_broker};
 use crate::drivers::mqtt::embedded::{BrokerRule, EmbeddedBroker, EmbeddedBrokerOptions, EmbeddedTls};
+use crate::service::without_value;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -106,7 +107,9 @@ pub fn start_broker(options: Option<String>) -> AsyncTask<StartBroker> {
     super::logging::init();
     let options = serde_json::from_str::<Options>(options.as_deref().unwrap_or("{}"))
         .map(EmbeddedBrokerOptions::from)
-        .map_err(|error| Error::new("ERR_CONFIG_INVALID".to_owned(), format!("the broker's options: {error}")));
+        .map_err(|error| {
+            Error::new("ERR_CONFIG_INVALID".to_owned(), format!("the broker's options: {}", without_value(&error)))
+        });
     AsyncTask::new(StartBroker(options))
 }
 

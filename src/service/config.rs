@@ -7,6 +7,7 @@ use super::broker_config::BrokerConfig;
 use super::error::ServiceError;
 use super::keys::EncryptionConfig;
 use super::membership::MembershipConfig;
+use super::wrong_value::without_value;
 use crate::ids::RepositoryName;
 use crate::limits::{
     DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES,
@@ -323,9 +324,9 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
 /// Reads one section; a message names the field within it.
 fn read<T: serde::de::DeserializeOwned>(section: &str, value: Value, into: &mut T) -> Result<(), String> {
     *into = serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
-        "." => format!("{section}: {}", error.inner()),
-        path if path.starts_with('[') => format!("{section}{path}: {}", error.inner()),
-        path => format!("{section}.{path}: {}", error.inner()),
+        "." => format!("{section}: {}", without_value(error.inner())),
+        path if path.starts_with('[') => format!("{section}{path}: {}", without_value(error.inner())),
+        path => format!("{section}.{path}: {}", without_value(error.inner())),
     })?;
     Ok(())
 }
@@ -371,5 +372,8 @@ mod tests {
         let config = ServiceConfig::from_json(json).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
         assert!(!serde_json::to_string(&config).unwrap().contains("hunter2"));
+        for misplaced in [r#""mqtt://u:hunter2@h""#, r#"{"port":"hunter2"}"#, r#"{"protocol":"hunter2"}"#] {
+            assert!(!problems(&format!(r#"{{"repositories":["a"],"broker":{misplaced}}}"#)).contains("hunter2"));
+        }
     }
 }

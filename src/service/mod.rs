@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `config.rs`, `broker_config.rs`, `error.rs` | what applications set, and what can go wrong |
+//! | `config.rs`, `broker_config.rs`, `wrong_value.rs`, `error.rs` | what applications set, and what can go wrong |
 //! | `manager.rs`, `calls.rs` | the service: its life, and what it is asked |
 //! | `startup.rs` | before it connects: opening storage |
 //! | `keys.rs` | the keys of encrypted repositories |
@@ -32,6 +32,7 @@ mod repository_task;
 mod router;
 mod startup;
 mod tap;
+mod wrong_value;
 
 pub use broker_config::{BrokerConfig, Protocol, TlsConfig};
 pub use config::{FeaturesConfig, PerformanceConfig, RepositoryConfig, RepositoryObject, ServiceConfig, StorageConfig};
@@ -40,3 +41,4 @@ pub use keys::EncryptionConfig;
 pub use mailbox::{Doorbell, Mailbox};
 pub use manager::P2PNetworkManager;
 pub use tap::Tap;
+pub use wrong_value::without_value;

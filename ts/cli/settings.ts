@@ -115,11 +115,19 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 }
 
 function readConfig(path: string): Partial<MQTTIntegrationConfig> {
-  let value: unknown;
+  let text: string;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UsageError(`cannot read the configuration ${path}: ${(error as Error).message}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    // Node shows what is around the mistake, and that may be a password.
+    const place = /position \d+/.exec((error as Error).message)?.[0];
+    throw new UsageError(`the configuration ${path} is no JSON${place ? ` (${place})` : ''}`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new UsageError(`the configuration ${path} must be a JSON object`);

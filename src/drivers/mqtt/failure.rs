@@ -46,6 +46,15 @@ pub(super) fn of_connection(error: &ConnectionError, options: &ConnectionOptions
     }
 }
 
+/// Why a connection ended that had come about; `soon` if it has not held for long.
+pub(super) fn of_lost(error: &ConnectionError, options: &ConnectionOptions, soon: bool) -> String {
+    if soon && was_closed(error) {
+        format!("{error}; does another client use the client id '{}'?", options.client_id)
+    } else {
+        error.to_string()
+    }
+}
+
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -148,7 +148,8 @@ impl Task {
             End::Stalled(_) => (self.patience * 2).min(WATCHDOG_MAX_PATIENCE),
             _ => 1,
         };
-        if since.elapsed() >= Duration::from_millis(CONNECTION_STABLE_MS) {
+        let soon = since.elapsed() < Duration::from_millis(CONNECTION_STABLE_MS);
+        if !soon {
             self.backoff.reset();
         }
         let reason = match end {
@@ -160,7 +161,7 @@ impl Task {
                     "the broker sent a packet of {bytes} bytes, more than is accepted; it will be dropped from now on \
                      (if it is retained, clear it)"
                 ),
-                None => error.to_string(),
+                None => failure::of_lost(&error, &self.options, soon),
             },
         };
         let mut state = self.shared.lock();

@@ -141,8 +141,9 @@ mod tests {
         assert!(rule(None, &[], &["a+"]).problem(known).unwrap().starts_with("subscribe"));
     }
 
+    /// Without the broker's own topics, of which rumqttc says that they match nothing.
     fn levels() -> impl Strategy<Value = Vec<&'static str>> {
-        prop::collection::vec(prop::sample::select(vec!["a", "b", "$x", "", "+"]), 1..4)
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "", "+"]), 1..4)
     }
 
     fn filter() -> impl Strategy<Value = String> {
