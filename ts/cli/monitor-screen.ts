@@ -71,7 +71,7 @@ function title({ status, intervalSeconds, now }: Report, columns: number): strin
   return gap >= 2 ? [left + ' '.repeat(gap) + right] : [left, right];
 }
 
-function figures({ status, rates, roundTrip, endToEnd, throttled, history, memoryBytes }: Report): string[] {
+function figures({ status, rates, roundTrip, endToEnd, peers, throttled, history, memoryBytes }: Report): string[] {
   const { queue, reconnects, messages } = status;
   const { canvases, pendingEdits, bufferedChanges, catchingUp, quarantined } = totals(status);
   const spark = (values: number[]) => colour.cyan(sparkline(values));
@@ -86,16 +86,16 @@ function figures({ status, rates, roundTrip, endToEnd, throttled, history, memor
     `${label('end to end')}${latency(endToEnd)}  ${spark(history.endToEnd)}`,
     label('queues') +
       [
-        `${count(queue.messages, 'message')} (${size(queue.bytes)})`,
+        `${queue.messages} waiting (${size(queue.bytes)})`,
         `${queue.inFlight} in flight`,
-        warn(pendingEdits, count(pendingEdits, 'edit on its way', 'edits on their way')),
-        warn(bufferedChanges, `${count(bufferedChanges, 'change')} waiting`),
-        warn(catchingUp, `${count(catchingUp, 'document')} catching up`),
+        warn(pendingEdits, `${count(pendingEdits, 'edit')} pending`),
+        warn(bufferedChanges, `${count(bufferedChanges, 'change')} incomplete`),
+        warn(catchingUp, `${count(catchingUp, 'document')} behind`),
       ].join(' · '),
     label('so far') +
       [
         count(canvases, 'canvas', 'canvases'),
-        count(status.peers, 'peer'),
+        count(peers.length, 'peer'),
         warn(messages.dropped, `${messages.dropped} dropped`),
         warn(quarantined, `${quarantined} quarantined`),
         warn(throttles, `${throttles} throttled`),
