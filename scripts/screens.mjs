@@ -47,7 +47,7 @@ const SCREENS = {
       'link plan merge',
       'link plan ship',
       'move merge 700 0',
-      'move ship 700 140',
+      'move ship 700 200',
       'peers',
       'show',
     ],

@@ -7,6 +7,8 @@ const PIXELS_A_ROW = 20;
 const MIN_COLUMNS = 5;
 const MIN_ROWS = 3;
 const MAX_ROWS = 60;
+/** With more boxes than this, arrows take the first way. */
+const MAX_AVOIDED = 200;
 const DEFAULT_NODE = { width: 220, height: 60 };
 
 interface Box {
@@ -28,9 +30,11 @@ export function board(canvas: ReadCanvas, columns: number): string[] {
   for (const box of boxes.filter(({ group }) => group)) grid.box(box);
   const byId = new Map(boxes.map((box) => [box.id, box]));
   const ends = canvas.edges.map((edge) => [edge, byId.get(edge.fromNode ?? ''), byId.get(edge.toNode ?? '')] as const);
-  for (const [, from, to] of ends) if (from && to) grid.path(route(from, to));
-  for (const box of boxes.filter(({ group }) => !group)) grid.box(box);
-  for (const [edge, from, to] of ends) if (from && to) grid.head(edge, route(from, to), to);
+  const cards = boxes.filter(({ group }) => !group);
+  const arrows = ends.flatMap(([edge, from, to]) => (from && to ? [{ edge, to, points: route(from, to, cards) }] : []));
+  for (const { points } of arrows) grid.path(points);
+  for (const box of cards) grid.box(box);
+  for (const { edge, points, to } of arrows) grid.head(edge, points, to);
   return grid.lines(columns);
 }
 
@@ -84,14 +88,27 @@ function words(node: CanvasNode, columns: number, rows: number): string[] {
 
 type Point = [x: number, y: number];
 
-/** From the middle of one box to the middle of the other: across, then down. */
-function route(from: Box, to: Box): Point[] {
+/** From the middle of one box to the middle of the other with one corner, where that hides less behind other boxes. */
+function route(from: Box, to: Box, boxes: Box[]): Point[] {
   const [start, end] = [middle(from), middle(to)];
+  const ways = [line(start, [end[0], start[1]], end), line(start, [start[0], end[1]], end)];
+  const others = boxes.length > MAX_AVOIDED ? [] : boxes.filter((box) => box !== from && box !== to);
+  const hidden = (points: Point[]) => points.filter((point) => others.some((box) => inside(point, box))).length;
+  const [across = [], down = []] = ways;
+  return hidden(down) < hidden(across) ? down : across;
+}
+
+/** All points of a line with a corner, which lies straight from either end. */
+function line(start: Point, corner: Point, end: Point): Point[] {
   const points: Point[] = [];
-  const step = (a: number, b: number) => Math.sign(b - a);
   let [x, y] = start;
-  for (; x !== end[0]; x += step(x, end[0])) points.push([x, y]);
-  for (; y !== end[1]; y += step(y, end[1])) points.push([x, y]);
+  for (const [toX, toY] of [corner, end]) {
+    while (x !== toX || y !== toY) {
+      points.push([x, y]);
+      x += Math.sign(toX - x);
+      y += Math.sign(toY - y);
+    }
+  }
   points.push(end);
   return points;
 }

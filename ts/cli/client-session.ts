@@ -24,7 +24,7 @@ interface Verb {
 }
 
 /** Size and distance of new nodes, in pixels. */
-const NODE = { width: 220, height: 60, gap: 80, columns: 4 };
+const NODE = { width: 220, height: 100, gap: 80, columns: 4 };
 const DEFAULT_COLUMNS = 100;
 
 /** A person's, or a script's, work on the canvases of one repository. */
