@@ -663,6 +663,19 @@ export interface ThrottledEvent {
   peerId: string;
 }
 
+/** A line of the log. */
+export interface LogEvent {
+  /** When, in milliseconds since the Unix epoch. */
+  time: number;
+  level: 'error' | 'warn' | 'info' | 'debug';
+  /** The part that it is of, such as `mqtt:sync`. */
+  target: string;
+  /** What happened, in words. */
+  message: string;
+  /** What it is about. */
+  fields: { [field: string]: string | number | boolean };
+}
+
 /** The events of {@link MQTTIntegrationService}. Results and events of one canvas come in document order. */
 export interface MQTTIntegrationEvents {
   'canvas-created': [event: CanvasEvent];
@@ -685,6 +698,8 @@ export interface MQTTIntegrationEvents {
   'file-written': [event: FileWrittenEvent];
   'file-removed': [event: FileRemovedEvent];
   'file-set-aside': [event: FileSetAsideEvent];
+  /** What the core logs, of the whole process: warnings and errors, and what `DEBUG` names. Costs nothing without a listener. */
+  log: [event: LogEvent];
   /** Only what no promise can carry. Without a listener it becomes a process warning; it never ends the process. */
   error: [error: MqttP2pError];
 }

@@ -32,6 +32,30 @@ eachBroker('statuses count what happens', async (t, broker) => {
   assert.deepEqual(repository.messages.rejected, {});
 });
 
+eachBroker('messages are counted by kind, and durations in buckets', async (t, broker) => {
+  const { ada, ben } = await twoPeers(t, broker);
+  await ada.patchCanvas(REPOSITORY, CANVAS, { properties: { title: 'x' } }, 'ada');
+  await until(() => ben.getRepositoryStatus(REPOSITORY).traffic.changes?.received.messages >= 1, 'changes came');
+  await until(
+    () => ada.getRepositoryStatus(REPOSITORY).traffic.changes?.sent.bytes > 100,
+    'they were counted here too',
+  );
+  const { traffic, latency, quarantined } = ben.getRepositoryStatus(REPOSITORY);
+  assert.ok(traffic.presence.sent.messages >= 1);
+  assert.equal(quarantined, 0);
+  const { acknowledge } = ada.getNetworkStatus();
+  for (const { count, sumMs, buckets } of [latency.apply, latency.endToEnd, acknowledge]) {
+    assert.ok(count >= 1 && sumMs >= 0);
+    const counts = buckets.map((bucket) => bucket.count);
+    assert.deepEqual(
+      counts,
+      [...counts].sort((a, b) => a - b),
+      'cumulative',
+    );
+    assert.ok(counts.at(-1) <= count);
+  }
+});
+
 test('an unknown repository has no status', async (t) => {
   const peer = await onePeer(t, await embedded(t));
   assert.throws(() => peer.getRepositoryStatus('none'), { code: 'ERR_REPOSITORY_UNKNOWN', message: /none/ });

@@ -355,7 +355,7 @@ pub const MAX_INBOX_CALLS: usize = 50_000;
 pub const MAX_PATCH_HERE_BYTES: usize = 4 << 10;
 /// Bytes of outcomes and events that wait for the application before repositories take in no more.
 pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
-/// Packets that were overheard and wait for the application, in bytes. Beyond: dropped, and counted.
+/// Bytes that wait for the application when packets that were overheard are dropped and counted, and logs are dropped.
 pub const MAX_OVERHEARD_BYTES: usize = 8 << 20;
 /// How long a tap that ends waits for the broker to acknowledge what it was told to forget.
 pub const TAP_STOP_MS: u64 = 1_000;

@@ -43,6 +43,15 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     this.#native = attempt(() => new NativeService(toJson(config, 'ERR_CONFIG_INVALID', 'the configuration')));
     this.#insecure = config.broker?.tls?.insecure === true;
     this.#mailbox = new Mailbox(this.#native, (event, payload) => this.#deliver(event, payload));
+    const inside = this as EventEmitter;
+    inside.on(
+      'newListener',
+      (event) => event === 'log' && this.listenerCount('log') === 0 && this.#native.setLogs(true),
+    );
+    inside.on(
+      'removeListener',
+      (event) => event === 'log' && this.listenerCount('log') === 0 && this.#native.setLogs(false),
+    );
   }
 
   // ---- life ----

@@ -97,6 +97,15 @@ impl NativeService {
         self.mailbox.drain()
     }
 
+    /// Whether the process's logs come as events too.
+    #[napi]
+    pub fn set_logs(&self, wanted: bool) {
+        logging::ignore(&self.mailbox);
+        if wanted {
+            logging::listen(&self.mailbox);
+        }
+    }
+
     /// Connects.
     #[napi]
     pub fn initialize(&self, call: f64) {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::limits::{MAX_DRAIN_BYTES, MAX_MAILBOX_BYTES};
+use crate::limits::{MAX_DRAIN_BYTES, MAX_MAILBOX_BYTES, MAX_OVERHEARD_BYTES};
 
 /// Rings when there is something new.
 pub type Doorbell = Box<dyn Fn() + Send + Sync>;
@@ -49,6 +49,11 @@ impl Mailbox {
         if was_empty {
             state.ring();
         }
+    }
+
+    /// Adds an event of which nobody minds if it is lost: it is, when very much waits for the application.
+    pub fn offer_event(&self, name: &str, payload: &serde_json::Value) {
+        self.offer(super::json::event(name, payload), MAX_OVERHEARD_BYTES);
     }
 
     /// Adds an item unless more than so many bytes wait; whether it did.

@@ -223,7 +223,7 @@ fn details(body: &Body) -> Value {
 
 fn of_changes(changes: &Changes) -> Value {
     let decoded: Vec<_> = changes.changes.iter().filter_map(|bytes| decode_change(bytes.clone()).ok()).collect();
-    let depended: std::collections::BTreeSet<_> = decoded.iter().flat_map(|change| change.deps()).collect();
+    let depended: std::collections::BTreeSet<_> = decoded.iter().flat_map(automerge::Change::deps).collect();
     let heads: Heads = decoded.iter().map(automerge::Change::hash).filter(|hash| !depended.contains(hash)).collect();
     json!({
         "changes": changes.changes.len(),

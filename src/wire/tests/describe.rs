@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use crate::crypto::RootSecret;
-use crate::ids::{Nonce, Session};
+use crate::ids::{Nonce, RepositoryName, Session};
 use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MIN_MAX_MESSAGE_BYTES};
 use crate::wire::describe::{Description, Standing, describe};
 use crate::wire::envelope::Stamp;
@@ -48,7 +48,7 @@ fn every_kind_is_described_with_its_sender_time_and_place() {
         assert_eq!(description.sent, Some(1_234));
         assert!(description.details.is_object(), "{description:?}");
         let topic = home_of(&body, plain_document());
-        assert_eq!(description.repository.as_deref(), topic.repository().map(|name| name.as_str()));
+        assert_eq!(description.repository.as_deref(), topic.repository().map(RepositoryName::as_str));
         if let Topic::Changes(_) = topic {
             assert_eq!((description.kind.as_deref(), description.canvas.as_deref()), (Some("changes"), Some("board")));
         }
