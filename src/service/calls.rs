@@ -145,7 +145,12 @@ impl P2PNetworkManager {
     /// The call was not taken; see [`P2PNetworkManager::call`].
     pub fn health_check(&self, call: u64) -> Result<(), ServiceError> {
         self.run(call, |this| async move {
-            let mut checks = vec![this.check_broker(), this.check_round_trip().await, this.check_retained().await];
+            let mut checks = vec![
+                this.check_broker(),
+                this.check_round_trip().await,
+                this.check_acknowledgement().await,
+                this.check_retained().await,
+            ];
             checks.extend(this.inner.repositories.iter().map(|(name, repository)| {
                 let status = Self::status_of(repository);
                 let waiting = status.pending_edits;
@@ -207,7 +212,7 @@ impl P2PNetworkManager {
             Err(error) => Err(error),
         };
         let detail = match &result {
-            Ok(duration) => format!("{:.2} ms there and back, acknowledged (QoS 1)", duration.as_secs_f64() * 1e3),
+            Ok(duration) => format!("{:.2} ms there and back", duration.as_secs_f64() * 1e3),
             Err(error) => error.to_string(),
         };
         json!({
@@ -215,6 +220,25 @@ impl P2PNetworkManager {
             "ok": result.is_ok(),
             "detail": detail,
             "remedy": "the broker must let this user publish and subscribe below the topic prefix",
+        })
+    }
+
+    async fn check_acknowledgement(&self) -> serde_json::Value {
+        let result = match self.broker() {
+            Ok(broker) => self.inner.router.probe.acknowledgement(&broker).await,
+            Err(error) => Err(error),
+        };
+        let detail = match &result {
+            Ok(duration) => {
+                format!("a message was acknowledged after {:.2} ms, and delivered", duration.as_secs_f64() * 1e3)
+            }
+            Err(error) => error.to_string(),
+        };
+        json!({
+            "name": "QoS 1",
+            "ok": result.is_ok(),
+            "detail": detail,
+            "remedy": "use a broker that acknowledges publishes (QoS 1); edits count as delivered only then",
         })
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::ServiceError;
-use crate::drivers::mqtt::{CanvasMQTTBroker, Priority, Publish, PublishError, Qos};
+use crate::drivers::mqtt::{CanvasMQTTBroker, Priority, Publish, PublishError, PublishId, Qos};
 use crate::ids::PeerId;
 use crate::limits::{
     DEFAULT_PERFORMANCE_MESSAGES, DEFAULT_PERFORMANCE_PAYLOAD_BYTES, MAX_INBOUND_PACKET_BYTES,
@@ -18,6 +18,8 @@ use crate::wire::TopicSpace;
 
 /// Each probe message begins with its number.
 const NUMBER_BYTES: usize = 8;
+/// Names the publish whose acknowledgement is waited for; no repository's publish has this id.
+const ACKNOWLEDGED: PublishId = PublishId(u64::MAX);
 /// The number of the message that the broker is to retain.
 const RETAINED: u64 = u64::MAX / 2;
 /// How many round trips measure latency; the others measure throughput.
@@ -69,6 +71,7 @@ struct State {
     /// What arrives goes here. At most as many as were sent.
     arrivals: Option<mpsc::UnboundedSender<Arrival>>,
     subscribed: Option<oneshot::Sender<bool>>,
+    acknowledged: Option<oneshot::Sender<Instant>>,
 }
 
 /// A message came back.
@@ -109,6 +112,17 @@ impl Probe {
         true
     }
 
+    /// A publish was acknowledged; whether it was ours.
+    pub(crate) fn acknowledged(&self, id: PublishId) -> bool {
+        if id != ACKNOWLEDGED {
+            return false;
+        }
+        if let Some(waiting) = self.state().acknowledged.take() {
+            let _ = waiting.send(Instant::now());
+        }
+        true
+    }
+
     /// The connection is gone: nothing will arrive.
     pub(crate) fn interrupt(&self) {
         *self.state() = State::default();
@@ -119,6 +133,27 @@ impl Probe {
         let _turn = self.turn.lock().await;
         let mut arrivals = self.open(broker).await?;
         let result = self.there_and_back(broker, &mut arrivals, 0, NUMBER_BYTES).await;
+        self.close(broker);
+        result
+    }
+
+    /// How long the broker takes to acknowledge a message that it has been given at QoS 1, and delivers.
+    pub(crate) async fn acknowledgement(&self, broker: &CanvasMQTTBroker) -> Result<Duration, ServiceError> {
+        let _turn = self.turn.lock().await;
+        let result = async {
+            let mut arrivals = self.open(broker).await?;
+            let (acknowledged, answer) = oneshot::channel();
+            self.state().acknowledged = Some(acknowledged);
+            let sent = Instant::now();
+            Self::send(broker, Publish { id: Some(ACKNOWLEDGED), ..self.message(0, NUMBER_BYTES) })?;
+            next(&mut arrivals).await?;
+            match timeout(Duration::from_millis(PROBE_TIMEOUT_MS), answer).await {
+                Ok(Ok(at)) => Ok(at.duration_since(sent)),
+                Ok(Err(_)) => Err(crate::sync::SyncError::Offline.into()),
+                Err(_) => Err(too_slow()),
+            }
+        }
+        .await;
         self.close(broker);
         result
     }
@@ -228,7 +263,7 @@ impl Probe {
     async fn open(&self, broker: &CanvasMQTTBroker) -> Result<Arrivals, ServiceError> {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (subscribed, answer) = oneshot::channel();
-        *self.state() = State { arrivals: Some(arrivals), subscribed: Some(subscribed) };
+        *self.state() = State { arrivals: Some(arrivals), subscribed: Some(subscribed), acknowledged: None };
         broker.subscribe(vec![(self.topic.clone(), Qos::AtLeastOnce)]);
         match timeout(Duration::from_millis(PROBE_TIMEOUT_MS), answer).await {
             Ok(Ok(true)) => Ok(receiver),

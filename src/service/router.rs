@@ -226,6 +226,9 @@ impl Router {
     }
 
     fn on_acknowledged(&self, id: PublishId) {
+        if self.probe.acknowledged(id) {
+            return;
+        }
         let repository = usize::try_from(id.0 >> REPOSITORY_SHIFT).unwrap_or(usize::MAX);
         let token = PublishToken(id.0 & ((1 << REPOSITORY_SHIFT) - 1));
         if let Some(inbox) = self.inboxes.get(repository) {
