@@ -25,6 +25,7 @@ struct Options {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as applications name them")]
 struct Tls {
     cert_file: PathBuf,
     key_file: PathBuf,

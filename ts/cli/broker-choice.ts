@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { type BrokerOptions, type EmbeddedBroker, startBroker } from '../index.js';
+import { urlOf } from './broker.js';
 import type { Settings } from './settings.js';
 
 const DEFAULT_PORT = 1883;
@@ -28,8 +29,7 @@ export async function chooseBroker(wanted: Settings): Promise<Choice> {
     }
     config.broker = { ...config.broker, host: '127.0.0.1', port: DEFAULT_PORT };
   }
-  const { host = 'localhost', port = DEFAULT_PORT } = config.broker;
-  return { url: `mqtt://${host}:${port}`, how: wanted.brokerGiven ? 'given' : 'found', stop };
+  return { url: urlOf(config.broker), how: wanted.brokerGiven ? 'given' : 'found', stop };
 }
 
 /** Keeps what a command does apart from all else on the broker. */

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { NetworkStatus, PeerInfo } from '../index.js';
+import { urlOf } from './broker.js';
 import { editRate, type Quantiles, type Rates, totals } from './figures.js';
 import { colour, milliseconds, shortPeer, table } from './output.js';
 import { clip, count, pad, padLeft, size, visible, width } from './text.js';
@@ -63,7 +64,7 @@ export function sparkline(values: number[], columns = SPARK_COLUMNS): string {
 function title({ status, intervalSeconds, now }: Report, columns: number): string[] {
   const { connected, broker, peerId, uptimeMs } = status;
   const link = connected ? colour.green('● connected') : colour.red('● no connection');
-  const left = `${colour.bold('mqtt-p2p monitor')}  mqtt://${broker.host}:${broker.port}  ${link}`;
+  const left = `${colour.bold('mqtt-p2p monitor')}  ${urlOf(broker)}  ${link}`;
   const right = colour.dim(
     `${shortPeer(peerId)}  up ${span(uptimeMs)}  every ${intervalSeconds} s  ${now.toTimeString().slice(0, 8)}`,
   );
