@@ -61,6 +61,7 @@ impl Process {
             identity: Arc::new(Identity::from_seed([key; 32])),
             session: Session(session),
             instance: session,
+            root: None,
             capabilities: Vec::new(),
             live: true,
             auto_sync: true,

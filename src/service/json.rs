@@ -9,8 +9,8 @@ use crate::canvas::{CanvasChanges, Conflict};
 use crate::histogram::{BUCKET_BOUNDS_US, Histogram};
 use crate::ids::RepositoryName;
 use crate::sync::{
-    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Member, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport, Traffic,
-    Volume,
+    CanvasEvent, CanvasEventKind, CanvasInfo, Event, Member, Origin, PeerInfo, Reply, RepositoryStatus, SyncReport,
+    Traffic, Volume,
 };
 
 /// The item that carries the outcome of a call.

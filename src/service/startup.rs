@@ -79,7 +79,7 @@ impl Startup {
                 }
             };
             for (task, root) in self.waiting.iter_mut().zip(roots) {
-                task.pins = directory.clone();
+                task.pins.clone_from(&directory);
                 if let Some(root) = root {
                     task.synchronizer.admit_members(root);
                 }

@@ -202,7 +202,7 @@ fn details(body: &Body) -> Value {
         Body::SyncReply(reply) => {
             let content = match &reply.content {
                 SyncContent::Changes(changes) => json!({ "changes": changes.changes.len() }),
-                SyncContent::Document(bytes) => json!({ "documentBytes": bytes.len() }),
+                SyncContent::Document(saved) => json!({ "documentBytes": saved.document.len() }),
             };
             let document = reply.document.to_string();
             json!({ "document": document, "heads": hashes(&reply.heads), "content": content })

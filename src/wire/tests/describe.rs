@@ -28,7 +28,7 @@ fn secret() -> TopicSpace {
 }
 
 fn packets(space: &TopicSpace, topic: &Topic, body: &Body, max_packet_bytes: usize) -> Vec<Vec<u8>> {
-    let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 1_234, message: Nonce(3) };
+    let stamp = Stamp { session: Session(1), counter: &mut 0, sent_unix_ms: 1_234, message: Nonce(3), vouches: None };
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     seal_on(space, &mut rng, &alice(), (topic, body), stamp, Priority::High, max_packet_bytes).unwrap()
 }
