@@ -18,7 +18,7 @@ describe('health', () => {
     const args = ['health', '--broker', urlOf(broker), '--repositories', 'team', '--data-dir', folder];
     const report = await cliJson(args);
     assert.equal(report.healthy, true, JSON.stringify(report));
-    for (const name of ['connecting', 'broker', 'round trip', 'retained messages', 'storage', 'clocks'])
+    for (const name of ['connecting', 'broker', 'round trip', 'QoS 1', 'retained messages', 'storage', 'clocks'])
       assert.equal(check(report, name)?.ok, true, name);
     assert.match(check(report, 'clocks').detail, /1 peer was heard/);
     assert.match(check(report, 'catching up with team').detail, /1 canvas/);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { eachBroker } from './helpers/broker.mjs';
-import { cli, lineOf, startCli, urlOf } from './helpers/cli.mjs';
+import { cli, cliJson, lineOf, startCli, urlOf } from './helpers/cli.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { onePeer } from './helpers/two-peers.mjs';
 import { until } from './helpers/wait.mjs';
@@ -83,6 +83,14 @@ describe('server --http', () => {
     const { code, stderr } = await cli(['server', '--memory', '--listen', '127.0.0.1:0', '--http', host]);
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(host));
+  });
+
+  test('--websocket-listen is for browsers and the like', async (t) => {
+    const { ready, server } = await serve(t, '--listen', '127.0.0.1:0', '--websocket-listen', '0');
+    assert.match(ready.websocket, /^ws:\/\/127\.0\.0\.1:\d+/);
+    const { peers } = await cliJson(['peers', '--broker', ready.websocket, '--repositories', 'team']);
+    assert.equal(peers[0].id, ready.peerId, server.output());
+    assert.equal((await cli(['server', '--broker', ready.broker, '--websocket-listen', '0'])).code, 2);
   });
 
   test('SIGTERM ends it cleanly, also while somebody holds a connection', async (t) => {

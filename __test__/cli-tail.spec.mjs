@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createKeyFile } from '@mind-git/mqtt-p2p';
@@ -6,6 +8,7 @@ import { eachBroker, embedded } from './helpers/broker.mjs';
 import { cli, interrupt, lineOf, linesOf, startCli, urlOf } from './helpers/cli.mjs';
 import { temporaryFolder } from './helpers/folders.mjs';
 import { freePort } from './helpers/ports.mjs';
+import { ROOT } from './helpers/processes.mjs';
 import { onePeer } from './helpers/two-peers.mjs';
 import { until } from './helpers/wait.mjs';
 
@@ -78,4 +81,21 @@ test('without a broker it says so and tries again, until interrupted', async (t)
   await interrupt(child);
   const { code } = await cli(['tail', '--key-file', '/does/not/exist']);
   assert.equal(code, 1);
+});
+
+test('every kind of the protocol can be asked for, and is told in words', async () => {
+  const { KINDS, packetLine } = createRequire(import.meta.url)('../dist/cli/tail-line.js');
+  const source = readFileSync(join(ROOT, 'src/wire/kind.rs'), 'utf8');
+  const kinds = [...source.matchAll(/^ {4}(\w+) = \d+,$/gm)].map(([, name]) =>
+    name.replace(/(?!^)[A-Z]/g, '-$&').toLowerCase(),
+  );
+  assert.deepEqual([...KINDS].sort(), kinds.sort());
+  // Whatever the details lack, a line comes of it.
+  for (const kind of [...KINDS, 'of-later']) {
+    for (const details of [null, {}, { heads: 1, documents: null, repositories: {} }]) {
+      const packet = { topic: 't', bytes: 1, retained: true, missed: 2, standing: 'message', kind, details };
+      assert.match(packetLine(packet, new Date(0)), new RegExp(kind));
+    }
+  }
+  assert.equal((await cli(['tail', '--kind', 'chages'])).code, 2);
 });

@@ -12,10 +12,19 @@ import { answers } from './broker-choice.js';
 import { forever, interruptible } from './lifetime.js';
 import { clock, colour, note, print, printJson, shortPeer } from './output.js';
 import { type Observatory, observe } from './server-http.js';
-import { type Settings, type StorageOptions, settings, withStorage, withStorageOptions } from './settings.js';
+import {
+  type Settings,
+  type StorageOptions,
+  settings,
+  UsageError,
+  wholeNumber,
+  withStorage,
+  withStorageOptions,
+} from './settings.js';
 
 interface Options extends StorageOptions {
   listen: BrokerOptions;
+  websocketListen?: number;
   http?: BrokerOptions;
 }
 
@@ -25,10 +34,18 @@ export function server(): Command {
     .summary('a peer that stays on, with a broker if none is named')
     .description('start a broker (unless --broker names another one) and a peer that stays on')
     .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
+    .option(
+      '--websocket-listen <port>',
+      'port of the same address where the embedded broker takes MQTT over WebSockets too',
+      wholeNumber(0, 65_535),
+    )
     .option('--http <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there', address)
     .addHelpText('after', EXAMPLES)
     .action((options: Options, command: Command) => {
-      const listen = command.getOptionValueSource('listen') === 'default' ? 'if-free' : 'always';
+      const listen =
+        command.getOptionValueSource('listen') === 'default' && options.websocketListen === undefined
+          ? 'if-free'
+          : 'always';
       return run(options, settings(options, ['default']), listen);
     });
 }
@@ -52,10 +69,14 @@ async function run(options: Options, wanted: Settings, listen: 'always' | 'if-fr
       if (!wanted.brokerGiven) config.broker = { ...config.broker, ...options.listen };
       withStorage(wanted, options, 'server');
       // Whoever has a broker running on the usual port means that one.
+      if (wanted.brokerGiven && options.websocketListen !== undefined) {
+        throw new UsageError('--websocket-listen is for the embedded broker, and --broker names another one');
+      }
       const found = !wanted.brokerGiven && listen === 'if-free' && (await answers(options.listen));
       if (found) note(colour.dim('something listens there already: no embedded broker is started'));
       if (!wanted.brokerGiven && !found) {
-        broker = await listenOn(options.listen);
+        const port = options.websocketListen;
+        broker = await listenOn({ ...options.listen, ...(port !== undefined && { websocket: { port } }) });
         config.broker = { ...config.broker, host: broker.host, port: broker.port };
       }
       service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
@@ -102,10 +123,20 @@ function announce(service: MQTTIntegrationService, { broker, observatory, dataDi
     const { peerId } = status;
     const embedded = broker !== undefined;
     const http = observatory?.url ?? null;
-    printJson({ event: 'ready', broker: url, embedded, peerId, repositories, dataDir, http });
+    printJson({
+      event: 'ready',
+      broker: url,
+      websocket: broker?.websocketUrl ?? null,
+      embedded,
+      peerId,
+      repositories,
+      dataDir,
+      http,
+    });
     return;
   }
   print(`broker        ${url}${broker ? ' (embedded: it ends with this process)' : ''}`);
+  if (broker?.websocketUrl) print(`websocket     ${broker.websocketUrl}`);
   print(`peer          ${status.peerId}`);
   print(`repositories  ${repositories.join(', ')}`);
   print(`data          ${dataDir ?? 'in memory only'}`);

@@ -84,6 +84,9 @@ const TELLERS: Record<string, (details: Details) => string> = {
   'key-notice': ({ asks, key }) => `uses the key ${key}…${asks ? ', and asks who does not' : ''}`,
 };
 
+/** The kinds of messages, by the names that packets have. */
+export const KINDS = Object.keys(TELLERS);
+
 function reply(content: unknown): string {
   const { changes, documentBytes } = (content ?? {}) as { changes?: number; documentBytes?: number };
   return documentBytes === undefined ? count(changes ?? 0, 'change') : `all ${size(documentBytes)}`;

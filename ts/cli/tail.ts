@@ -1,9 +1,9 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { type Packet, Tap } from '../tap.js';
 import { forever, interruptible } from './lifetime.js';
 import { colour, note, print, printJson } from './output.js';
 import { type CommonOptions, names, settings, withCommonOptions } from './settings.js';
-import { packetLine } from './tail-line.js';
+import { KINDS, packetLine } from './tail-line.js';
 
 interface Options extends CommonOptions {
   repository?: string[];
@@ -19,7 +19,7 @@ export function tail(): Command {
     .description('show what goes over the broker below the topic prefix, decoded, until interrupted')
     .option('--repository <names>', 'only of these repositories', names)
     .option('--canvas <ids>', 'only about these canvases', names)
-    .option('--kind <kinds>', 'only of these kinds, such as changes,presence', names)
+    .option('--kind <kinds>', 'only of these kinds, such as changes,presence', kinds)
     .option('--peer <ids>', 'only from these peers: whole ids, or their ends as shown', names)
     .addHelpText('after', EXAMPLES)
     .action(run);
@@ -61,6 +61,15 @@ function show(packet: Packet, json: boolean): void {
   else print(packetLine(packet, now));
 }
 
+/** Kinds, or standings of what has none. */
+function kinds(text: string): string[] {
+  const given = names(text);
+  const known = [...KINDS, 'encrypted', 'empty', 'probe', 'refused'];
+  const unknown = given.find((kind) => !known.includes(kind));
+  if (unknown !== undefined) throw new InvalidArgumentError(`There is no kind "${unknown}", but ${known.join(', ')}.`);
+  return given;
+}
+
 /** Whether a packet is one of those asked for. */
 export function filter({ repository, canvas, kind, peer }: Options): (packet: Packet) => boolean {
   const among = (given: string[] | undefined, value: string | undefined) =>
@@ -70,6 +79,6 @@ export function filter({ repository, canvas, kind, peer }: Options): (packet: Pa
   return (packet) =>
     among(repository, packet.repository) &&
     among(canvas, packet.canvas) &&
-    among(kind, packet.kind ?? packet.standing) &&
+    (among(kind, packet.kind) || among(kind, packet.standing)) &&
     (ends === undefined || ends.some((end) => packet.peer?.endsWith(end)));
 }

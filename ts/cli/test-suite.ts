@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type MQTTIntegrationConfig, MQTTIntegrationService } from '../index.js';
+import { portOf } from './broker.js';
 import { type Cuttable, cuttable } from './cuttable.js';
 
 /** What the suite has measured so far. */
@@ -54,9 +55,9 @@ export class Suite {
   async run(durationMs: number, interrupted: AbortSignal, progress: (what: string) => void): Promise<void> {
     const end = performance.now() + durationMs;
     progress('connecting two peers');
-    const { host = 'localhost', port = 1883 } = this.#config.broker;
+    const { broker } = this.#config;
     // A way of our own has another name than the broker's certificate.
-    if (isPlain(this.#config.broker)) this.#way = await cuttable({ host, port });
+    if (isPlain(broker)) this.#way = await cuttable({ host: broker.host ?? 'localhost', port: portOf(broker) });
     const ada = await this.#connect();
     await ada.createCanvas(REPOSITORY, CANVAS, { nodes: [{ id: 'a', text: '' }] }, 'Ada');
     const ben = await this.#join(ada);
@@ -258,12 +259,9 @@ export class Suite {
   }
 }
 
-/** Whether the broker is reached by TCP alone. */
-function isPlain(broker: object): boolean {
-  const { protocol, tls, url } = broker as { protocol?: string; tls?: object; url?: string };
-  return (
-    tls === undefined && (url ?? protocol ?? 'mqtt').startsWith('mqtt') && !(url ?? protocol ?? '').startsWith('mqtts')
-  );
+/** Whether the broker is reached without TLS. */
+function isPlain({ protocol = 'mqtt' }: MQTTIntegrationConfig['broker']): boolean {
+  return protocol === 'mqtt' || protocol === 'ws';
 }
 
 /** Waits until something holds. */
