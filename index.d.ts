@@ -177,6 +177,23 @@ export interface MQTTIntegrationConfig {
      * limit too. Without `storage` all are in memory. Default: 256.
      */
     maxOpenCanvases?: number;
+    /**
+     * Most messages a second that a repository takes in from one peer; twice as many at once after a pause. Beyond, its
+     * cursors, presence and application messages are dropped first, then its edits come later, all of them, by catching up;
+     * see `peer-throttled`. 1 to 1000000. Default: 1000.
+     */
+    maxPeerMessagesPerSecond?: number;
+    /**
+     * Most messages a second that a repository takes in from all peers together; twice as many at once after a pause. What
+     * edits are beyond that come later. 1 to 1000000. Default: 10000.
+     */
+    maxInboundMessagesPerSecond?: number;
+    /**
+     * Most messages with edits a second that this service sends. Edits beyond that wait for the next message and leave
+     * together, so fewer messages cost nothing but a few milliseconds. More than others take in of one peer
+     * (`maxPeerMessagesPerSecond`) makes them throttle this one. 1 to 1000000. Default: 500.
+     */
+    maxOutboundMessagesPerSecond?: number;
   };
   /**
    * Keeps every canvas, and who this peer is, on disk; without it a process that ends forgets both. With it, an edit that
@@ -657,9 +674,15 @@ export interface ReconnectingEvent {
   reason: string;
 }
 
-/** A peer sent more than it may; what was over is dropped and caught up with later. */
+/**
+ * A peer sends more than `performance.maxPeerMessagesPerSecond` (or 32 MiB a second). For up to some seconds its cursors,
+ * presence and application messages are dropped, and its edits come later, by catching up. At most once in 10 s for each
+ * peer and repository.
+ */
 export interface ThrottledEvent {
+  /** The repository in which it does. */
   repository: string;
+  /** The peer, whose signature the messages bear (`z6Mk…`). */
   peerId: string;
 }
 

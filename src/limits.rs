@@ -168,6 +168,39 @@ pub const MAX_WAITING_CALLS: usize = 10_000;
 pub const DEFAULT_HEARTBEAT_MS: u64 = 30_000;
 /// Default of `performance.maxConnections`: most peers listed per repository.
 pub const DEFAULT_MAX_PEERS: usize = 100;
+/// Default of `performance.maxPeerMessagesPerSecond`: messages of one peer that a repository takes in. Beyond: dropped, and
+/// changes are caught up with later.
+pub const DEFAULT_MAX_PEER_PER_SECOND: u32 = 1_000;
+/// Default of `performance.maxInboundMessagesPerSecond`: messages that a repository takes in. Beyond: dropped, and changes
+/// are caught up with later.
+pub const DEFAULT_MAX_INBOUND_PER_SECOND: u32 = 10_000;
+/// Default of `performance.maxOutboundMessagesPerSecond`: messages of changes that a service sends. Beyond: edits wait, and leave together. Less than others take in.
+pub const DEFAULT_MAX_OUTBOUND_PER_SECOND: u32 = 500;
+/// Most that can be configured of these three.
+pub const MAX_MESSAGES_PER_SECOND: u32 = 1_000_000;
+/// Messages of how many milliseconds may come at once after a pause; from one peer for catching up, and from all together, of
+/// four times as many.
+pub const INBOUND_BURST_MS: u32 = 500;
+/// Messages of how many milliseconds may be sent at once after a pause: fewer than others take in.
+pub const OUTBOUND_BURST_MS: u32 = 500;
+/// Of a peer that sent too much, one message is looked at in this time, and counts for all that it may send in it.
+pub const THROTTLE_SAMPLE_MS: u64 = 10;
+/// Messages of peers that sent too much wait for others, or for so many more of them, before a repository is woken.
+pub const MUTED_BATCH_MESSAGES: usize = 64;
+/// KiB of messages of one peer that a repository takes in, each second. Beyond: as with too many messages.
+pub const MAX_PEER_KIB_PER_SECOND: u32 = 32 << 10;
+/// KiB of messages of one peer that may come at once after a pause: more than the largest message.
+pub const MAX_PEER_BURST_KIB: u32 = 256 << 10;
+/// Peers of which it is counted what they send. One more: the one silent for longest is forgotten.
+pub const MAX_PEER_ACCOUNTS: usize = 1_024;
+/// Topics and documents, each, of which it is remembered that changes were dropped. One more: all are caught up with.
+pub const MAX_OWED_TOPICS: usize = 256;
+/// How long after the first message was dropped what was dropped is caught up with; doubled while more is dropped.
+pub const THROTTLE_PERIOD_MS: u64 = 500;
+/// The longest that this takes.
+pub const MAX_THROTTLE_PERIOD_MS: u64 = 8_000;
+/// How long it is not told again that a peer sends too much.
+pub const THROTTLE_REPORT_MS: u64 = 10_000;
 /// Most refused changes remembered per document. Beyond: the smallest hashes are forgotten.
 pub const MAX_QUARANTINED_HASHES: usize = 256;
 /// How long a writer waits at most for others to stand by what a removed member had written.

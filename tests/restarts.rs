@@ -8,8 +8,8 @@ use mqtt_p2p::canvas::{Canvas, CanvasPatch};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Command, Config, Input, KnownDocument, Message, PublishToken, StoreOperation,
-    StoredDocument, Summary,
+    CanvasP2PSynchronizer, Command, Config, Input, KnownDocument, Message, Outbound, PublishToken, Rates,
+    StoreOperation, StoredDocument, Summary,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
@@ -69,7 +69,10 @@ impl Process {
             max_message_bytes: 1 << 20,
             heartbeat_ms: 10_000,
             max_peers: 100,
+            rates: Rates::default(),
+            outbound: Outbound::default(),
             max_open_canvases: 100,
+            root: None,
         };
         Self {
             synchronizer: CanvasP2PSynchronizer::new(config),

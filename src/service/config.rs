@@ -7,13 +7,10 @@ use super::broker_config::BrokerConfig;
 use super::error::ServiceError;
 use super::keys::EncryptionConfig;
 use super::membership::MembershipConfig;
+use super::performance::PerformanceConfig;
 use super::wrong_value::without_value;
 use crate::ids::RepositoryName;
-use crate::limits::{
-    DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_HEARTBEAT_MS, DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_OPEN_CANVASES,
-    DEFAULT_MAX_PEERS, DEFAULT_STALE_WINDOW_MS, MAX_INBOUND_PACKET_BYTES, MAX_REPOSITORIES, MIN_MAX_MESSAGE_BYTES,
-    MIN_SEALED_MAX_MESSAGE_BYTES,
-};
+use crate::limits::{DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_STALE_WINDOW_MS, MAX_REPOSITORIES};
 use crate::wire::TopicSpace;
 
 /// The whole configuration, as JSON names it. An unknown field is an error.
@@ -171,31 +168,6 @@ impl Default for FeaturesConfig {
     }
 }
 
-/// Sizes and intervals.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct PerformanceConfig {
-    /// Largest MQTT payload sent, in bytes; more travels in fragments. Default 1 MiB.
-    pub max_message_size: usize,
-    /// Most peers listed per repository. Default 100.
-    pub max_connections: usize,
-    /// Seconds between two signs of life. Default 30.
-    pub heartbeat_interval: u64,
-    /// Most canvases of a repository in memory, where storage has them too; at least 1. Default 256.
-    pub max_open_canvases: usize,
-}
-
-impl Default for PerformanceConfig {
-    fn default() -> Self {
-        Self {
-            max_message_size: DEFAULT_MAX_MESSAGE_BYTES,
-            max_connections: DEFAULT_MAX_PEERS,
-            heartbeat_interval: DEFAULT_HEARTBEAT_MS / 1000,
-            max_open_canvases: DEFAULT_MAX_OPEN_CANVASES,
-        }
-    }
-}
-
 fn default_prefix() -> String {
     "mind-git".to_owned()
 }
@@ -268,21 +240,9 @@ impl ServiceConfig {
         for problem in self.key_problems() {
             check(false, problem);
         }
-        let smallest = if self.features.encryption { MIN_SEALED_MAX_MESSAGE_BYTES } else { MIN_MAX_MESSAGE_BYTES };
-        let sizes = smallest..=MAX_INBOUND_PACKET_BYTES;
-        check(
-            sizes.contains(&self.performance.max_message_size),
-            format!("performance.maxMessageSize must be {} to {} bytes", sizes.start(), sizes.end()),
-        );
-        check(
-            (1..=100_000).contains(&self.performance.max_connections),
-            "performance.maxConnections must be 1 to 100000".to_owned(),
-        );
-        check(
-            (1..=3_600).contains(&self.performance.heartbeat_interval),
-            "performance.heartbeatInterval must be 1 to 3600 seconds".to_owned(),
-        );
-        check(self.performance.max_open_canvases >= 1, "performance.maxOpenCanvases must be 1 or more".to_owned());
+        for problem in self.performance.problems(self.features.encryption) {
+            check(false, problem);
+        }
         let path = self.storage.as_ref().map(|storage| storage.path.as_str());
         check(
             path.is_none_or(|path| !path.is_empty() && !path.contains('\0')),

@@ -1,13 +1,16 @@
 //! What waits for a repository's task.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::error::ServiceError;
 use super::repository_task::Call;
-use crate::limits::{MAX_INBOX_BYTES, MAX_INBOX_CALLS, MAX_INBOX_MESSAGES};
+use crate::ids::PeerId;
+use crate::limits::{MAX_INBOX_BYTES, MAX_INBOX_CALLS, MAX_INBOX_MESSAGES, MUTED_BATCH_MESSAGES};
 use crate::sync::{Input, Message};
+use crate::wire::peek;
 
 /// A bounded queue with a rule for each kind of entry at the bound:
 ///
@@ -27,10 +30,20 @@ struct State {
     messages: usize,
     message_bytes: usize,
     calls: usize,
+    /// Peers whose messages wake nobody by themselves.
+    muted: BTreeSet<PeerId>,
+    /// How many of these have come since the task was woken.
+    quiet: usize,
     /// The task waits, and nothing has come since.
     idle: bool,
     messages_lost: bool,
     closed: bool,
+}
+
+impl State {
+    fn is_muted(&self, message: &Message) -> bool {
+        !self.muted.is_empty() && peek(&message.payload).is_ok_and(|header| self.muted.contains(&header.sender))
+    }
 }
 
 /// One thing to do.
@@ -55,6 +68,7 @@ impl Inbox {
 
     pub(crate) fn push_message(&self, message: Message) {
         let mut state = self.state();
+        let quietly = state.is_muted(&message);
         let bytes = message.payload.len() + message.topic.len();
         if state.messages >= MAX_INBOX_MESSAGES || state.message_bytes + bytes > MAX_INBOX_BYTES {
             state.messages_lost = true;
@@ -63,8 +77,20 @@ impl Inbox {
             state.message_bytes += bytes;
             state.entries.push(Entry::Message(message));
         }
+        state.quiet += usize::from(quietly);
+        if quietly && state.quiet < MUTED_BATCH_MESSAGES {
+            return;
+        }
         drop(state);
         self.filled.notify_one();
+    }
+
+    /// From now on messages that bear the names of these peers wait for others, or until many have come.
+    pub(crate) fn mute(&self, peers: &BTreeSet<PeerId>) {
+        let mut state = self.state();
+        if state.muted != *peers {
+            state.muted.clone_from(peers);
+        }
     }
 
     /// Adds a call, unless too many wait or the task is ending.
@@ -93,6 +119,7 @@ impl Inbox {
     pub(crate) fn take(&self) -> Batch {
         let mut state = self.state();
         state.idle = false;
+        state.quiet = 0;
         state.messages = 0;
         state.message_bytes = 0;
         state.calls = 0;
@@ -111,7 +138,7 @@ impl Inbox {
     /// Whether the task has done all that there was to do.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.idle && state.entries.is_empty()
+        state.idle && state.entries.len() <= state.quiet
     }
 
     /// Waits until something is there.

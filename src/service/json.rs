@@ -124,6 +124,10 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
         }
         Event::PeerDiscovered(peer) => event("peer-discovered", &peer_info(repository, peer)),
         Event::PeerLeft(peer) => event("peer-left", &peer_info(repository, peer)),
+        Event::PeerThrottled(peer) => {
+            let payload = json!({ "repository": repository.as_str(), "peerId": peer.to_string() });
+            event("peer-throttled", &payload)
+        }
         Event::Cursor { canvas, peer, author, presence } => {
             let payload = Ephemeral {
                 repository: repository.as_str(),

@@ -30,7 +30,7 @@ use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
 use crate::ids::{RepositoryName, Session};
 use crate::limits::LEAVE_TIMEOUT_MS;
-use crate::sync::{CanvasP2PSynchronizer, Command, Reply, RepositoryStatus, SyncError};
+use crate::sync::{CanvasP2PSynchronizer, Command, Outbound, Reply, RepositoryStatus, SyncError};
 use crate::wire::TopicSpace;
 
 /// One service: created with a configuration, connected once, disconnected once.
@@ -118,6 +118,7 @@ impl P2PNetworkManager {
         let router =
             Arc::new(Router::new(topics.clone(), identity.clone(), instance, inboxes.clone(), mailbox.clone()));
         let started = Instant::now();
+        let outbound = Outbound::new(config.performance.rates().outbound);
         let mut repositories = BTreeMap::new();
         let mut tasks = Vec::new();
         let mut folders = Vec::new();
@@ -129,8 +130,9 @@ impl P2PNetworkManager {
             folders.extend(folder);
             let mut rng = ChaCha20Rng::from_rng(&mut rng);
             let session = Session(rng.next_u64());
-            let synchronizer =
-                CanvasP2PSynchronizer::new(synchronizer_config(&config, name, &topics, &identity, session, instance));
+            let synchronizer = CanvasP2PSynchronizer::new(synchronizer_config(
+                &config, name, &topics, &identity, session, instance, &outbound,
+            ));
             let status = Arc::new(Mutex::new(synchronizer.status()));
             let turns = Arc::<Turns>::default();
             let task = RepositoryTask {

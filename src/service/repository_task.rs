@@ -107,6 +107,7 @@ impl RepositoryTask {
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
             self.work(batch, &mut calls, &mut turn).await;
             wake_at_ms = turn.wake_at_ms;
+            self.inbox.mute(self.synchronizer.muted());
             self.mailbox.push(turn.items);
             if self.turns.is_taken() {
                 // The application's thread has seen to its edit; whatever has come meanwhile is the runtime's.

@@ -21,7 +21,7 @@ use super::router::LinkState;
 use crate::crypto::Identity;
 use crate::drivers::storage::{Disk, StorageError, identity_seed};
 use crate::ids::{RepositoryName, Session};
-use crate::sync::Config;
+use crate::sync::{Config, Outbound};
 use crate::wire::TopicSpace;
 
 /// The repositories' tasks and bound folders until they begin, and afterwards the open data directory, if there is one, and
@@ -179,6 +179,7 @@ pub(super) fn synchronizer_config(
     identity: &Arc<Identity>,
     session: Session,
     instance: u64,
+    outbound: &Outbound,
 ) -> Config {
     Config {
         repository: repository.clone(),
@@ -194,6 +195,8 @@ pub(super) fn synchronizer_config(
         max_message_bytes: config.performance.max_message_size,
         heartbeat_ms: config.performance.heartbeat_interval.saturating_mul(1000),
         max_peers: config.performance.max_connections,
+        rates: config.performance.rates(),
+        outbound: outbound.clone(),
         max_open_canvases: config.performance.max_open_canvases,
         root: config.root_of(repository),
     }

@@ -17,6 +17,8 @@ pub(crate) struct CausalBuffer {
     /// Missing dependency -> those that wait for it.
     waiters: BTreeMap<ChangeHash, BTreeSet<ChangeHash>>,
     bytes: usize,
+    /// How many changes ever had to wait.
+    waited: u64,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,11 @@ impl CausalBuffer {
     /// Whether a change waits here.
     pub(crate) fn contains(&self, hash: &ChangeHash) -> bool {
         self.waiting.contains_key(hash)
+    }
+
+    /// How many changes ever had to wait.
+    pub(crate) fn waited(&self) -> u64 {
+        self.waited
     }
 
     /// Puts incoming changes into causal order: returns those that can be applied now, one after the other, including
@@ -110,6 +117,7 @@ impl CausalBuffer {
             self.waiters.entry(*dep).or_default().insert(hash);
         }
         self.bytes += bytes;
+        self.waited += 1;
         self.waiting.insert(hash, Waiting { change, missing: missing.len() });
         true
     }

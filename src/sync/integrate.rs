@@ -12,7 +12,7 @@ use super::unsaved::only;
 use super::vouching::{Admitted, Incoming, Vouching, last_of_actors};
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
 use crate::ids::{CanvasId, DocumentId, PeerId};
-use crate::limits::PUBLISH_RETRY_MS;
+use crate::limits::{MAX_WANTED_HEADS, PUBLISH_RETRY_MS};
 use crate::wire::{Body, Changes, Priority, Statement, Topic, content_room};
 
 /// What CBOR puts before a list or a byte string at most.
@@ -59,6 +59,7 @@ impl CanvasP2PSynchronizer {
         self.statistics.reject_many("bad voucher", usize::from(forged));
         let changes = self.only_members(step, id, changes);
         let Some(document) = self.documents.get_mut(id) else { return 0 };
+        let waited = document.causal.waited();
         let (ready, mut dropped) = document.sort(changes);
         let mut count = 0;
         // What was told is read again, also if it should not come to be applied.
@@ -76,10 +77,38 @@ impl CanvasP2PSynchronizer {
             return count;
         };
         document.settle();
-        let missing: Vec<ChangeHash> = document.causal.missing().chain(&dropped).copied().collect();
-        let lacking = document.unknown(&missing);
-        self.notice(step, id, lacking);
+        let waits = document.causal.waited() != waited || !dropped.is_empty();
+        self.ask_for_lacking(step, id, source, waits, &dropped);
         count
+    }
+
+    /// Asks for what waiting changes lack, unless that is being asked for already. `waits`: there are more than before.
+    fn ask_for_lacking(
+        &mut self,
+        step: &mut Step,
+        id: &DocumentId,
+        source: Source,
+        waits: bool,
+        dropped: &[ChangeHash],
+    ) {
+        let Some(document) = self.documents.get(id) else { return };
+        let throttling = self.throttle.is_running();
+        if !waits && (document.catch_up.lacks() || throttling) {
+            return;
+        }
+        if waits && self.lacks_what_was_dropped(step, id, &source.peer) {
+            return;
+        }
+        let Some(document) = self.documents.get(id) else { return };
+        let missing: Vec<ChangeHash> =
+            document.causal.missing().take(MAX_WANTED_HEADS).chain(dropped).copied().collect();
+        let lacking = document.unknown(&missing);
+        let any = !lacking.is_empty();
+        self.notice(step, id, lacking);
+        if any && throttling {
+            // It builds on what was dropped here and not there, and will not come by itself.
+            self.ask_if_auto(step, id);
+        }
     }
 
     /// Tells the application of a change whose effect is plain, and leaves what [`integrate`](Self::integrate) does to the
@@ -212,6 +241,12 @@ impl CanvasP2PSynchronizer {
             return;
         }
         let Some(document) = self.documents.get_mut(id) else { return };
+        if !document.outbox.has_batch() {
+            return;
+        }
+        if let Err(at_ms) = self.config.outbound.take(step.now) {
+            return self.timers.set_no_later(Timer::Retry(id.clone()), at_ms);
+        }
         let replica = document.content.replica();
         let Some(batch) = document.outbox.next_batch(|hash| replica.change(hash)) else { return };
         let topic = Topic::Changes(id.clone());

@@ -406,6 +406,8 @@ pub enum Event {
     PeerDiscovered(PeerInfo),
     /// A peer took its leave or was not heard for too long.
     PeerLeft(PeerInfo),
+    /// A peer sends more than is taken in of one; what was over is dropped, and its changes are caught up with.
+    PeerThrottled(PeerId),
     /// A cursor or selection moved.
     Cursor {
         /// On which canvas.

@@ -7,6 +7,7 @@
 //! | `link.rs` | the connection: subscribing, presence, echoes |
 //! | `key_notices.rs` | finding out that others use another key |
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
+//! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
 //! | `integrate.rs` | changes going into documents; the outbox going out |
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
@@ -23,6 +24,7 @@
 //!
 //! `docs/protocol.md` says what travels between peers.
 
+mod admission;
 mod announce;
 mod asleep;
 mod calls;
@@ -42,6 +44,7 @@ mod members;
 mod membership;
 mod outbox;
 mod peers;
+mod rates;
 mod receive;
 mod repository;
 mod requests;
@@ -51,6 +54,7 @@ mod status;
 mod stored;
 mod storing;
 mod synchronizer;
+mod throttle;
 mod timers;
 mod unsaved;
 mod vouching;
@@ -65,6 +69,7 @@ pub use io::{
 };
 pub use membership::{Member, Root};
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
+pub use rates::{Outbound, Rates};
 pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 pub use synchronizer::{CanvasP2PSynchronizer, Config};

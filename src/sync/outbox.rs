@@ -108,10 +108,15 @@ impl Outbox {
         }
     }
 
+    /// Whether [`next_batch`](Self::next_batch) would give one.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.in_flight.is_none() && !self.waiting.is_empty()
+    }
+
     /// Takes the next batch to publish, unless one is in flight; [`Outbox::sent`] must follow. `find` reads a change
     /// from the document.
     pub(crate) fn next_batch(&mut self, find: impl Fn(&ChangeHash) -> Option<Change>) -> Option<Vec<Change>> {
-        if self.in_flight.is_some() || self.waiting.is_empty() {
+        if !self.has_batch() {
             return None;
         }
         let mut batch = Vec::new();

@@ -90,11 +90,20 @@ impl PeerTable {
 
     /// Where `own` stands among those who could answer a request, 0 being the first: servers before others, then by
     /// rendezvous hash of the request (Thaler and Ravishankar, 1998), so that the load spreads.
-    pub(crate) fn rank(&self, own: PeerId, own_is_server: bool, requester: PeerId, request: Nonce, now: Now) -> usize {
+    /// `counts` says of whom an answer can be expected.
+    pub(crate) fn rank(
+        &self,
+        (own, own_is_server): (PeerId, bool),
+        requester: PeerId,
+        request: Nonce,
+        now: Now,
+        counts: impl Fn(&PeerId) -> bool,
+    ) -> usize {
         let own_score = score(own, own_is_server, request);
         self.peers
             .values()
             .filter(|peer| peer.info.confirmed && peer.info.id != own && peer.info.id != requester)
+            .filter(|peer| counts(&peer.info.id))
             .filter(|peer| now.elapsed_ms <= peer.heard_ms.saturating_add(ELECTION_HEARTBEATS * peer.heartbeat_ms))
             .filter(|peer| {
                 let server = peer.info.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
@@ -287,7 +296,7 @@ mod tests {
                     table.presence(*id, &alive, false, at(0));
                 }
                 let own_is_server = *own == server && request % 2 == 0;
-                ranks.push(table.rank(*own, own_is_server, PeerId([9; 32]), Nonce(request), at(1)));
+                ranks.push(table.rank((*own, own_is_server), PeerId([9; 32]), Nonce(request), at(1), |_| true));
             }
             if request % 2 == 0 {
                 assert_eq!(ranks[3], 0);

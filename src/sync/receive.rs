@@ -2,6 +2,7 @@
 
 use automerge::Change;
 
+use super::admission::Admission;
 use super::asleep::Parked;
 use super::integrate::Source;
 use super::io::{Event, Message};
@@ -63,16 +64,6 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// The driver dropped messages, nobody knows of which documents.
-    pub(super) fn on_messages_lost(&mut self, step: &mut Step) {
-        self.statistics.reject("queue full");
-        let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
-        for id in ids {
-            self.ask_if_auto(step, &id);
-        }
-        self.schedule_asleep(step);
-    }
-
     /// Recognises echoes, verifies, watches the counters, and puts fragments together. `None` when there is nothing to
     /// act on (yet); whatever is wrong with a message is counted.
     fn open_message(&mut self, step: &mut Step, message: &Message) -> Option<(Topic, Header, Body)> {
@@ -83,8 +74,15 @@ impl CanvasP2PSynchronizer {
             }
             return None;
         }
-        let is_own = |header: &Header| header.sender == self.peer && header.session == self.config.session;
-        let (topic, opened) = match read(&self.config.topics, &message.topic, &message.payload, is_own) {
+        let mut dropped = None;
+        let admission = Admission {
+            throttle: &mut self.throttle,
+            own: (self.peer, self.config.session),
+            message,
+            now: step.now,
+            dropped: &mut dropped,
+        };
+        let (topic, opened) = match read(&self.config.topics, &message.topic, &message.payload, admission) {
             Ok(Arrival::Message(topic, opened)) => (topic, opened),
             Ok(Arrival::Echo(topic)) => {
                 self.on_echo(step, &topic, message.retained);
@@ -93,6 +91,9 @@ impl CanvasP2PSynchronizer {
             Err(error) => {
                 tracing::debug!(target: "mqtt:sync", %error, topic = message.topic, "message dropped");
                 self.statistics.reject(error.label());
+                if let Some((kind, tell)) = dropped {
+                    self.on_dropped(step, message, kind, tell);
+                }
                 return None;
             }
         };
@@ -130,7 +131,7 @@ impl CanvasP2PSynchronizer {
     fn watch_counter(&mut self, step: &mut Step, topic: &Topic, message: &Message, header: &Header) {
         let Topic::Changes(id) = topic else { return };
         let gap = self.incoming.note(&message.topic, header.sender, header.session, header.counter);
-        if gap {
+        if gap && !self.lacks_what_was_dropped(step, id, &header.sender) {
             self.statistics.gaps += 1;
             tracing::debug!(target: "mqtt:sync", document = %id, sender = %header.sender, "gap in the counters");
             self.ask_if_auto(step, id);

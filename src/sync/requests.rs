@@ -203,7 +203,10 @@ impl CanvasP2PSynchronizer {
         let unknown = document.unknown(request.heads.as_slice());
         let pristine = document.replica().is_pristine();
         let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
-        let mut rank = self.peers.rank(self.peer, own_is_server, requester, request.request, step.now);
+        // Who floods may not hear that it is to answer, and answers of it are likely to be dropped.
+        let counts = |peer: &PeerId| !self.throttle.is_throttled(peer);
+        let own = (self.peer, own_is_server);
+        let mut rank = self.peers.rank(own, requester, request.request, step.now, counts);
         if !self.config.discovery {
             // Without knowing the others, chance spreads the answers.
             rank = usize::try_from(step.rng.next_u64()).unwrap_or(0) % MAX_ANSWER_RANK;

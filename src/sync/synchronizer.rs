@@ -16,12 +16,14 @@ use super::key_notices::OtherKeys;
 use super::link::Link;
 use super::membership::{Membership, Root};
 use super::peers::PeerTable;
+use super::rates::{Outbound, Rates};
 use super::receive::Arrived;
 use super::requests::PendingAnswer;
 use super::saver::Saver;
 use super::snapshots::Snapshots;
 use super::status::Statistics;
 use super::storing::HeldNotice;
+use super::throttle::Throttle;
 use super::timers::{Timer, Timers};
 use crate::canvas::Version;
 use crate::crypto::Identity;
@@ -60,6 +62,10 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// `performance.maxConnections`.
     pub max_peers: usize,
+    /// How many messages a second are taken in and sent.
+    pub rates: Rates,
+    /// How fast the service sends; all of its synchronisers have the same.
+    pub outbound: Outbound,
     /// `performance.maxOpenCanvases`: how many canvases are held in memory, unless something of more is awaited.
     pub max_open_canvases: usize,
     /// `membership`: the first admin, where only members take part.
@@ -90,6 +96,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) peers: PeerTable,
     pub(super) outgoing: OutgoingCounters,
     pub(super) incoming: IncomingCounters,
+    pub(super) throttle: Throttle,
     pub(super) reassembler: Reassembler,
     pub(super) timers: Timers,
     /// Requests of others that wait for our turn to answer.
@@ -199,6 +206,7 @@ impl CanvasP2PSynchronizer {
             peers: PeerTable::new(config.max_peers),
             outgoing: OutgoingCounters::default(),
             incoming: IncomingCounters::default(),
+            throttle: Throttle::new(config.rates),
             reassembler: Reassembler::new(),
             timers: Timers::default(),
             answers: BTreeMap::new(),
@@ -272,6 +280,12 @@ impl CanvasP2PSynchronizer {
         self.documents.keys().chain(self.asleep.keys()).collect()
     }
 
+    /// Peers that sent too much lately: there is no hurry to hand over what bears their names.
+    #[must_use]
+    pub fn muted(&self) -> &BTreeSet<PeerId> {
+        self.throttle.muted()
+    }
+
     /// The hashes of all changes of a document, in the order in which it took them in; `None` when it is not in memory.
     #[must_use]
     pub fn history(&self, id: &DocumentId) -> Option<&[ChangeHash]> {
@@ -315,6 +329,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Write => self.go_on_with_snapshots(step),
                 Timer::KeyNotice => self.answer_key_notice(step),
                 Timer::StandBy => self.stand_by_all(step),
+                Timer::Throttle => self.on_throttle_due(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }
         }

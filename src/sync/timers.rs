@@ -41,6 +41,8 @@ pub(crate) enum Timer {
     KeyNotice,
     /// We stand by what documents hold of those who are no writers any more, unless others did.
     StandBy,
+    /// What was dropped because somebody sent too much is to be caught up with.
+    Throttle,
     /// An application's call has waited long enough.
     Call(u64),
 }

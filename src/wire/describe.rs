@@ -75,7 +75,7 @@ pub fn describe(spaces: &[TopicSpace], topic: &str, payload: &[u8]) -> Descripti
             None => bare(Standing::Empty, path),
         };
     }
-    match read(space, topic, payload, |_| false) {
+    match read(space, topic, payload, |_: &Header| false) {
         Ok(Arrival::Message(topic, opened)) => message(&topic, opened),
         // Nothing is our own.
         Ok(Arrival::Echo(topic)) => of_topic(Standing::Message, &topic),

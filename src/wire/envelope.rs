@@ -12,6 +12,7 @@ use crate::limits::{
 use crate::wire::codec::{self, Limit, Reader, Writer};
 use crate::wire::compress;
 use crate::wire::error::WireError;
+use crate::wire::gate::Gate;
 use crate::wire::kind::Kind;
 use crate::wire::messages::Body;
 use crate::wire::sealed::Sealer;
@@ -160,12 +161,18 @@ pub fn peek(payload: &[u8]) -> Result<Header, WireError> {
 /// # Errors
 /// Any [`WireError`]; the packet is then dropped and counted.
 pub fn open<'a>(topic: &Topic, payload: &'a [u8]) -> Result<Opened<'a>, WireError> {
-    let parts = split(payload)?;
+    open_parts(topic, split(payload)?, &mut |_: &Header| false)
+}
+
+/// [`open`] of a packet that was split already, as far as the gate lets it.
+pub(super) fn open_parts<'a>(topic: &Topic, parts: Parts<'a>, gate: &mut impl Gate) -> Result<Opened<'a>, WireError> {
     if parts.header.seal.is_some() {
         return Err(WireError::UnsupportedSealed);
     }
     check_place(topic, &parts.header)?;
+    gate.admit(&parts.header)?;
     let proof = parts.verify(&topic.plain_path())?;
+    gate.verified(&parts.header)?;
     let content = content(topic, &parts.header, Cow::Borrowed(parts.body), proof)?;
     Ok(Opened { header: parts.header, content })
 }

@@ -82,6 +82,9 @@ pub enum WireError {
         /// What was configured.
         max_packet_bytes: usize,
     },
+    /// The receiver does not take in any more at present, of this sender or at all.
+    #[error("too many messages; drop this one, and catch up later")]
+    Throttled,
     /// A fragment contradicts an earlier one of the same message.
     #[error("a fragment contradicts an earlier one of its message; the sender is faulty: drop it")]
     ConflictingFragment,
@@ -107,6 +110,7 @@ impl WireError {
             Self::ForeignTopic => "another peer's topic",
             Self::DigestMismatch => "digest mismatch",
             Self::NotFragmentable { .. } | Self::PacketTooSmall { .. } => "unsealable",
+            Self::Throttled => "throttled",
             Self::ConflictingFragment => "conflicting fragment",
         }
     }

@@ -21,6 +21,7 @@ pub mod voucher;
 
 mod codec;
 mod compress;
+mod gate;
 mod keyring;
 mod kind;
 mod padding;
@@ -30,6 +31,7 @@ pub use describe::{Description, Standing, describe};
 pub use envelope::{Content, Opened, Stamp, open, peek, seal};
 pub use error::WireError;
 pub use fragments::Reassembler;
+pub use gate::Gate;
 pub use header::{Codec, Fragment, Header, Priority, Seal};
 pub use kind::Kind;
 pub use member::{MemberStatement, Role};

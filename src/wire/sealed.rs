@@ -11,8 +11,9 @@ use rand_core::Rng;
 use crate::crypto::identity::Identity;
 use crate::crypto::repository::{SEAL_NONCE_BYTES, SEAL_TAG_BYTES};
 use crate::limits::{MAX_ENVELOPE_OVERHEAD_BYTES, MAX_INBOUND_PACKET_BYTES};
-use crate::wire::envelope::{Opened, Parts, Stamp, check_place, content, push_counted, seal_with, split};
+use crate::wire::envelope::{Opened, Parts, Stamp, check_place, content, open_parts, push_counted, seal_with, split};
 use crate::wire::error::WireError;
+use crate::wire::gate::Gate;
 use crate::wire::header::{Header, Priority, Seal};
 use crate::wire::keyring::{Keyed, Spelling};
 use crate::wire::messages::Body;
@@ -65,8 +66,8 @@ pub fn content_room(space: &TopicSpace, topic: &Topic, max_packet_bytes: usize) 
     }
 }
 
-/// Reads a packet that arrived on the topic of this text. Packets for which `is_own` holds are echoes, except on the topics
-/// of manifests and snapshot parts: what the broker keeps is read like that of others, whoever wrote it.
+/// Reads a packet that arrived on the topic of this text. Packets that the gate says to be own are echoes, except on the
+/// topics of manifests and snapshot parts: what the broker keeps is read like that of others, whoever wrote it.
 ///
 /// # Errors
 /// Any [`WireError`]; the packet is then dropped and counted. Nothing of a body was parsed unless it was authentic.
@@ -74,16 +75,17 @@ pub fn read<'a>(
     space: &TopicSpace,
     text: &str,
     payload: &'a [u8],
-    is_own: impl Fn(&Header) -> bool,
+    mut gate: impl Gate,
 ) -> Result<Arrival<'a>, WireError> {
     if let Some(keyed) = space.keyed_of_text(text) {
-        return read_sealed(space, &keyed, text, payload, is_own);
+        return read_sealed(space, &keyed, text, payload, &mut gate);
     }
     let topic = space.parse(text).ok_or(WireError::UnknownTopic)?;
-    if is_own(&super::envelope::peek(payload)?) && !is_kept(&topic) {
+    let parts = split(payload)?;
+    if gate.is_own(&parts.header) && !is_kept(&topic) {
         return Ok(Arrival::Echo(topic));
     }
-    let opened = super::envelope::open(&topic, payload)?;
+    let opened = open_parts(&topic, parts, &mut gate)?;
     Ok(Arrival::Message(topic, opened))
 }
 
@@ -96,7 +98,7 @@ fn read_sealed<'a>(
     keyed: &Keyed,
     text: &str,
     payload: &[u8],
-    is_own: impl Fn(&Header) -> bool,
+    gate: &mut impl Gate,
 ) -> Result<Arrival<'a>, WireError> {
     let path = space.below(text).ok_or(WireError::UnknownTopic)?;
     let parts = split(payload)?;
@@ -104,8 +106,14 @@ fn read_sealed<'a>(
     if seal.key != keyed.keys.id() {
         return Err(WireError::OtherKey);
     }
-    let own = is_own(&parts.header);
+    let own = gate.is_own(&parts.header);
+    if !own {
+        gate.admit(&parts.header)?;
+    }
     let proof = if own { None } else { parts.verify(path)? };
+    if !own {
+        gate.verified(&parts.header)?;
+    }
     let (topic, piece) = unseal(keyed, &seal, path, &parts)?;
     // Who has the key may still have sealed something for another topic.
     if space.format(&topic) != text {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use automerge::Automerge;
 use mqtt_p2p::ids::{DocumentId, Heads, PeerId};
 use mqtt_p2p::limits::MAX_INBOUND_PACKET_BYTES;
-use mqtt_p2p::wire::{Arrival, Body, Content, Manifest, Topic, read};
+use mqtt_p2p::wire::{Arrival, Body, Content, Header, Manifest, Topic, read};
 
 use super::world::World;
 
@@ -22,7 +22,7 @@ pub fn kept(world: &mut World, max_message_bytes: usize) -> Kept {
     let mut kept = Kept::default();
     for (name, message) in world.broker().retained() {
         assert!(message.payload.len() <= max_message_bytes);
-        let arrival = read(&topics, name, &message.payload, |_| false).unwrap();
+        let arrival = read(&topics, name, &message.payload, |_: &Header| false).unwrap();
         let Arrival::Message(topic, opened) = arrival else { panic!("{name} is nobody's own") };
         let Content::Whole(body) = opened.content else { panic!("{name} is cut") };
         match (topic, body) {

@@ -7,7 +7,8 @@ use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Output, Reply, Root, StoreOperation, StoreToken,
+    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Outbound, Output, Rates, Reply, Root, StoreOperation,
+    StoreToken,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
@@ -227,6 +228,8 @@ fn synchronizer(
         max_message_bytes,
         heartbeat_ms: 10_000,
         max_peers: 100,
+        rates: Rates::default(),
+        outbound: Outbound::default(),
         max_open_canvases,
         root,
     })

@@ -119,7 +119,8 @@ fn messages_of_the_file_are_read() {
         let mut received = None;
         for payload in vector["payloads"].as_array().unwrap() {
             let payload = hex_of(payload);
-            let arrival = read(&space, vector["topic"].as_str().unwrap(), &payload, |_| false).unwrap();
+            let arrival =
+                read(&space, vector["topic"].as_str().unwrap(), &payload, |_: &mqtt_p2p::wire::Header| false).unwrap();
             let Arrival::Message(meant, opened) = arrival else { panic!("{name}") };
             assert_eq!(meant, topic, "{name}");
             received = match opened.content {

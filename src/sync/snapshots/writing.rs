@@ -104,7 +104,8 @@ impl CanvasP2PSynchronizer {
         let hash = Sha256::digest(Topic::Changes(id.clone()).plain_path());
         let nonce = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
-        self.peers.rank(self.peer, own_is_server, self.peer, Nonce(nonce), step.now).min(MAX_SNAPSHOT_RANK) as u64
+        self.peers.rank((self.peer, own_is_server), self.peer, Nonce(nonce), step.now, |_| true).min(MAX_SNAPSHOT_RANK)
+            as u64
     }
 
     /// Whether the broker keeps a snapshot of everything that a document holds. What holds nothing needs none.

@@ -47,7 +47,7 @@ fn one(space: &TopicSpace, topic: &Topic, body: &Body) -> Vec<u8> {
 }
 
 fn read_as_other<'a>(space: &TopicSpace, text: &str, payload: &'a [u8]) -> Result<Arrival<'a>, WireError> {
-    read(space, text, payload, |_| false)
+    read(space, text, payload, |_: &Header| false)
 }
 
 /// What the receiver has read of a whole message.
@@ -254,7 +254,7 @@ fn own_messages_are_echoes_except_what_the_broker_keeps() {
     for body in sealed_bodies() {
         let topic = home_of(&body, plain_document());
         let (text, packet) = (space.format(&topic), one(&space, &topic, &body));
-        let arrival = read(&space, &text, &packet, |header| header.sender == alice().peer()).unwrap();
+        let arrival = read(&space, &text, &packet, |header: &Header| header.sender == alice().peer()).unwrap();
         let kept = matches!(topic, Topic::Manifest { .. } | Topic::SnapshotPart { .. });
         assert_eq!(matches!(arrival, Arrival::Echo(ref echo) if *echo == topic), !kept, "{arrival:?}");
     }

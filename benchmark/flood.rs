@@ -1,0 +1,151 @@
+//! A member that floods: `flood <port> <repository> <canvas> <canvas file> <node> <messages a second> <seconds>`.
+//!
+//! It makes real edits of one node ahead of time, each a signed message of its own, says `ready` on standard output, waits
+//! for a line on standard input, publishes them at an even pace with QoS 1, and prints how many it sent.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::crypto::Identity;
+use mqtt_p2p::ids::{CanvasId, RepositoryName, Session};
+use mqtt_p2p::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND};
+use mqtt_p2p::sync::{CanvasP2PSynchronizer, Command, Config, Input, Outbound, Publish, Rates};
+use mqtt_p2p::time::Now;
+use mqtt_p2p::wire::TopicSpace;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rumqttc::QoS;
+use rumqttc::mqttbytes::v4;
+
+const TICK: Duration = Duration::from_millis(1);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [port, repository, canvas, file, node, rate, seconds] = arguments.as_slice() else {
+        return Err("usage: flood <port> <repository> <canvas> <file> <node> <messages a second> <seconds>".into());
+    };
+    let (rate, seconds): (usize, usize) = (rate.parse()?, seconds.parse()?);
+    let mut member = Member::new(repository, canvas, &std::fs::read_to_string(file)?)?;
+    let messages = (0..rate * seconds).map(|x| member.edit(node, x)).collect::<Result<Vec<_>, _>>()?;
+    let mut connection = connect(port.parse()?)?;
+    connection.write_all(&packets(&member.greeting, 1)?)?;
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+
+    let per_tick = rate.div_ceil(1000);
+    let bursts = messages.chunks(per_tick).zip((0..).step_by(per_tick));
+    let bursts = bursts.map(|(burst, first)| packets(burst, first)).collect::<Result<Vec<_>, _>>()?;
+    let start = Instant::now();
+    for (burst, tick) in bursts.iter().zip(0_u32..) {
+        thread::sleep((start + TICK * tick).saturating_duration_since(Instant::now()));
+        connection.write_all(burst)?;
+    }
+    println!("{} messages in {} ms", messages.len(), start.elapsed().as_millis());
+    Ok(())
+}
+
+/// A real synchroniser whose every edit is acknowledged at once, so that each leaves in a message of its own.
+struct Member {
+    synchronizer: CanvasP2PSynchronizer,
+    rng: ChaCha8Rng,
+    canvas: CanvasId,
+    calls: u64,
+    /// What it publishes before its edits.
+    greeting: Vec<Publish>,
+}
+
+impl Member {
+    fn new(repository: &str, canvas: &str, content: &str) -> Result<Self, Box<dyn Error>> {
+        let repository = RepositoryName::new(repository)?;
+        let synchronizer = CanvasP2PSynchronizer::new(Config {
+            repositories: vec![repository.clone()],
+            repository,
+            topics: TopicSpace::new("mind-git")?,
+            identity: Arc::new(Identity::from_seed([7; 32])),
+            session: Session(7),
+            instance: 7,
+            capabilities: Vec::new(),
+            live: true,
+            auto_sync: true,
+            discovery: true,
+            max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            heartbeat_ms: 30_000,
+            max_peers: 100,
+            rates: Rates::default(),
+            outbound: Outbound::new(MAX_MESSAGES_PER_SECOND),
+            max_open_canvases: 100,
+            root: None,
+        });
+        let rng = ChaCha8Rng::seed_from_u64(7);
+        let mut member = Self { synchronizer, rng, canvas: CanvasId::new(canvas)?, calls: 0, greeting: Vec::new() };
+        let mut greeting = member.handle(Input::Connected { connection: 1 });
+        let create = Command::Create {
+            canvas: member.canvas.clone(),
+            content: Canvas::from_json(content)?,
+            author: "flooder".to_owned(),
+        };
+        greeting.extend(member.command(create));
+        member.greeting = greeting;
+        Ok(member)
+    }
+
+    fn edit(&mut self, node: &str, x: usize) -> Result<Publish, Box<dyn Error>> {
+        let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"{node}","x":{x}}}]}}}}"#))?;
+        let command = Command::Patch { canvas: self.canvas.clone(), patch, author: "flooder".to_owned() };
+        let mut published = self.command(command);
+        published.retain(|publish| publish.topic.ends_with("/changes"));
+        published.pop().ok_or_else(|| format!("edit {x} was not published").into())
+    }
+
+    fn command(&mut self, command: Command) -> Vec<Publish> {
+        self.calls += 1;
+        self.handle(Input::Command { call: self.calls, command })
+    }
+
+    /// Does what an input leads to, acknowledging everything at once.
+    fn handle(&mut self, input: Input) -> Vec<Publish> {
+        let now = Now { elapsed_ms: 1_000, unix_ms: 1_000 };
+        let mut inputs = vec![input];
+        let mut published = Vec::new();
+        while let Some(input) = inputs.pop() {
+            let output = self.synchronizer.handle(now, &mut self.rng, input);
+            inputs.extend(output.store.map(|(token, _)| Input::Stored(token)));
+            inputs.extend(output.subscribe.into_iter().map(|(filter, _)| Input::Subscribed { filter }));
+            inputs.extend(output.publish.iter().filter_map(|publish| publish.token).map(Input::Acknowledged));
+            published.extend(output.publish);
+            if inputs.is_empty() && output.wake_at_ms.is_some_and(|at_ms| now.reached(at_ms)) {
+                inputs.push(Input::Timer);
+            }
+        }
+        published
+    }
+}
+
+/// A connection to a broker; what comes back is read and forgotten.
+fn connect(port: u16) -> Result<TcpStream, Box<dyn Error>> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    let mut bytes = BytesMut::new();
+    v4::Connect::new("flooder").write(&mut bytes)?;
+    connection.write_all(&bytes)?;
+    let mut answers = connection.try_clone()?;
+    thread::spawn(move || while answers.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
+    Ok(connection)
+}
+
+/// Messages as MQTT packets, the first of which is the `first`-th of the connection.
+fn packets(messages: &[Publish], first: usize) -> Result<BytesMut, Box<dyn Error>> {
+    let mut bytes = BytesMut::new();
+    for (message, number) in messages.iter().zip(first..) {
+        let mut publish = v4::Publish::new(&message.topic, QoS::AtLeastOnce, message.payload.clone());
+        publish.retain = message.retain;
+        publish.pkid = u16::try_from(number % 65_535)? + 1;
+        publish.write(&mut bytes)?;
+    }
+    Ok(bytes)
+}
