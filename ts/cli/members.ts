@@ -2,7 +2,14 @@ import { Command, Option } from 'commander';
 import { type Member, MQTTIntegrationService, type RepositoryConfig } from '../index.js';
 import { withService } from './lifetime.js';
 import { colour, print, printJson, TICK } from './output.js';
-import { type Settings, type StorageOptions, settings, UsageError, withStorage, withStorageOptions } from './settings.js';
+import {
+  type Settings,
+  type StorageOptions,
+  settings,
+  UsageError,
+  withStorage,
+  withStorageOptions,
+} from './settings.js';
 
 interface Options extends StorageOptions {
   root?: string;
@@ -84,7 +91,8 @@ function printId(options: StorageOptions): void {
 
 /** Who the peer of the data directory is; made if it is new. */
 function peerId({ config: { storage, broker } }: Settings): string {
-  return new MQTTIntegrationService({ storage, broker, repositories: ['none'] }).getNetworkStatus().peerId;
+  return new MQTTIntegrationService({ ...(storage && { storage }), broker, repositories: ['none'] }).getNetworkStatus()
+    .peerId;
 }
 
 function show({ json }: Settings, repository: string, all: Member[], own: string): void {
