@@ -53,7 +53,9 @@ test('no command prints a secret, whatever goes well or wrong, with all logs on'
   const runs = [
     [0, ['health', '--broker', url, ...common]],
     [0, ['monitor', '--once', '--json', '--broker', url, ...common]],
-    [0, ['test', '--duration', '1', '--broker', url, ...common]],
+    [0, ['canvases', '--json', '--broker', url, ...common]],
+    [0, ['peers', '--wait', '100', '--broker', url, ...common]],
+    [0, ['bench', '--messages', '20', '--payload', '100', '--broker', url, ...flags]],
     [0, ['client', '--memory', '--broker', url, ...common]],
     // Nobody there, no TLS, another password, no trust.
     [1, ['health', '--broker', url.replace(`:${broker.port}`, `:${dead}`), ...common]],
@@ -74,6 +76,21 @@ test('no command prints a secret, whatever goes well or wrong, with all logs on'
     assert.equal(code, status, stdout + stderr);
     clean(stdout + stderr, args.slice(0, 1).join(' '));
   }
+});
+
+test('what runs on shows none either: a server with its figures, and who listens to the broker', async (t) => {
+  const { url, flags, clean } = await guarded(t);
+  const env = { DEBUG: 'mqtt:*', MQTT_LOG_FORMAT: 'json' };
+  const common = ['--json', '--broker', url, ...flags];
+  const listener = startNode(t, ['dist/mqtt-cli.js', 'tail', ...common], { env });
+  await until(() => listener.output().includes('connected'), 'it listens');
+  const server = startNode(t, ['dist/mqtt-cli.js', 'server', '--memory', '--http', '127.0.0.1:0', ...common], { env });
+  await until(() => server.output().includes('"ready"'), 'the server runs');
+  await until(() => listener.output().includes('/peers/'), 'the server is heard');
+  const [http] = /http:\/\/127\.0\.0\.1:\d+/.exec(server.output());
+  for (const path of ['/metrics', '/health', '/']) clean(await (await fetch(http + path)).text(), path);
+  clean(server.output(), 'the server');
+  clean(listener.output(), 'tail');
 });
 
 test('a password in a URL is not in the list of processes while a command runs, nor printed back', async (t) => {

@@ -8,10 +8,10 @@ import { certificateAuthority, validity } from './helpers/certificates.mjs';
 import { temporaryFolder } from './helpers/folders.mjs';
 import { startMosquitto } from './helpers/mosquitto.mjs';
 import { freePort } from './helpers/ports.mjs';
-import { runNode } from './helpers/processes.mjs';
+import { runNode, startNode } from './helpers/processes.mjs';
 import { scoped } from './helpers/teardown.mjs';
 import { CANVAS, newPeer, onePeer, REPOSITORY, rejectsWith, twoPeers, untilEqual } from './helpers/two-peers.mjs';
-import { nextEvent } from './helpers/wait.mjs';
+import { nextEvent, until } from './helpers/wait.mjs';
 
 /** Lines of Mosquitto's configuration for TLS with a certificate, and the files that they name. */
 function tlsListener(ca, { cert, key }, ...lines) {
@@ -286,6 +286,8 @@ describe('the command line', () => {
     const insecure = await cli(['health', '--broker', url, ...tls.slice(2), '--tls-insecure']);
     assert.equal(insecure.code, 0, insecure.stderr);
     assert.match(insecure.stderr, /not verified/);
+    const listener = startNode(t, ['dist/mqtt-cli.js', 'tail', '--broker', url, ...tls.slice(2), '--tls-insecure']);
+    await until(() => listener.output().includes('not verified'), 'who only listens is warned too');
     const untrusted = await cli(['health', '--broker', url, ...tls.slice(2)]);
     assert.equal(untrusted.code, 1);
     assert.match(untrusted.stdout, /--tls-ca/);

@@ -20,11 +20,9 @@ import type {
   SyncReport,
 } from '../index.js';
 import { MqttP2pError, type Place, publicError, toJson } from './errors.js';
+import { insecureWarning } from './insecure.js';
 import { Mailbox } from './mailbox.js';
 import { type Remembered, remember, versionFor } from './versions.js';
-
-const INSECURE =
-  "the MQTT broker's certificate is not verified (broker.tls.insecure): who answers may be anybody, and has the password";
 
 /** One canvas of this peer, as versions are remembered for it. */
 type Home = Omit<Remembered, 'version'>;
@@ -33,7 +31,7 @@ type Home = Omit<Remembered, 'version'>;
 export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> {
   readonly #native: NativeService;
   readonly #mailbox: Mailbox;
-  readonly #insecure: boolean;
+  readonly #warnInsecure: () => void;
   #opened = false;
   #connected = false;
   #closing: Promise<void> | undefined;
@@ -41,7 +39,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   constructor(config: MQTTIntegrationConfig) {
     super();
     this.#native = attempt(() => new NativeService(toJson(config, 'ERR_CONFIG_INVALID', 'the configuration')));
-    this.#insecure = config.broker?.tls?.insecure === true;
+    this.#warnInsecure = insecureWarning(config);
     this.#mailbox = new Mailbox(this.#native, (event, payload) => this.#deliver(event, payload));
     const inside = this as EventEmitter;
     inside.on(
@@ -251,7 +249,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
       this.#report(payload as { code: ErrorCode; message: string } & Place);
       return;
     }
-    if (event === 'connected' && this.#insecure) process.emitWarning(INSECURE, { code: 'MQTT_P2P_TLS_INSECURE' });
+    if (event === 'connected') this.#warnInsecure();
     const { repository, canvasId, version, changes } = payload as Partial<Omit<Remembered, 'peer'>> & {
       changes?: CanvasChanges;
     };

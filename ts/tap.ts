@@ -1,6 +1,7 @@
 import { NativeTap } from '../binding.js';
 import type { JsonValue, MQTTIntegrationConfig } from '../index.js';
 import { publicError, toJson } from './errors.js';
+import { insecureWarning } from './insecure.js';
 import { Mailbox } from './mailbox.js';
 
 /** A packet that went over the broker, and what it says. What is not known of it is absent. */
@@ -56,7 +57,11 @@ export class Tap {
     } catch (cause) {
       throw publicError(cause);
     }
-    this.#mailbox = new Mailbox(this.#native, (event, payload) => events[event as keyof TapEvents](payload as never));
+    const warnInsecure = insecureWarning(config);
+    this.#mailbox = new Mailbox(this.#native, (event, payload) => {
+      if (event === 'listening') warnInsecure();
+      events[event as keyof TapEvents](payload as never);
+    });
     this.#mailbox.open();
     this.#mailbox.hold();
   }
