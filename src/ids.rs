@@ -165,9 +165,30 @@ impl FromStr for PeerId {
     }
 }
 
-/// A random number that is new at every start of a synchroniser; message counters run within it.
+/// A number that is new at every start of a synchroniser; message counters run within it. Its upper 48 bits number the starts
+/// of the peer's process and only grow, the rest tells apart what runs in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session(pub u64);
+
+impl Session {
+    /// The session of the part of a number in the process of a start; the start counts below 2^48.
+    #[must_use]
+    pub fn of(start: u64, number: u16) -> Self {
+        Self(start << 16 | u64::from(number))
+    }
+
+    /// Which start of the peer's process.
+    #[must_use]
+    pub fn start(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// Which part of it.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        u16::try_from(self.0 & u64::from(u16::MAX)).unwrap_or(u16::MAX)
+    }
+}
 
 /// A random number that names one request, fragmented message or similar within the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -99,6 +99,17 @@ pub const MAX_CACHED_OUTBOX_CHANGES: usize = 1_024;
 pub const ANNOUNCE_MIN_MS: u64 = 2_000;
 /// Longest interval of the Trickle timer that announces heads (RFC 6206, Imax).
 pub const ANNOUNCE_MAX_MS: u64 = 300_000;
+/// Peers of which it is remembered what was heard of them. One more: the one silent for longest is forgotten, and old messages of
+/// it would be believed once.
+pub const MAX_HEARD_PEERS: usize = 512;
+/// Streams (session and topic) of one peer whose windows are remembered. One more: the one silent for longest is forgotten.
+pub const MAX_HEARD_STREAMS: usize = 64;
+/// Manifests of one peer whose age is remembered. One more: one of them is forgotten.
+pub const MAX_HEARD_MANIFESTS: usize = 256;
+/// How long storage may be behind on what was heard: after a crash, messages of this time would be believed once more.
+pub const HEARD_SAVE_MS: u64 = 5_000;
+/// How long a peer whose Last Will arrived has to show that it is there.
+pub const WILL_GRACE_MS: u64 = 1_000;
 /// Most message streams (sender, session, topic) whose counters are followed. Beyond: the longest silent is forgotten.
 pub const MAX_COUNTER_STREAMS: usize = 16_384;
 /// Most hashes that a document notes as heard of but lacking. Beyond: not noted.

@@ -22,7 +22,7 @@ use super::keys::Keys;
 use super::mailbox::Mailbox;
 use super::repository_task::{AnswerTo, Call, RepositoryTask};
 use super::router::{LinkState, Router};
-use super::startup::{Startup, identity, synchronizer_config};
+use super::startup::{Startup, identity, number_of_start, synchronizer_config};
 use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
 use crate::drivers::storage::MemoryStorage;
@@ -113,10 +113,11 @@ impl P2PNetworkManager {
         rng.fill_bytes(&mut key);
         let identity = Arc::new(identity(&config, key)?);
         let instance = rng.next_u64();
+        let start = number_of_start(&config)?;
         let names = config.repository_names();
         let inboxes: Vec<Arc<Inbox>> = names.iter().map(|_| Arc::default()).collect();
         let router =
-            Arc::new(Router::new(topics.clone(), identity.clone(), instance, inboxes.clone(), mailbox.clone()));
+            Arc::new(Router::new(topics.clone(), identity.clone(), instance, start, inboxes.clone(), mailbox.clone()));
         let started = Instant::now();
         let outbound = Outbound::new(config.performance.rates().outbound);
         let mut repositories = BTreeMap::new();
@@ -128,8 +129,8 @@ impl P2PNetworkManager {
             let files =
                 folder.as_ref().map(|folder| Files { desk: folder.desk.clone(), status: folder.status.clone() });
             folders.extend(folder);
-            let mut rng = ChaCha20Rng::from_rng(&mut rng);
-            let session = Session(rng.next_u64());
+            let rng = ChaCha20Rng::from_rng(&mut rng);
+            let session = Session::of(start, index);
             let synchronizer = CanvasP2PSynchronizer::new(synchronizer_config(
                 &config, name, &topics, &identity, session, instance, &outbound,
             ));

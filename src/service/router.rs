@@ -48,6 +48,8 @@ pub(crate) struct Router {
     topics: TopicSpace,
     identity: Arc<Identity>,
     instance: u64,
+    /// The number of this start of the process.
+    start: u64,
     inboxes: Vec<Arc<Inbox>>,
     mailbox: Arc<Mailbox>,
     pub(crate) probe: Probe,
@@ -73,6 +75,7 @@ impl Router {
         topics: TopicSpace,
         identity: Arc<Identity>,
         instance: u64,
+        start: u64,
         inboxes: Vec<Arc<Inbox>>,
         mailbox: Arc<Mailbox>,
     ) -> Self {
@@ -81,6 +84,7 @@ impl Router {
             topics,
             identity,
             instance,
+            start,
             inboxes,
             mailbox,
             link: watch::Sender::new(LinkState::Trying),
@@ -283,7 +287,7 @@ impl ConnectionHandler for Router {
         let topic = Topic::Will { peer: self.identity.peer() };
         let mut counter = connection;
         let stamp = Stamp {
-            session: Session(self.instance),
+            session: Session::of(self.start, u16::MAX),
             counter: &mut counter,
             sent_unix_ms: 0,
             message: Nonce(connection),

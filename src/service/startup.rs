@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -19,7 +19,7 @@ use super::membership::settle_root;
 use super::repository_task::RepositoryTask;
 use super::router::LinkState;
 use crate::crypto::Identity;
-use crate::drivers::storage::{Disk, StorageError, identity_seed};
+use crate::drivers::storage::{Disk, StorageError, identity_seed, next_start};
 use crate::ids::{RepositoryName, Session};
 use crate::sync::{Config, Outbound};
 use crate::wire::TopicSpace;
@@ -158,6 +158,16 @@ pub(super) fn identity(config: &ServiceConfig, fresh: [u8; 32]) -> Result<Identi
         Ok(seed) => Ok(Identity::from_seed(seed)),
         Err(error) => Err(ServiceError::ConfigInvalid(vec![format!("storage.path: {error}")])),
     }
+}
+
+/// The number of this start, greater than those of all earlier starts of the same peer. A peer that is kept nowhere has no
+/// earlier ones.
+pub(super) fn number_of_start(config: &ServiceConfig) -> Result<u64, ServiceError> {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(unix.as_millis()).unwrap_or_default();
+    let Some(storage) = &config.storage else { return Ok(now_ms) };
+    let invalid = |error: StorageError| ServiceError::ConfigInvalid(vec![format!("storage.path: {error}")]);
+    next_start(storage.path.as_ref(), now_ms).map_err(invalid)
 }
 
 /// Runs a repository's task; should it panic, the application is told, and the repository takes no more calls.

@@ -89,6 +89,9 @@ impl CanvasP2PSynchronizer {
             self.saver.operation(StoreOperation::ForgetActors);
             self.actors_free_at = Some(self.saver.covering());
         }
+        if let Some(marks) = index.as_ref().and_then(|index| index.heard.as_deref()) {
+            self.heard.restore(marks);
+        }
         let live = self.config.live;
         let (own, others): (Vec<_>, Vec<_>) = documents.into_iter().partition(|known| known.document == index_id);
         if let (Some(stored), Some(known)) = (index, own.into_iter().next()) {

@@ -7,18 +7,23 @@ use crate::limits::MAX_COUNTER_STREAMS;
 
 /// The next counter of each topic on which this session sends.
 #[derive(Debug, Default)]
-pub(crate) struct OutgoingCounters(BTreeMap<String, u64>);
+pub(crate) struct OutgoingCounters {
+    next: BTreeMap<String, u64>,
+    /// Where topics begin.
+    first: u64,
+}
 
 impl OutgoingCounters {
     /// The counter to stamp on the topic's next message; the caller moves it on.
     ///
-    /// At the bound all are forgotten and count from 0 again: receivers then notice gaps on a topic only once its counter
-    /// has passed where it was, and until then rely on announced heads.
+    /// At the bound all are forgotten, and go on from where the highest was: receivers see a gap, and take no message for an old
+    /// one.
     pub(crate) fn of(&mut self, topic: &str) -> &mut u64 {
-        if self.0.len() >= MAX_COUNTER_STREAMS && !self.0.contains_key(topic) {
-            self.0.clear();
+        if self.next.len() >= MAX_COUNTER_STREAMS && !self.next.contains_key(topic) {
+            self.first = self.next.values().copied().max().unwrap_or_default();
+            self.next.clear();
         }
-        self.0.entry(topic.to_owned()).or_default()
+        self.next.entry(topic.to_owned()).or_insert(self.first)
     }
 }
 
@@ -125,5 +130,10 @@ mod tests {
         let mut counters = OutgoingCounters::default();
         *counters.of("t") += 1;
         assert_eq!((*counters.of("t"), *counters.of("u")), (1, 0));
+        *counters.of("t") = 7;
+        for n in 0..MAX_COUNTER_STREAMS {
+            counters.of(&format!("t{n}"));
+        }
+        assert_eq!(*counters.of("t"), 7, "none goes back");
     }
 }

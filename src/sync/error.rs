@@ -98,6 +98,17 @@ pub enum SyncError {
         /// What stands in the way, and what to do.
         reason: &'static str,
     },
+    /// Something of a document that was there before is not to be had any more.
+    #[error(
+        "{document} may have been rolled back: {reason}. Nothing that is here is lost; connect the peers that have the newest \
+         state, and ask whoever runs the broker if it does not come back"
+    )]
+    RolledBack {
+        /// Which document.
+        document: DocumentId,
+        /// What was seen.
+        reason: &'static str,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -125,6 +136,7 @@ impl SyncError {
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
             Self::OtherKey { .. } => "ERR_ENCRYPTION_KEY",
             Self::NotAMember { .. } => "ERR_NOT_A_MEMBER",
+            Self::RolledBack { .. } => "ERR_ROLLBACK_SUSPECTED",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }
     }

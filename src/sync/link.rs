@@ -10,7 +10,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::ids::{DocumentId, PeerId, RepositoryName};
 use crate::limits::{ECHO_ATTEMPTS, ECHO_TIMEOUT_MS, EXPIRY_CHECK_MS, HELLO_JITTER_PER_PEER_MS, MAX_HELLO_JITTER_MS};
-use crate::wire::{Body, Presence, PresenceStatus, Priority, Topic};
+use crate::wire::{Body, Presence, PresenceStatus, Priority, Topic, Will};
 
 /// Where the connection stands.
 ///
@@ -144,6 +144,7 @@ impl CanvasP2PSynchronizer {
         self.on_snapshots_up(step);
         self.say_presence(step, PresenceStatus::Birth);
         self.other_keys.connected();
+        self.rolled_back.clear();
         self.say_key(step, true);
         self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
         self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
@@ -242,6 +243,16 @@ impl CanvasP2PSynchronizer {
         }
         let change = self.peers.presence(peer, presence, retained, step.now);
         self.on_peer_change(step, change);
+    }
+
+    /// A Last Will arrived: if it is our own, and we are there, others learn of that at once.
+    pub(super) fn on_will(&mut self, step: &mut Step, peer: PeerId, will: &Will) {
+        let own = (self.config.instance, self.link.connection()) == (will.instance, will.connection);
+        if peer == self.peer && own && self.link.is_up() {
+            self.say_presence(step, PresenceStatus::Alive);
+        } else if let Some(at_ms) = self.peers.will(peer, will, step.now) {
+            self.timers.set_no_later(Timer::Expiry, at_ms);
+        }
     }
 
     pub(super) fn on_peer_change(&mut self, step: &mut Step, change: PeerChange) {

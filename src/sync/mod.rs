@@ -8,6 +8,7 @@
 //! | `key_notices.rs` | finding out that others use another key |
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
 //! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
+//! | `heard.rs`, `fresh.rs` | what was heard before, and is not believed again |
 //! | `integrate.rs` | changes going into documents; the outbox going out |
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
@@ -36,6 +37,8 @@ mod counters;
 mod document;
 mod error;
 mod files;
+mod fresh;
+mod heard;
 mod integrate;
 mod io;
 mod key_notices;

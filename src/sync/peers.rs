@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::ids::{Nonce, PeerId, RepositoryName};
+use crate::limits::WILL_GRACE_MS;
 use crate::time::Now;
 use crate::wire::{Presence, PresenceStatus, Will};
 
@@ -70,6 +71,8 @@ struct Peer {
     connection: u64,
     heard_ms: u64,
     heartbeat_ms: u64,
+    /// Its Last Will arrived: by then it must have shown that it is there.
+    doomed_at_ms: Option<u64>,
 }
 
 impl PeerTable {
@@ -144,18 +147,22 @@ impl PeerTable {
             instance: presence.instance,
             connection: presence.connection,
             heard_ms: now.elapsed_ms,
+            doomed_at_ms: None,
             heartbeat_ms: presence.heartbeat_ms.clamp(*HEARTBEAT_RANGE_MS.start(), *HEARTBEAT_RANGE_MS.end()),
         };
         self.peers.insert(id, peer);
         if discovered { PeerChange::Discovered(info) } else { PeerChange::None }
     }
 
-    /// Takes in a Last Will.
-    pub(crate) fn will(&mut self, id: PeerId, will: &Will) -> PeerChange {
-        match self.peers.get(&id) {
-            Some(peer) if (peer.instance, peer.connection) == (will.instance, will.connection) => self.remove(id),
-            _ => PeerChange::None,
+    /// Takes in a Last Will. Whoever has it can publish it while its peer is there, which then says so: the peer is gone if
+    /// nothing is heard of it until the time that this returns.
+    pub(crate) fn will(&mut self, id: PeerId, will: &Will, now: Now) -> Option<u64> {
+        let peer = self.peers.get_mut(&id)?;
+        if (peer.instance, peer.connection) != (will.instance, will.connection) {
+            return None;
         }
+        peer.doomed_at_ms = Some(now.after(WILL_GRACE_MS));
+        peer.doomed_at_ms
     }
 
     /// A live presence of a known peer says by its clock when it was sent.
@@ -174,13 +181,17 @@ impl PeerTable {
             && peer.info.confirmed
         {
             peer.heard_ms = now.elapsed_ms;
+            peer.doomed_at_ms = None;
             peer.info.last_seen_unix_ms = now.unix_ms;
         }
     }
 
     /// Removes those not heard for too long; returns those of them that were confirmed.
     pub(crate) fn expire(&mut self, now: Now) -> Vec<PeerInfo> {
-        let overdue = |peer: &Peer| now.reached(peer.heard_ms.saturating_add(EXPIRY_HEARTBEATS * peer.heartbeat_ms));
+        let overdue = |peer: &Peer| {
+            now.reached(peer.heard_ms.saturating_add(EXPIRY_HEARTBEATS * peer.heartbeat_ms))
+                || peer.doomed_at_ms.is_some_and(|at_ms| now.reached(at_ms))
+        };
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| overdue(peer)).map(|peer| peer.info.id).collect();
         gone.into_iter()
             .filter_map(|id| match self.remove(id) {
@@ -256,9 +267,20 @@ mod tests {
     fn the_will_of_an_older_connection_is_ignored() {
         let mut table = table();
         table.presence(PEER, &presence(PresenceStatus::Birth, 2), false, at(0));
-        assert_eq!(table.will(PEER, &Will { instance: 1, connection: 1 }), PeerChange::None);
-        assert_eq!(table.will(PEER, &Will { instance: 9, connection: 2 }), PeerChange::None);
-        assert!(matches!(table.will(PEER, &Will { instance: 1, connection: 2 }), PeerChange::Left(_)));
+        assert_eq!(table.will(PEER, &Will { instance: 1, connection: 1 }, at(0)), None);
+        assert_eq!(table.will(PEER, &Will { instance: 9, connection: 2 }, at(0)), None);
+        let due = table.will(PEER, &Will { instance: 1, connection: 2 }, at(0)).unwrap();
+        assert!(table.expire(at(due - 1)).is_empty());
+        assert_eq!(table.expire(at(due)).len(), 1);
+    }
+
+    #[test]
+    fn a_will_does_not_count_if_its_peer_is_heard_then() {
+        let mut table = table();
+        table.presence(PEER, &presence(PresenceStatus::Birth, 2), false, at(0));
+        let due = table.will(PEER, &Will { instance: 1, connection: 2 }, at(0)).unwrap();
+        table.heard(PEER, at(1));
+        assert!(table.expire(at(due)).is_empty());
     }
 
     #[test]

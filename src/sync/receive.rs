@@ -99,15 +99,16 @@ impl CanvasP2PSynchronizer {
         };
         let header = opened.header;
         self.statistics.traffic.received(header.kind, message.payload.len());
-        if !message.retained {
-            self.peers.heard(header.sender, step.now);
-            if let Topic::Changes(_) = topic {
-                let ms = step.now.unix_ms.saturating_sub(header.sent_unix_ms);
-                self.statistics.latency.record_us(ms.saturating_mul(1_000));
-            }
+        if !self.is_fresh(step, message, &header) {
+            return None;
+        }
+        if !message.retained && matches!(topic, Topic::Changes(_)) {
+            let ms = step.now.unix_ms.saturating_sub(header.sent_unix_ms);
+            self.statistics.latency.record_us(ms.saturating_mul(1_000));
         }
         self.watch_counter(step, &topic, message, &header);
-        if let Topic::Manifest { .. } = topic {
+        if let Topic::Manifest { document, .. } = &topic {
+            self.watch_manifest(step, document, &message.topic, &header);
             self.snapshots.hidden.note(&self.config.topics, &message.topic, &topic);
         }
         match opened.content {
@@ -219,10 +220,7 @@ impl CanvasP2PSynchronizer {
                     self.peers.note_clock(header.sender, header.sent_unix_ms, step.now);
                 }
             }
-            Body::Will(will) => {
-                let change = self.peers.will(header.sender, &will);
-                self.on_peer_change(step, change);
-            }
+            Body::Will(will) => self.on_will(step, header.sender, &will),
             Body::SyncRequest(request) => self.on_request(step, header.sender, &request),
             Body::SyncAnnouncement(announcement) => self.on_answer_announced(step, &announcement),
             Body::SyncReply(reply) => self.on_reply(step, header, reply),

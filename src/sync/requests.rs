@@ -112,7 +112,7 @@ impl CanvasP2PSynchronizer {
                     // It depends on what is not to be had; should that come, so will it.
                     document.forget_waiting();
                 }
-                tracing::debug!(target: "mqtt:sync", document = %id, "nobody has what is lacking");
+                self.warn_of_rollback(step, id, "nobody has edits that were announced or built upon");
                 self.carry_out(step, id, &Next::Finished(false));
             }
             Next::Finished(answered) => {

@@ -69,6 +69,9 @@ impl Saver {
 
     /// An operation that concerns no document's content.
     pub(crate) fn operation(&mut self, operation: StoreOperation) {
+        if matches!(operation, StoreOperation::Heard { .. }) {
+            self.waiting.operations.retain(|waiting| !matches!(waiting, StoreOperation::Heard { .. }));
+        }
         self.waiting.operations.push(operation);
     }
 

@@ -49,6 +49,13 @@ pub enum StoreOperation {
     },
     /// Forget the actors of all documents: a process that has begun may use them, and may crash.
     ForgetActors,
+    /// Note what was heard of other peers, in the place of what was noted before.
+    Heard {
+        /// The repository's index.
+        document: DocumentId,
+        /// Opaque; given back as [`StoredDocument::heard`].
+        marks: Vec<u8>,
+    },
     /// Forget a document.
     Delete {
         /// Which document.
@@ -101,6 +108,8 @@ pub struct StoredDocument {
     pub acknowledged: Option<Heads>,
     /// Of each actor the last [`StoreOperation::Vouch`], in any order.
     pub vouchers: Vec<Voucher>,
+    /// Of an index, the last [`StoreOperation::Heard`].
+    pub heard: Option<Vec<u8>>,
 }
 
 /// Makes one snapshot of everything that storage has of a document, loads it again, and compares.

@@ -135,6 +135,7 @@ impl CanvasP2PSynchronizer {
 
     /// What may be saved lazily is due, or storage that failed may be tried again.
     pub(super) fn on_save_due(&mut self) {
+        self.save_heard();
         self.saver.hurry();
     }
 
@@ -174,6 +175,7 @@ impl CanvasP2PSynchronizer {
         for (document, mark) in awake.chain(asleep).collect::<Vec<_>>() {
             self.saver.operation(StoreOperation::KeepActor { document, mark });
         }
+        self.save_heard();
         self.saver.hurry();
         step.own = true;
     }

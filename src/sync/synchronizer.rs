@@ -11,6 +11,7 @@ use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
 use super::error::SyncError;
+use super::heard::Heard;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
 use super::key_notices::OtherKeys;
 use super::link::Link;
@@ -97,6 +98,9 @@ pub struct CanvasP2PSynchronizer {
     pub(super) outgoing: OutgoingCounters,
     pub(super) incoming: IncomingCounters,
     pub(super) throttle: Throttle,
+    pub(super) heard: Heard,
+    /// Documents of which the application was told, on this connection, that something seen before cannot be had.
+    pub(super) rolled_back: BTreeSet<DocumentId>,
     pub(super) reassembler: Reassembler,
     pub(super) timers: Timers,
     /// Requests of others that wait for our turn to answer.
@@ -207,6 +211,8 @@ impl CanvasP2PSynchronizer {
             outgoing: OutgoingCounters::default(),
             incoming: IncomingCounters::default(),
             throttle: Throttle::new(config.rates),
+            heard: Heard::of_own(config.identity.peer(), config.session),
+            rolled_back: BTreeSet::new(),
             reassembler: Reassembler::new(),
             timers: Timers::default(),
             answers: BTreeMap::new(),

@@ -44,6 +44,7 @@ impl Disk {
                     self.of(document).stored.acknowledged = Some(heads.clone());
                 }
                 StoreOperation::KeepActor { document, mark } => self.of(document).actor = Some(mark.clone()),
+                StoreOperation::Heard { document, marks } => self.of(document).stored.heard = Some(marks.clone()),
                 StoreOperation::ForgetActors => self.0.values_mut().for_each(|kept| kept.actor = None),
                 StoreOperation::Delete { document } => drop(self.0.remove(document)),
             }

@@ -39,6 +39,9 @@ fn keeps_documents(storage: &mut dyn Storage) {
     for vouchers in [vec![vouch(1, 1), vouch(2, 1)], vec![vouch(1, 2)]] {
         storage.apply(vec![StoreOperation::Vouch { document: document("a"), vouchers }]).unwrap();
     }
+    for marks in [b"old".to_vec(), b"new".to_vec()] {
+        storage.apply(vec![StoreOperation::Heard { document: document("a"), marks }]).unwrap();
+    }
     let mut stored = storage.load(&document("a")).unwrap().unwrap();
     stored.vouchers.sort_by(|one, other| one.actor.cmp(&other.actor));
     let expected = StoredDocument {
@@ -46,6 +49,7 @@ fn keeps_documents(storage: &mut dyn Storage) {
         changes: vec![b"1".to_vec(), b"23".to_vec()],
         acknowledged: Some(heads(1)),
         vouchers: vec![vouch(1, 2), vouch(2, 1)],
+        heard: Some(b"new".to_vec()),
     };
     assert_eq!(stored, expected);
     assert_eq!(storage.uncompacted_bytes(&document("a")), 3);

@@ -37,6 +37,9 @@ impl MemoryStorage {
                 self.0.entry(document).or_default().document.acknowledged = Some(heads);
             }
             StoreOperation::KeepActor { document, mark } => self.0.entry(document).or_default().actor = Some(mark),
+            StoreOperation::Heard { document, marks } => {
+                self.0.entry(document).or_default().document.heard = Some(marks);
+            }
             StoreOperation::ForgetActors => self.0.values_mut().for_each(|kept| kept.actor = None),
             StoreOperation::Delete { document } => drop(self.0.remove(&document)),
         }

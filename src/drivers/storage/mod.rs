@@ -6,6 +6,7 @@ mod identity;
 mod key_file;
 mod memory;
 mod roots;
+mod starts;
 
 use crate::ids::DocumentId;
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
@@ -16,6 +17,7 @@ pub use identity::{IdentityError, identity_seed};
 pub use key_file::{KeyFileError, create_key, read_key};
 pub use memory::MemoryStorage;
 pub use roots::{pin_root, pinned_root};
+pub use starts::next_start;
 
 /// Keeps the documents of one repository. Used by one task at a time; may block.
 ///

@@ -8,7 +8,7 @@ use super::file::{ACTORS, CHANGES, Directory, NOTES, Opener, SNAPSHOTS};
 use super::keys;
 use super::ledger::{Draft, Ledger};
 use super::row::{self, Kind};
-use super::tables::{ACKNOWLEDGED, SUMMARY, Tables, VOUCHER, damaged, note_key, read_ledger};
+use super::tables::{ACKNOWLEDGED, HEARD, SUMMARY, Tables, VOUCHER, damaged, note_key, read_ledger};
 use super::values;
 use crate::drivers::storage::StorageError;
 use crate::ids::{DocumentId, RepositoryName};
@@ -30,6 +30,7 @@ pub(super) struct Raw {
     pub(super) incarnation: u64,
     snapshot: Option<Vec<u8>>,
     changes: Vec<(u64, Vec<u8>)>,
+    heard: Option<Vec<u8>>,
     acknowledged: Option<Vec<u8>>,
     /// Keys and rows.
     vouchers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -111,6 +112,7 @@ impl Store {
             let snapshot = transaction.open_table(SNAPSHOTS)?.get(key)?.map(|value| value.value().to_vec());
             let notes = transaction.open_table(NOTES)?;
             let acknowledged = notes.get(note_key(key, ACKNOWLEDGED).as_slice())?.map(|value| value.value().to_vec());
+            let heard = notes.get(note_key(key, HEARD).as_slice())?.map(|value| value.value().to_vec());
             let mut vouchers = Vec::new();
             for item in notes.range::<&[u8]>(key..keys::after(key).unwrap_or_default().as_slice())? {
                 let (note, value) = item?;
@@ -127,7 +129,7 @@ impl Store {
                 changes.push((number, value.value().to_vec()));
             }
             let (last, incarnation) = (entry.last, entry.incarnation);
-            Ok(Some(Raw { key: key.to_vec(), last, incarnation, snapshot, changes, acknowledged, vouchers }))
+            Ok(Some(Raw { key: key.to_vec(), last, incarnation, snapshot, changes, acknowledged, vouchers, heard }))
         })
     }
 
@@ -237,7 +239,7 @@ impl Raw {
 
     /// What of the document is as it was written, and the first thing that is not.
     pub(super) fn sound(self) -> (StoredDocument, Option<String>) {
-        let Self { key, snapshot, changes, acknowledged, vouchers, .. } = self;
+        let Self { key, snapshot, changes, acknowledged, vouchers, heard, .. } = self;
         let mut stored = StoredDocument::default();
         let mut damage = None;
         if let Some(row) = snapshot {
@@ -268,6 +270,9 @@ impl Raw {
                 None => drop(damage.get_or_insert("a voucher is damaged".to_owned())),
             }
         }
+        // Without it old messages may be believed once more; that is no reason to give nothing back.
+        let heard = heard.as_deref().and_then(|row| row::expect(row, Kind::Note, &note_key(&key, HEARD)));
+        stored.heard = heard.map(<[u8]>::to_vec);
         (stored, damage)
     }
 }

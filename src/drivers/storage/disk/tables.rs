@@ -21,6 +21,8 @@ pub(super) const ACKNOWLEDGED: u8 = 2;
 const COVERED: u8 = 3;
 /// Who vouches for the changes of an actor. Keys of these end with the actor, its length, and this.
 pub(super) const VOUCHER: u8 = 4;
+/// What was heard of other peers; of an index.
+pub(super) const HEARD: u8 = 5;
 
 type Rows<'a> = Table<'a, &'static [u8], &'static [u8]>;
 
@@ -51,6 +53,7 @@ impl<'a> Tables<'a> {
         let document = match operation {
             StoreOperation::Append { document, .. }
             | StoreOperation::Vouch { document, .. }
+            | StoreOperation::Heard { document, .. }
             | StoreOperation::Describe { document, .. }
             | StoreOperation::Acknowledged { document, .. }
             | StoreOperation::KeepActor { document, .. }
@@ -75,6 +78,10 @@ impl<'a> Tables<'a> {
             StoreOperation::Acknowledged { heads, .. } => {
                 draft.entry(ledger, &key);
                 self.note(&key, ACKNOWLEDGED, &values::encode_heads(heads))
+            }
+            StoreOperation::Heard { marks, .. } => {
+                draft.entry(ledger, &key);
+                self.note(&key, HEARD, marks)
             }
             StoreOperation::KeepActor { mark, .. } => {
                 draft.entry(ledger, &key);
