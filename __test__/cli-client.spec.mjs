@@ -82,8 +82,8 @@ describe('client', () => {
       ['frobnicate', /there is no "frobnicate"/],
       ['add', /add <id> <text…>/],
       ['show', /ERR_CANVAS_NOT_FOUND/],
-      ['create\nlink a b', /there is no node a/],
-      ['create\ntext a b', /there is no node a/],
+      ['create one\nlink a b', /there is no node a/],
+      ['create two\ntext a b', /there is no node a/],
     ]) {
       const { code, stderr } = await run(input);
       assert.equal(code, 1, input);

@@ -27,6 +27,7 @@ describe('completion', () => {
     assert.deepEqual(await complete('can'), ['canvases']);
     assert.deepEqual(await complete('monitor', '--in'), ['--interval']);
     assert.deepEqual(await complete('completion', 'fi'), ['fish']);
+    assert.deepEqual(await complete('members', 'ad'), ['add']);
     assert.deepEqual(await complete('monitor', '--interval', ''), []);
     assert.ok((await complete('')).length > 15);
   });

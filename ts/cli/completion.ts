@@ -31,21 +31,24 @@ interface Described {
   name: string;
   what: string;
   options: { long: string; what: string; takes: 'nothing' | 'path' | 'value' }[];
-  /** What its first argument may be; files where that is not known. */
+  /** Its parts, or what its first argument may be; files where that is not known. */
   choices: string[];
 }
 
 function described(program: Command): Described[] {
-  return program.commands.map((command) => ({
-    name: command.name(),
-    what: command.description(),
-    options: [
-      ...command.options.filter(({ hidden }) => !hidden).map(option),
-      { long: '--help', what: 'display help', takes: 'nothing' },
-    ],
-    choices: command.registeredArguments[0]?.argChoices ?? [],
-  }));
+  return program.commands.map((command) => {
+    const parts = command.commands.filter((part) => part.name() !== 'help');
+    const options = [command, ...parts].flatMap(({ options }) => options.filter(({ hidden }) => !hidden).map(option));
+    return {
+      name: command.name(),
+      what: command.summary() || command.description(),
+      options: [...new Map([...options, HELP].map((one) => [one.long, one])).values()],
+      choices: parts.length > 0 ? parts.map((part) => part.name()) : (command.registeredArguments[0]?.argChoices ?? []),
+    };
+  });
 }
+
+const HELP = { long: '--help', what: 'display help', takes: 'nothing' } as const;
 
 function option({ long, description, flags, required, optional }: Option): Described['options'][number] {
   const takes = required || optional ? (PATHS.test(flags) ? 'path' : 'value') : 'nothing';
