@@ -47,6 +47,7 @@ test('every code is documented, and provoked by a test', () => {
     'errors',
     'invalid-canvas',
     'lifecycle',
+    'members',
     'real-time',
     'storage',
     'update-canvas',

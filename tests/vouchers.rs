@@ -93,7 +93,11 @@ fn actor_of_peer(world: &World, node: usize, key: u8) -> ActorId {
 
 /// A change that sets the node's place, under any actor, on top of all that a peer has.
 fn forge(world: &World, node: usize, actor: ActorId, x: i64) -> Change {
-    let mut forged = load(world, node).with_actor(actor);
+    forge_on(load(world, node), actor, x)
+}
+
+fn forge_on(document: Automerge, actor: ActorId, x: i64) -> Change {
+    let mut forged = document.with_actor(actor);
     let maps: Vec<ObjId> = (0..64)
         .filter_map(|shard| Some(forged.get(ROOT, format!("nodes/{shard:02x}")).unwrap()?.1))
         .filter(|map| forged.get(map, "n/x").unwrap().is_some())
@@ -247,6 +251,23 @@ fn who_reads_only_a_snapshot_can_prove_every_author_to_others() {
     assert_eq!(x(&world, dave), 3);
     assert_eq!((dropped(&world, dave, "unvouched change"), dropped(&world, dave, "bad voucher")), (0, 0));
     assert_eq!(told(&world, dave).last().unwrap().peer, peer(ALICE), "not of Carol, who passed it on");
+}
+
+#[test]
+fn what_stands_only_by_a_change_that_waits_waits_with_it() {
+    let mut world = alice_and_bob();
+    let before = load(&world, 1);
+    let (mallory, other) = (actor_of(&peer(MALLORY), [1; 8]), actor_of(&peer(98), [1; 8]));
+    let first = forge_on(before.clone(), mallory.into(), 5);
+    let beside = forge_on(before.clone(), other.into(), 6);
+    let mut both = before;
+    both.apply_changes([first.clone(), beside.clone()]).unwrap();
+    let last = forge_on(both, mallory.into(), 7);
+    // Only the last is vouched for, and it depends on what is not here.
+    publish_changes(&mut world, MALLORY, &[&first, &last], Vec::new(), true);
+    assert_eq!((x(&world, 1), changes(&world, 1).contains(&first)), (3, false));
+    publish_changes(&mut world, 98, &[&beside], Vec::new(), true);
+    assert_eq!((x(&world, 0), x(&world, 1)), (7, 7));
 }
 
 #[test]

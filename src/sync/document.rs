@@ -257,9 +257,8 @@ impl Document {
     /// Of what arrived, what somebody vouches for; see [`Vouching::admit`].
     pub(crate) fn admit(&mut self, incoming: Incoming) -> Admitted {
         let Self { id, content, causal, held, vouching, .. } = self;
-        let replica = content.replica();
-        let waits = |hash: &ChangeHash| causal.contains(hash) || held.iter().any(|change| change.hash() == *hash);
-        vouching.admit(id, incoming, |hash| replica.contains(hash), waits)
+        let (replica, held) = (content.replica(), hashes(held));
+        vouching.admit(id, incoming, |hash| replica.contains(hash), |hash| causal.contains(hash) || held.contains(hash))
     }
 
     /// What a peer made itself, and what proves itself, of the changes that are no ancestors of these.
@@ -292,8 +291,10 @@ impl Document {
     pub(crate) fn hold(&mut self, unsettled: Vec<Change>) -> Vec<ChangeHash> {
         self.held = unsettled;
         let Self { causal, held, vouching, .. } = self;
-        vouching.forget_awaited(|hash| causal.contains(hash) || held.iter().any(|change| change.hash() == *hash));
-        held.retain(|change| vouching.covers(change));
+        let hashes = hashes(held);
+        vouching.forget_awaited(|hash| causal.contains(hash) || hashes.contains(hash));
+        let covered = vouching.covered();
+        held.retain(|change| is_derived(change) || covered.get(change.actor_id()) >= Some(&change.seq()));
         let bytes: usize = held.iter().map(|change| change.raw_bytes().len()).sum();
         if held.len() <= MAX_CAUSAL_BUFFER_CHANGES && bytes <= MAX_CAUSAL_BUFFER_BYTES {
             return Vec::new();
@@ -335,6 +336,10 @@ impl Document {
         let replica = self.content.replica();
         self.catch_up.settle(|hash| replica.contains(hash) || self.quarantined.contains(hash));
     }
+}
+
+fn hashes(changes: &[Change]) -> BTreeSet<ChangeHash> {
+    changes.iter().map(Change::hash).collect()
 }
 
 #[cfg(test)]

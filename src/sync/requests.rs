@@ -225,7 +225,9 @@ impl CanvasP2PSynchronizer {
                 self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
             }
         }
-        self.notice(step, &request.document, unknown);
+        if !self.is_outsider(&requester) {
+            self.notice(step, &request.document, unknown);
+        }
     }
 
     pub(super) fn on_answer_announced(&mut self, step: &mut Step, announcement: &SyncAnnouncement) {
@@ -318,6 +320,10 @@ impl CanvasP2PSynchronizer {
 
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, header: &Header, announcement: &HeadsAnnouncement) {
+        if self.is_outsider(&header.sender) {
+            // What it has beyond what we have, nobody takes in.
+            return;
+        }
         for (id, heads) in &announcement.documents {
             let Some(document) = self.documents.get_mut(id) else {
                 self.on_heads_of_asleep(step, header, id, heads);

@@ -152,10 +152,14 @@ impl Vouching {
         }
     }
 
-    /// Whether a change that was let in is still covered by a voucher that is awaited.
-    pub(crate) fn covers(&self, change: &Change) -> bool {
-        let later = |voucher: &Voucher| voucher.actor == *change.actor_id() && voucher.sequence >= change.seq();
-        is_derived(change) || self.awaited.values().any(later)
+    /// Up to which change of each actor there are vouchers for what waits.
+    pub(crate) fn covered(&self) -> BTreeMap<&ActorId, u64> {
+        let mut covered = BTreeMap::new();
+        for Voucher { actor, sequence, .. } in self.awaited.values() {
+            let last: &mut u64 = covered.entry(actor).or_default();
+            *last = (*last).max(*sequence);
+        }
+        covered
     }
 
     /// Forgets what was awaited and does not wait any more.
