@@ -159,9 +159,22 @@ export interface MQTTIntegrationConfig {
   encryption?: {
     /**
      * File that `mqtt-p2p keygen` or {@link createKeyFile} made, readable by its owner alone; read by `initialize()`. For
-     * all repositories that name no `keyFile` of their own.
+     * all repositories that name no key of their own. One of `keyFile`, `passphrase` and `passphraseFile` is needed.
      */
-    keyFile: string;
+    keyFile?: string;
+    /**
+     * Passphrase of which `initialize()` makes the key, with the parameters of `invite` (Argon2id; takes some hundred
+     * milliseconds and 64 MiB, on another thread). 8 to 1024 bytes of UTF-8; accents may be typed either way (NFC). A key is
+     * no better than its passphrase: whoever records messages can try passphrases at their own computers.
+     */
+    passphrase?: string;
+    /**
+     * File with the passphrase, readable by its owner alone; read by `initialize()`. One end of a line at its end does not
+     * belong to it.
+     */
+    passphraseFile?: string;
+    /** The invite that belongs to the passphrase: what `mqtt-p2p keygen --passphrase` or {@link createInvite} gave. */
+    invite?: string;
   };
   /** Limits. */
   performance?: {
@@ -262,9 +275,15 @@ export interface RepositoryConfig {
   staleWindowMs?: number;
   /**
    * File with the key of this repository; needs `features.encryption: true`. Canvases can be shared between repositories
-   * of one key only. Default: `encryption.keyFile`.
+   * of one key only. Default: the key of `encryption`.
    */
   keyFile?: string;
+  /** Passphrase of this repository instead; see `encryption.passphrase`. Needs its own `invite`. Default: none. */
+  passphrase?: string;
+  /** File with that passphrase; see `encryption.passphraseFile`. Needs its own `invite`. Default: none. */
+  passphraseFile?: string;
+  /** The invite that belongs to the passphrase of this repository. Default: none. */
+  invite?: string;
   /**
    * Who may take part. `open`: anybody whom the broker lets in (the default without encryption). `key`: whoever has the
    * repository's key (the default with encryption). `members`: those whom admins say to be members, see
@@ -1013,3 +1032,10 @@ export function recoverStorage(path: string): Promise<StorageRecovery>;
  * @throws {MqttP2pError} `ERR_ENCRYPTION_KEY`: the file exists already (it is never overwritten), or cannot be written.
  */
 export function createKeyFile(path: string): Promise<void>;
+
+/**
+ * Makes an invite: a random salt, and how much work it is to make a key of a passphrase. All peers of a repository need the
+ * same invite and passphrase (`encryption.invite`, `encryption.passphrase`). An invite is no secret.
+ * @throws {MqttP2pError} `ERR_ENCRYPTION_KEY`: the system gives no random numbers.
+ */
+export function createInvite(): Promise<string>;

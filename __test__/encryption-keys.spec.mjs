@@ -57,7 +57,7 @@ describe('configuration', () => {
       /repositories\[0\]\.keyFile/,
     ],
     ['no file', { features: { encryption: true }, encryption: { keyFile: '' } }, /encryption\.keyFile must name/],
-    ['a key of no file', { features: { encryption: true }, encryption: {} }, /encryption: missing field `keyFile`/],
+    ['a key of no file', { features: { encryption: true }, encryption: {} }, /encryption must name a keyFile/],
     ['an unknown field', { features: { encryption: true }, encryption: { keyFile: 'k', key: 'x' } }, /encryption\.key/],
     [
       'messages too small for names',

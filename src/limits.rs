@@ -236,6 +236,16 @@ pub const MAX_KEYED_REPOSITORIES: usize = 1_024;
 pub const NAME_TAG_MEMORY_KIB: u32 = 8 << 10;
 /// How often that hash goes over its memory.
 pub const NAME_TAG_PASSES: u32 = 2;
+/// Shortest passphrase, in bytes of UTF-8. It says nothing of how easily one is guessed.
+pub const MIN_PASSPHRASE_BYTES: usize = 8;
+/// Longest passphrase, in bytes of UTF-8.
+pub const MAX_PASSPHRASE_BYTES: usize = 1_024;
+/// Longest invite as text, in bytes.
+pub const MAX_INVITE_BYTES: usize = 128;
+/// Memory that an invite may ask for to make a key of a passphrase, in KiB. New invites ask for the least.
+pub const INVITE_MEMORY_KIB: std::ops::RangeInclusive<u32> = 64 << 10..=1 << 20;
+/// How often that memory is gone over. New invites ask for the least.
+pub const INVITE_PASSES: std::ops::RangeInclusive<u32> = 3..=16;
 /// A peer answers others that use another key at most this often.
 pub const KEY_NOTICE_INTERVAL_MS: u64 = 2_000;
 /// Smallest `performance.maxMessageSize` with encryption: names of canvases travel within each packet.

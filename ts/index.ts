@@ -3,7 +3,7 @@ import type * as Public from '../index.js';
 import { applyCanvasChanges } from './apply-canvas-changes.js';
 import { startBroker } from './broker.js';
 import { MqttP2pError } from './errors.js';
-import { createKeyFile } from './keys.js';
+import { createInvite, createKeyFile } from './keys.js';
 import { MQTTIntegrationService } from './service.js';
 import { recoverStorage } from './storage.js';
 
@@ -14,6 +14,7 @@ const DEFAULT_MQTT_INTEGRATION_CONFIG = deepFreeze(JSON.parse(defaultConfig()) a
 
 export {
   applyCanvasChanges,
+  createInvite,
   createKeyFile,
   DEFAULT_MQTT_INTEGRATION_CONFIG,
   MQTTIntegrationService,
@@ -25,6 +26,7 @@ export {
 // Compiles only while what is exported keeps the promises of `index.d.ts`.
 ({
   applyCanvasChanges,
+  createInvite,
   createKeyFile,
   DEFAULT_MQTT_INTEGRATION_CONFIG,
   MQTTIntegrationService,

@@ -3,11 +3,13 @@
 pub mod actor;
 pub mod identity;
 pub mod name_tag;
+pub mod passphrase;
 pub mod repository;
 pub mod secret;
 
 pub use actor::{actor_of, owns};
 pub use identity::Identity;
 pub use name_tag::NameTag;
+pub use passphrase::{Invite, Passphrase, PassphraseError};
 pub use repository::{KeyId, RepositoryKeys};
 pub use secret::RootSecret;

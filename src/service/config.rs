@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use super::broker_config::BrokerConfig;
 use super::error::ServiceError;
-use super::keys::EncryptionConfig;
+use super::key_sources::EncryptionConfig;
 use super::membership::MembershipConfig;
 use super::performance::PerformanceConfig;
 use super::wrong_value::without_value;
+use crate::crypto::Passphrase;
 use crate::ids::RepositoryName;
 use crate::limits::{DEFAULT_FILE_DEBOUNCE_MS, DEFAULT_STALE_WINDOW_MS, MAX_REPOSITORIES};
 use crate::wire::TopicSpace;
@@ -69,7 +70,8 @@ pub enum Offline {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs, keyFile, membership"
+    expecting = "expected a name, or an object with a name and perhaps path, author, branch, debounceMs, staleWindowMs, keyFile, \
+                 passphrase, passphraseFile, invite, membership"
 )]
 pub enum RepositoryConfig {
     /// The name alone.
@@ -99,9 +101,18 @@ pub struct RepositoryObject {
     /// How long after we wrote a file an editor may still save what it had read before, in milliseconds. Default 5,000.
     #[serde(default = "default_stale_window_ms")]
     pub stale_window_ms: u64,
-    /// The file with its key; needs `features.encryption`. Default: that of `encryption`.
+    /// The file with its key; needs `features.encryption`. Default: the key of `encryption`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// The passphrase that its key is made of, instead. Never shown.
+    #[serde(default, skip_serializing)]
+    pub passphrase: Option<Passphrase>,
+    /// A file with that passphrase, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<String>,
+    /// The invite that belongs to the passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<String>,
     /// Who may take part. Default: with encryption whoever has the key, otherwise anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<MembershipConfig>,
@@ -273,6 +284,8 @@ fn read_sections(json: &str) -> Result<ServiceConfig, Vec<String>> {
             "capabilities" => read(&name, value, &mut config.capabilities),
             "storage" => read(&name, value, &mut config.storage),
             "offline" => read(&name, value, &mut config.offline),
+            // What serde says of another value would repeat it, and it may be a passphrase.
+            "encryption" if !value.is_object() && !value.is_null() => Err("encryption: must be an object".to_owned()),
             "encryption" => read(&name, value, &mut config.encryption),
             _ => Err(format!("{name}: is not a known field")),
         };

@@ -74,7 +74,7 @@ pub enum SyncError {
     /// Somebody in the repository of this name uses another key.
     #[error(
         "others in repository '{repository}' use another key, and neither they nor this peer see what the other does; give \
-         all the same key file"
+         all the same key file, or passphrase and invite"
     )]
     OtherKey {
         /// The repository.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
-use mqtt_p2p::crypto::RootSecret;
+use mqtt_p2p::crypto::{Invite, Passphrase, RootSecret};
 use mqtt_p2p::ids::{DocumentId, Nonce, Session};
 use mqtt_p2p::wire::{
     Arrival, Body, Changes, Content, Cursor, Priority, Stamp, SyncAnnouncement, Topic, TopicSpace, read, seal_on,
@@ -14,13 +15,17 @@ use mqtt_p2p::wire::{
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::accepted::{SEED, alice, document, noise, repository};
 use crate::{by_hand, hex_of};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/encryption.json");
 const SECRET: [u8; 32] = [0x5e; 32];
+
+/// With an accent, which is in composed form.
+const PASSPHRASE: &str = "caf\u{e9} au lait";
+const SALT: [u8; 16] = [0x5a; 16];
 
 fn secret() -> RootSecret {
     RootSecret::new(SECRET)
@@ -83,10 +88,17 @@ fn made() -> Value {
         let payloads: Vec<String> = sealed.unwrap().into_iter().map(hex::encode).collect();
         json!({ "name": name, "plain": topic.plain_path(), "topic": space.format(topic), "payloads": payloads })
     };
+    let invite = Invite::new(SALT);
+    let of_passphrase = invite.derive(&Passphrase::new(PASSPHRASE.to_owned()).unwrap()).unwrap();
     json!({
         "about": "Test vectors of encrypted repositories; docs/protocol.md, section 12, says how to read them.",
         "secret": hex::encode(SECRET),
         "keyFile": secret().to_text().as_str(),
+        "passphrase": {
+            "passphrase": PASSPHRASE,
+            "invite": invite.to_string(),
+            "keyFile": of_passphrase.to_text().as_str(),
+        },
         "repository": repository().as_str(),
         "keyId": hex::encode(key.0),
         "keyNotices": space.format(&notices),
@@ -130,6 +142,25 @@ fn messages_of_the_file_are_read() {
         }
         assert_eq!(received, Some(body), "{name}");
     }
+}
+
+#[test]
+fn the_passphrase_of_the_file_gives_what_the_specification_says() {
+    let vector = &stored()["passphrase"];
+    let invite: Vec<&str> = vector["invite"].as_str().unwrap().split(':').collect();
+    let ["mqtt-p2p-invite-1", memory_kib, passes, salt, sum] = invite[..] else { panic!("{invite:?}") };
+    let (memory_kib, passes): (u32, u32) = (memory_kib.parse().unwrap(), passes.parse().unwrap());
+    let salt = hex::decode(salt).unwrap();
+    let summed = [b"mind-git/mqtt-p2p/invite/v1", &memory_kib.to_be_bytes()[..], &passes.to_be_bytes(), &salt].concat();
+    assert_eq!(sum, hex::encode(&Sha256::digest(summed)[..4]));
+    let mut secret = [0; 32];
+    let parameters = Params::new(memory_kib, passes, 1, Some(32)).unwrap();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into(vector["passphrase"].as_str().unwrap().as_bytes(), &salt, &mut secret)
+        .unwrap();
+    let sum = Sha256::digest([&b"mind-git/mqtt-p2p/key-file/v1"[..], &secret].concat());
+    let text = format!("mqtt-p2p-key-1 {} {}\n", hex::encode(secret), hex::encode(&sum[..4]));
+    assert_eq!(vector["keyFile"], text);
 }
 
 /// Bytes behind their length.

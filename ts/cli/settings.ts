@@ -12,6 +12,8 @@ export interface CommonOptions extends BrokerFlags {
   repositories?: string[];
   config?: string;
   keyFile?: string;
+  passphraseFile?: string;
+  invite?: string;
   logFormat?: 'text' | 'json';
   json?: boolean;
 }
@@ -45,6 +47,8 @@ export function withCommonOptions(command: Command): Command {
     .option('--repositories <names>', 'repositories, separated by commas', names)
     .option('--config <file>', 'configuration as a JSON file')
     .option('--key-file <file>', 'encrypt the repositories with this key (made by keygen)')
+    .option('--passphrase-file <file>', 'encrypt them with a key made of this passphrase (or: MQTT_PASSPHRASE)')
+    .option('--invite <text>', 'the invite that belongs to the passphrase (printed by keygen --passphrase)')
     .addOption(new Option('--log-format <format>', 'how logs (DEBUG) are written').choices(['text', 'json']))
     .option('--json', 'print JSON');
 }
@@ -75,14 +79,34 @@ export function settings(
   const given = brokerFrom(file.broker, environment, options);
   const repositories = options.repositories ?? repositoriesOf(environment) ?? file.repositories ?? defaultRepositories;
   const { storage, ...rest } = file;
-  const keyFile = options.keyFile ?? (environment.MQTT_KEY_FILE || undefined);
-  const encryption = keyFile && { features: { ...file.features, encryption: true }, encryption: { keyFile } };
+  const key = keyOf(options, environment, file.encryption?.invite);
+  const encryption = key && { features: { ...file.features, encryption: true }, encryption: key };
   return {
     config: { ...rest, ...encryption, broker: given, repositories },
     storage,
     brokerGiven: given.protocol !== undefined || given.host !== undefined || given.port !== undefined,
     json: options.json ?? false,
   };
+}
+
+/** Where the key comes from that the command line or the environment names, if they name one. */
+function keyOf(
+  { keyFile, passphraseFile, ...options }: CommonOptions,
+  { MQTT_KEY_FILE, MQTT_PASSPHRASE, MQTT_INVITE }: Environment,
+  inviteOfFile: string | undefined,
+): MQTTIntegrationConfig['encryption'] {
+  const invite = options.invite ?? (MQTT_INVITE || inviteOfFile);
+  const invited = invite === undefined ? {} : { invite };
+  if (keyFile !== undefined && passphraseFile !== undefined) {
+    throw new UsageError('--key-file and --passphrase-file both name a key; give one of them');
+  }
+  if (keyFile !== undefined) return { keyFile };
+  if (passphraseFile !== undefined) return { passphraseFile, ...invited };
+  if (MQTT_KEY_FILE && MQTT_PASSPHRASE) {
+    throw new UsageError('MQTT_KEY_FILE and MQTT_PASSPHRASE both name a key; set one of them');
+  }
+  if (MQTT_KEY_FILE) return { keyFile: MQTT_KEY_FILE };
+  return MQTT_PASSPHRASE ? { passphrase: MQTT_PASSPHRASE, ...invited } : undefined;
 }
 
 /** Makes the settings store: where a flag, the environment or the file says, or where `dataDirectory` leads. */

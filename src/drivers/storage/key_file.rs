@@ -1,4 +1,4 @@
-//! Files that hold the root secret of encrypted repositories.
+//! Files that hold the root secret of encrypted repositories, or the passphrase of which it is made.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,17 +8,18 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::disk::{mode_open_to_others, private, sync_directory};
-use crate::crypto::RootSecret;
 use crate::crypto::secret::{MAX_SECRET_TEXT_BYTES, SecretError};
+use crate::crypto::{Passphrase, PassphraseError, RootSecret};
+use crate::limits::MAX_PASSPHRASE_BYTES;
 
 /// Why a key file cannot be used or made. Messages name the file, never what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyFileError {
     /// There is none.
-    #[error("the key file {} does not exist; make one with 'mqtt-p2p keygen', or copy that of the other peers", .0.display())]
+    #[error("{} does not exist; make a key with 'mqtt-p2p keygen', or copy the file of the other peers", .0.display())]
     Missing(PathBuf),
     /// Others than its owner may read or write it.
-    #[error("the key file {} has mode {mode:04o}, so that others can read it; 'chmod 600' it, or make a new key if somebody may have", path.display())]
+    #[error("{} has mode {mode:04o}, so that others can read it; 'chmod 600' it, or make a new key if somebody may have", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -26,18 +27,26 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// It holds no key.
-    #[error("the key file {} cannot be used: {reason}", path.display())]
+    #[error("{} cannot be used: {reason}", path.display())]
     NotAKey {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: SecretError,
     },
+    /// It holds no passphrase.
+    #[error("{} cannot be used: {reason}", path.display())]
+    NotAPassphrase {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: PassphraseError,
+    },
     /// There is something of that name, which is never overwritten.
     #[error("{} exists already and is never overwritten: what was encrypted with a key cannot be read without it; choose another name", .0.display())]
     Exists(PathBuf),
     /// The system refused.
-    #[error("the key file {} cannot be used: {reason}", path.display())]
+    #[error("{} cannot be used: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -57,6 +66,26 @@ impl KeyFileError {
 /// # Errors
 /// [`KeyFileError`].
 pub fn read_key(path: &Path) -> Result<RootSecret, KeyFileError> {
+    let not_a_key = |reason| KeyFileError::NotAKey { path: path.to_owned(), reason };
+    let bytes = read_private(path, MAX_SECRET_TEXT_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_a_key(SecretError::Foreign))?;
+    RootSecret::from_text(text).map_err(not_a_key)
+}
+
+/// Reads the passphrase of a file that nobody but its owner can read: all of it, but for one end of a line at its end.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn read_passphrase(path: &Path) -> Result<Passphrase, KeyFileError> {
+    let no_passphrase = |reason| KeyFileError::NotAPassphrase { path: path.to_owned(), reason };
+    let bytes = read_private(path, MAX_PASSPHRASE_BYTES + "\r\n".len())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| no_passphrase(PassphraseError::NotText))?;
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    Passphrase::new(line.to_owned()).map_err(no_passphrase)
+}
+
+/// The first `max_bytes` and one more of a file that nobody but its owner can read.
+fn read_private(path: &Path, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ => KeyFileError::io(path, &error),
@@ -65,12 +94,10 @@ pub fn read_key(path: &Path) -> Result<RootSecret, KeyFileError> {
     if let Some(mode) = mode_open_to_others(&file).map_err(failed)? {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
-    let not_a_key = |reason| KeyFileError::NotAKey { path: path.to_owned(), reason };
     // One buffer that does not grow, so no copy stays behind in memory.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_TEXT_BYTES + 1));
-    file.take(MAX_SECRET_TEXT_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| not_a_key(SecretError::Foreign))?;
-    RootSecret::from_text(text).map_err(not_a_key)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(max_bytes + 1));
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 /// Writes a secret to a new file that only its owner can read (mode 0600), durably.
@@ -128,6 +155,29 @@ mod tests {
             let _ = fs::remove_file(&path);
             private().create_new(true).open(&path).unwrap().write_all(bytes).unwrap();
             assert!(matches!(read_key(&path), Err(KeyFileError::NotAKey { .. })));
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_the_line_of_its_file() {
+        let folder = Folder::new();
+        let path = folder.path().join("passphrase");
+        let read = |bytes: &[u8]| {
+            let _ = fs::remove_file(&path);
+            private().create_new(true).open(&path).unwrap().write_all(bytes).unwrap();
+            read_passphrase(&path)
+        };
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(read(format!(" correct horse {end}").as_bytes()).unwrap().expose(), " correct horse ");
+        }
+        assert_eq!(read(b"correct\nhorse\n\n").unwrap().expose(), "correct\nhorse\n");
+        let refused = [
+            (&b""[..], PassphraseError::Length),
+            (&[b'x'; 1_027], PassphraseError::Length),
+            (b"\xff", PassphraseError::NotText),
+        ];
+        for (bytes, reason) in refused {
+            assert_eq!(read(bytes).unwrap_err(), KeyFileError::NotAPassphrase { path: path.clone(), reason });
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 pub use disk::{Disk, DiskStorage, RecoveryReport, recover};
 pub use error::StorageError;
 pub use identity::{IdentityError, identity_seed};
-pub use key_file::{KeyFileError, create_key, read_key};
+pub use key_file::{KeyFileError, create_key, read_key, read_passphrase};
 pub use memory::MemoryStorage;
 pub use roots::{pin_root, pinned_root};
 pub use starts::next_start;
