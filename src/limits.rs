@@ -248,6 +248,14 @@ pub const INVITE_MEMORY_KIB: std::ops::RangeInclusive<u32> = 64 << 10..=1 << 20;
 pub const INVITE_PASSES: std::ops::RangeInclusive<u32> = 3..=16;
 /// A peer answers others that use another key at most this often.
 pub const KEY_NOTICE_INTERVAL_MS: u64 = 2_000;
+/// How long others who use another key have to hand over what replaced ours before that is an error.
+pub const OTHER_KEY_GRACE_MS: u64 = 3_000;
+/// Most peers for whom an epoch's secret is wrapped. More: `ERR_ENCRYPTION_KEY`.
+pub const MAX_EPOCH_RECIPIENTS: usize = 4_096;
+/// Epochs that a peer has left and answers for. One more: who comes with the oldest one's key is not told of the next.
+pub const MAX_PAST_EPOCHS: usize = 32;
+/// A peer tells those who come with the key of one past epoch what replaced it at most this often.
+pub const EPOCH_ANSWER_INTERVAL_MS: u64 = 10_000;
 /// Smallest `performance.maxMessageSize` with encryption: names of canvases travel within each packet.
 pub const MIN_SEALED_MAX_MESSAGE_BYTES: usize = 8 << 10;
 /// Largest back-reference window of compressed data (RFC 8878, section 3.1.1.1.2), as a power of two of bytes: 8 MiB.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use thiserror::Error;
+use x25519_dalek::StaticSecret;
 
 use crate::ids::PeerId;
 
@@ -41,6 +42,13 @@ impl Identity {
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
         self.0.sign(message).to_bytes()
+    }
+}
+
+impl Identity {
+    /// The same key for an exchange of keys (X25519); using one key for both is sound (<https://eprint.iacr.org/2021/509>).
+    pub(super) fn exchange_key(&self) -> StaticSecret {
+        StaticSecret::from(self.0.to_scalar_bytes())
     }
 }
 

@@ -6,6 +6,7 @@ pub mod name_tag;
 pub mod passphrase;
 pub mod repository;
 pub mod secret;
+pub mod wrapping;
 
 pub use actor::{actor_of, owns};
 pub use identity::Identity;
@@ -13,3 +14,4 @@ pub use name_tag::NameTag;
 pub use passphrase::{Invite, Passphrase, PassphraseError};
 pub use repository::{KeyId, RepositoryKeys};
 pub use secret::RootSecret;
+pub use wrapping::{WrapError, Wrapping, unwrap_secret};

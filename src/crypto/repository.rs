@@ -115,7 +115,7 @@ impl fmt::Debug for RepositoryKeys {
 }
 
 /// Bytes behind their length, so that no two different lists give the same bytes.
-fn counted(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn counted(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u64).to_be_bytes(), bytes].concat()
 }
 

@@ -14,8 +14,11 @@ pub const MAX_SECRET_TEXT_BYTES: usize = 128;
 
 /// First word of the text form; says what the file is, and in which version.
 const LABEL: &str = "mqtt-p2p-key-1";
+/// First word of that of a secret of a later epoch, before the epoch's number.
+const EPOCH_LABEL: &str = "mqtt-p2p-key-2";
 /// Begins what the checksum is made of, so that it says nothing about other uses of the secret.
 const CHECKSUM_DOMAIN: &[u8] = b"mind-git/mqtt-p2p/key-file/v1";
+const EPOCH_CHECKSUM_DOMAIN: &[u8] = b"mind-git/mqtt-p2p/key-file/v2";
 const CHECKSUM_BYTES: usize = 4;
 
 /// A text that is no root secret. The message never repeats any of it.
@@ -34,14 +37,30 @@ pub enum SecretError {
 
 /// What everything in an encrypted repository is derived from. Its memory is overwritten when it is dropped, and no
 /// `Debug` form, message or log shows it.
-pub struct RootSecret(SecretBox<[u8; SECRET_BYTES]>);
+pub struct RootSecret {
+    secret: SecretBox<[u8; SECRET_BYTES]>,
+    epoch: u64,
+}
 
 impl RootSecret {
-    /// Takes 32 bytes, which must be uniformly random.
+    /// Takes 32 bytes, which must be uniformly random; of the first epoch.
     #[must_use]
     pub fn new(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self::of_epoch(bytes, 0)
+    }
+
+    /// The same, of a later epoch: how often the repository's key has been replaced before.
+    #[must_use]
+    pub fn of_epoch(bytes: [u8; SECRET_BYTES], epoch: u64) -> Self {
         let bytes = Zeroizing::new(bytes);
-        Self(SecretBox::init_with_mut(|secret: &mut [u8; SECRET_BYTES]| secret.copy_from_slice(&*bytes)))
+        let secret = SecretBox::init_with_mut(|secret: &mut [u8; SECRET_BYTES]| secret.copy_from_slice(&*bytes));
+        Self { secret, epoch }
+    }
+
+    /// How often the repository's key had been replaced when this one came.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Reads the text form; white space around it does not matter.
@@ -50,9 +69,19 @@ impl RootSecret {
     /// [`SecretError`].
     pub fn from_text(text: &str) -> Result<Self, SecretError> {
         let mut words = text.split_ascii_whitespace();
-        if words.next() != Some(LABEL) {
-            return Err(SecretError::Foreign);
-        }
+        let epoch = match words.next() {
+            Some(LABEL) => 0,
+            Some(EPOCH_LABEL) => {
+                let number = words.next().ok_or(SecretError::Damaged)?;
+                let epoch = number.parse().map_err(|_| SecretError::Damaged)?;
+                // One secret, one text.
+                if epoch == 0 || format!("{epoch}") != number {
+                    return Err(SecretError::Damaged);
+                }
+                epoch
+            }
+            _ => return Err(SecretError::Foreign),
+        };
         let (Some(secret), Some(sum), None) = (words.next(), words.next(), words.next()) else {
             return Err(SecretError::Damaged);
         };
@@ -60,27 +89,28 @@ impl RootSecret {
         let mut stated = [0; CHECKSUM_BYTES];
         hex::decode_to_slice(secret, &mut *bytes).map_err(|_| SecretError::Damaged)?;
         hex::decode_to_slice(sum, &mut stated).map_err(|_| SecretError::Damaged)?;
-        if stated != checksum(&bytes) {
+        if stated != checksum(&bytes, epoch) {
             return Err(SecretError::Checksum);
         }
-        Ok(Self::new(*bytes))
+        Ok(Self::of_epoch(*bytes, epoch))
     }
 
-    /// The text form: label, secret and checksum in one line, with its end.
+    /// The text form: label, number of an epoch that is not the first, secret and checksum in one line, with its end.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let secret = self.expose();
         let digits = Zeroizing::new(hex::encode(secret));
         // Does not grow, so that no copy stays behind in memory.
         let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_TEXT_BYTES));
-        for part in [LABEL, " ", &digits, " ", &hex::encode(checksum(secret)), "\n"] {
+        let label = if self.epoch == 0 { LABEL.to_owned() } else { format!("{EPOCH_LABEL} {}", self.epoch) };
+        for part in [&label, " ", &digits, " ", &hex::encode(checksum(secret, self.epoch)), "\n"] {
             text.push_str(part);
         }
         text
     }
 
     pub(super) fn expose(&self) -> &[u8; SECRET_BYTES] {
-        self.0.expose_secret()
+        self.secret.expose_secret()
     }
 }
 
@@ -97,8 +127,12 @@ impl fmt::Debug for RootSecret {
     }
 }
 
-fn checksum(secret: &[u8; SECRET_BYTES]) -> [u8; CHECKSUM_BYTES] {
-    let digest = Sha256::new().chain_update(CHECKSUM_DOMAIN).chain_update(secret).finalize();
+fn checksum(secret: &[u8; SECRET_BYTES], epoch: u64) -> [u8; CHECKSUM_BYTES] {
+    let digest = match epoch {
+        0 => Sha256::new().chain_update(CHECKSUM_DOMAIN).chain_update(secret),
+        _ => Sha256::new().chain_update(EPOCH_CHECKSUM_DOMAIN).chain_update(epoch.to_be_bytes()).chain_update(secret),
+    };
+    let digest = digest.finalize();
     let mut sum = [0; CHECKSUM_BYTES];
     sum.copy_from_slice(&digest[..CHECKSUM_BYTES]);
     sum
@@ -118,9 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn the_epoch_is_in_the_text() {
+        for epoch in [1, 12, u64::MAX] {
+            let text = RootSecret::of_epoch([0xab; 32], epoch).to_text();
+            assert!(text.len() <= MAX_SECRET_TEXT_BYTES);
+            let read = RootSecret::from_text(&text).unwrap();
+            assert_eq!((read.expose(), read.epoch()), (&[0xab; 32], epoch));
+        }
+        let zero = RootSecret::of_epoch([0xab; 32], 1).to_text().replace(" 1 ", " 0 ");
+        assert_eq!(RootSecret::from_text(&zero).unwrap_err(), SecretError::Damaged);
+    }
+
+    #[test]
     fn every_cut_and_every_changed_character_is_refused() {
-        let text = RootSecret::new(std::array::from_fn(|at| u8::try_from(at).unwrap() * 7)).to_text();
-        let text = text.trim_end();
+        let secret = |epoch| RootSecret::of_epoch(std::array::from_fn(|at| u8::try_from(at).unwrap() * 7), epoch);
+        for text in [secret(0).to_text(), secret(7).to_text(), secret(u64::MAX).to_text()] {
+            refuses_every_change(text.trim_end());
+        }
+    }
+
+    fn refuses_every_change(text: &str) {
         for end in 0..text.len() {
             assert!(RootSecret::from_text(&text[..end]).is_err(), "cut at {end}");
         }

@@ -60,6 +60,7 @@ impl CanvasP2PSynchronizer {
             Command::Sync { canvas } => return self.sync(step, call, canvas),
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
+            Command::RotateKey { secret, peers } => self.rotate(step, secret, &peers),
             Command::File(command) => self.on_file_command(step, command),
             Command::Members => self.members(),
             Command::SetMember { peer, role } => self.set_member(step, peer, role),

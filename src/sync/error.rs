@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::canvas::CanvasError;
-use crate::ids::{CanvasId, DocumentId, RepositoryName};
+use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
+use crate::limits::MAX_EPOCH_RECIPIENTS;
 
 /// Why a call failed, or what an `error` event reports.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -109,6 +110,40 @@ pub enum SyncError {
         /// What was seen.
         reason: &'static str,
     },
+    /// The key of a repository was replaced, and not for this peer.
+    #[error(
+        "the key of repository '{repository}' has been replaced (epoch {epoch}), and the new one was not made for this peer; it \
+         sees nothing of what the others do from now on: ask them for the new key"
+    )]
+    KeyReplaced {
+        /// The repository.
+        repository: RepositoryName,
+        /// How often its key has been replaced.
+        epoch: u64,
+    },
+    /// The key was to be replaced, but that has just happened.
+    #[error(
+        "somebody else has just replaced the key of repository '{repository}'; look who stays, and replace it again"
+    )]
+    EpochMoved {
+        /// The repository.
+        repository: RepositoryName,
+    },
+    /// A new key was to be made for what is no peer.
+    #[error("no key can be made for {peer}: it is no peer id; nothing was replaced")]
+    NotARecipient {
+        /// What was given.
+        peer: PeerId,
+    },
+    /// A new key was to be made for too many.
+    #[error(
+        "a key for {recipients} peers does not fit one message; raise performance.maxMessageSize, or replace it for at most \
+         {MAX_EPOCH_RECIPIENTS}"
+    )]
+    TooManyRecipients {
+        /// How many there are, this one included.
+        recipients: usize,
+    },
     /// A bounded list of ours is full.
     #[error("too many {what} wait already (at most {max}); try again when some have finished")]
     Busy {
@@ -134,7 +169,11 @@ impl SyncError {
             Self::Closed => "ERR_CLOSED",
             Self::NotRead { .. } => "ERR_STORAGE_CORRUPT",
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
-            Self::OtherKey { .. } => "ERR_ENCRYPTION_KEY",
+            Self::OtherKey { .. }
+            | Self::KeyReplaced { .. }
+            | Self::EpochMoved { .. }
+            | Self::NotARecipient { .. }
+            | Self::TooManyRecipients { .. } => "ERR_ENCRYPTION_KEY",
             Self::NotAMember { .. } => "ERR_NOT_A_MEMBER",
             Self::RolledBack { .. } => "ERR_ROLLBACK_SUSPECTED",
             Self::Busy { .. } => "ERR_RATE_LIMITED",

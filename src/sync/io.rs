@@ -3,12 +3,14 @@
 use automerge::ChangeHash;
 use bytes::Bytes;
 
+use super::epochs::Epoch;
 use super::error::SyncError;
 use super::files::{FileCommand, Standing};
 use super::membership::Member;
 use super::peers::PeerInfo;
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasChanges, CanvasPatch, Conflict, IndexEntry, Version};
+use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
 use crate::wire::{Priority, Role};
 
@@ -207,6 +209,13 @@ pub enum Command {
         /// What.
         role: Role,
     },
+    /// Replace the repository's key. Answer: [`Reply::Epoch`].
+    RotateKey {
+        /// The secret of the next epoch, which must be random and new.
+        secret: RootSecret,
+        /// Who stays; this peer does in any case.
+        peers: Vec<PeerId>,
+    },
     /// What the binding of canvases to files wants; the application has no part in it.
     File(FileCommand),
     /// Wait until the broker has everything edited so far. Answer: [`Reply::Done`].
@@ -241,6 +250,8 @@ pub enum Reply {
     Peers(Vec<PeerInfo>),
     /// The members.
     Members(Vec<Member>),
+    /// How often the key has been replaced.
+    Epoch(u64),
 }
 
 /// One canvas of a repository.
@@ -277,6 +288,9 @@ pub struct SyncReport {
 /// of the fields; within a field, in order.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// To be kept for [`encrypt`](super::CanvasP2PSynchronizer::encrypt), each in the place of one with the same
+    /// [`previous`](crate::wire::EpochRecord::previous) key, before anything else is done.
+    pub epochs: Vec<Epoch>,
     /// To subscribe, with the quality of service wanted.
     pub subscribe: Vec<(String, QualityOfService)>,
     /// To unsubscribe.
@@ -428,6 +442,8 @@ pub enum Event {
         /// By the sender's clock.
         timestamp_unix_ms: u64,
     },
+    /// The key of our repository, or of one in which canvases shared with us live, was replaced, and this peer has the new one.
+    KeyRotated(Box<Epoch>),
     /// Catching up came to an end.
     SyncCompleted(SyncReport),
     /// Something went wrong that no call can be told.

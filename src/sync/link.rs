@@ -34,10 +34,11 @@ impl Link {
         matches!(self, Self::Up { .. })
     }
 
-    fn connection(&self) -> u64 {
+    /// Which connection it is; `None` if there is none.
+    pub(super) fn connection(&self) -> Option<u64> {
         match self {
-            Self::Down => 0,
-            Self::Subscribing { connection, .. } | Self::Up { connection } => *connection,
+            Self::Down => None,
+            Self::Subscribing { connection, .. } | Self::Up { connection } => Some(*connection),
         }
     }
 }
@@ -54,10 +55,11 @@ impl CanvasP2PSynchronizer {
 
     /// Everything that this repository listens to. Live canvases of its own are heard through one wildcard, so that the
     /// first changes of a new canvas are not missed while a subscription is under way.
-    fn filters(&self) -> Vec<(String, QualityOfService)> {
+    pub(super) fn filters(&self) -> Vec<(String, QualityOfService)> {
         let topics = &self.config.topics;
         let repository = &self.config.repository;
-        let mut filters = Vec::new();
+        // First, so that what replaced our key comes, if the broker has it, before anything is published.
+        let mut filters = self.epoch_filters(repository);
         if self.config.discovery {
             filters.push((topics.all_presence(repository), QualityOfService::AtLeastOnce));
             filters.push((topics.all_wills(), QualityOfService::AtLeastOnce));
@@ -76,6 +78,7 @@ impl CanvasP2PSynchronizer {
         for id in self.document_ids().into_iter().filter(|id| id.repository() != repository) {
             filters.extend(self.document_filters(id));
             if foreign.insert(id.repository().clone()) {
+                filters.extend(self.epoch_filters(id.repository()));
                 filters.extend(self.exchange_filters(id.repository()));
             }
         }
@@ -145,6 +148,7 @@ impl CanvasP2PSynchronizer {
         self.say_presence(step, PresenceStatus::Birth);
         self.other_keys.connected();
         self.rolled_back.clear();
+        self.epochs.connected();
         self.say_key(step, true);
         self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
         self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
@@ -155,7 +159,7 @@ impl CanvasP2PSynchronizer {
             self.schedule_announcement(step, id);
         }
         self.schedule_asleep(step);
-        step.event(Event::Ready { connection: self.link.connection() });
+        step.event(Event::Ready { connection: self.link.connection().unwrap_or_default() });
     }
 
     pub(super) fn on_disconnected(&mut self, step: &mut Step) {
@@ -181,6 +185,7 @@ impl CanvasP2PSynchronizer {
         self.timers.clear(&Timer::Heartbeat);
         self.timers.clear(&Timer::AnnounceAsleep);
         self.timers.clear(&Timer::KeyNotice);
+        self.timers.clear(&Timer::OtherKey);
     }
 
     // ---- presence -------------------------------------------------------------------------------------------------
@@ -208,6 +213,15 @@ impl CanvasP2PSynchronizer {
         let topic = Topic::Presence { repository: self.config.repository.clone(), peer: self.peer };
         let presence = self.own_presence(PresenceStatus::Offline);
         self.publish(step, &topic, &Body::Presence(presence), Delivery::once(Priority::Medium));
+        self.clear_presence(step);
+    }
+
+    /// Has the broker forget that we are there.
+    pub(super) fn clear_presence(&self, step: &mut Step) {
+        if !self.config.discovery || !self.link.is_up() {
+            return;
+        }
+        let topic = Topic::Presence { repository: self.config.repository.clone(), peer: self.peer };
         step.out.publish.push(super::io::Publish {
             token: None,
             topic: self.config.topics.format(&topic),
@@ -222,7 +236,7 @@ impl CanvasP2PSynchronizer {
         Presence {
             status,
             instance: self.config.instance,
-            connection: self.link.connection(),
+            connection: self.link.connection().unwrap_or_default(),
             repositories: self.config.repositories.clone(),
             capabilities: self.config.capabilities.clone(),
             heartbeat_ms: self.config.heartbeat_ms,

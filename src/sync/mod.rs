@@ -6,6 +6,7 @@
 //! | `io.rs` | everything that goes in and comes out |
 //! | `link.rs` | the connection: subscribing, presence, echoes |
 //! | `key_notices.rs` | finding out that others use another key |
+//! | `epochs.rs` | replacing the key, and those who come with an old one |
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
 //! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
 //! | `heard.rs`, `fresh.rs` | what was heard before, and is not believed again |
@@ -35,6 +36,7 @@ mod commands;
 mod content;
 mod counters;
 mod document;
+mod epochs;
 mod error;
 mod files;
 mod fresh;
@@ -64,6 +66,7 @@ mod vouching;
 
 #[cfg(feature = "drivers")]
 pub(crate) use content::Content;
+pub use epochs::Epoch;
 pub use error::SyncError;
 pub use files::{FileCommand, Standing};
 pub use io::{

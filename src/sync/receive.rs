@@ -11,7 +11,7 @@ use super::vouching::Incoming;
 use crate::canvas::{decode_change, is_derived};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
-use crate::wire::{Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, read};
+use crate::wire::{Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, WireError, read};
 
 /// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
 pub(super) struct Arrived {
@@ -86,6 +86,9 @@ impl CanvasP2PSynchronizer {
             Ok(Arrival::Message(topic, opened)) => (topic, opened),
             Ok(Arrival::Echo(topic)) => {
                 self.on_echo(step, &topic, message.retained);
+                return None;
+            }
+            Err(WireError::UnknownTopic) if self.on_past_message(step, &message.topic, &message.payload) => {
                 return None;
             }
             Err(error) => {
@@ -227,6 +230,11 @@ impl CanvasP2PSynchronizer {
             Body::HeadsAnnouncement(announcement) => self.on_heads(step, header, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),
             Body::KeyNotice(notice) => self.on_key_notice(step, notice),
+            Body::Epoch(record) => {
+                if let Topic::Epoch(repository) = topic {
+                    self.on_epoch(step, repository, record);
+                }
+            }
             Body::Application(message) => on_application_message(step, header, message),
             Body::Manifest(manifest) => {
                 if let Topic::Manifest { document, .. } = topic {

@@ -171,6 +171,8 @@ impl CanvasP2PSynchronizer {
         if self.is_subscribed_apart(id) {
             let filters = self.document_filters(id);
             step.out.subscribe.extend(filters);
+            let epochs = self.epoch_filters(id.repository());
+            step.out.subscribe.extend(epochs);
             let exchange = self.exchange_filters(id.repository());
             step.out.subscribe.extend(exchange);
         }

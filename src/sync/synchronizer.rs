@@ -10,6 +10,7 @@ use super::asleep::{Asleep, Closed};
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
+use super::epochs::{Epoch, Epochs};
 use super::error::SyncError;
 use super::heard::Heard;
 use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfService, StoreToken};
@@ -118,6 +119,7 @@ pub struct CanvasP2PSynchronizer {
     /// Cursors of others, to be taken away when their peer leaves.
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
     pub(super) other_keys: OtherKeys,
+    pub(super) epochs: Epochs,
     /// Who may take part, where not everybody may.
     pub(super) membership: Option<Membership>,
     pub(super) statistics: Statistics,
@@ -224,6 +226,7 @@ impl CanvasP2PSynchronizer {
             calls: BTreeMap::new(),
             cursors: BTreeSet::new(),
             other_keys: OtherKeys::default(),
+            epochs: Epochs::default(),
             membership: None,
             statistics: Statistics::default(),
             unread: None,
@@ -248,10 +251,12 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Encrypts the repository, before anything is handled: `topics` are those of its key, and `repositories` those of which
-    /// others that have the key may know that this service takes part in them.
-    pub fn encrypt(&mut self, topics: TopicSpace, repositories: Vec<RepositoryName>) {
+    /// others that have the key may know that this service takes part in them. It begins in the newest of the `epochs` that
+    /// lead on from that key, in whatever order.
+    pub fn encrypt(&mut self, topics: TopicSpace, repositories: Vec<RepositoryName>, epochs: Vec<Epoch>) {
         self.config.topics = topics;
         self.config.repositories = repositories;
+        self.resume_epochs(epochs);
     }
 
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
@@ -334,6 +339,8 @@ impl CanvasP2PSynchronizer {
                 Timer::Manifests => self.on_manifests_heard(step),
                 Timer::Write => self.go_on_with_snapshots(step),
                 Timer::KeyNotice => self.answer_key_notice(step),
+                Timer::OtherKey => self.on_other_key_due(step),
+                Timer::Epoch(repository, epoch) => self.on_epoch_due(step, &repository, epoch),
                 Timer::StandBy => self.stand_by_all(step),
                 Timer::Throttle => self.on_throttle_due(step),
                 Timer::Call(call) => self.on_call_due(step, call),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{DocumentId, Nonce, PeerId};
+use crate::ids::{DocumentId, Nonce, PeerId, RepositoryName};
 
 /// What a deadline is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,10 @@ pub(crate) enum Timer {
     StandBy,
     /// What was dropped because somebody sent too much is to be caught up with.
     Throttle,
+    /// Others use another key, and have had the time to hand it over.
+    OtherKey,
+    /// Our turn to tell what began this epoch of a repository.
+    Epoch(RepositoryName, u64),
     /// An application's call has waited long enough.
     Call(u64),
 }

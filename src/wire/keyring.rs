@@ -1,6 +1,6 @@
 //! The keys of the encrypted repositories that a peer listens to, all derived from one root secret.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::crypto::{NameTag, RepositoryKeys, RootSecret};
@@ -21,6 +21,8 @@ pub(super) enum Spelling<'a> {
 pub(super) struct Keyed {
     pub(super) repository: RepositoryName,
     pub(super) keys: RepositoryKeys,
+    /// How often its key had been replaced.
+    pub(super) epoch: u64,
     /// The level that stands for the repository's name.
     pub(super) level: String,
     tag: OnceLock<NameTag>,
@@ -29,7 +31,8 @@ pub(super) struct Keyed {
 impl Keyed {
     fn new(root: &RootSecret, repository: &RepositoryName) -> Self {
         let keys = RepositoryKeys::derive(root, repository.as_str());
-        Self { repository: repository.clone(), level: keys.name(&[b"repository"]), keys, tag: OnceLock::new() }
+        let level = keys.name(&[b"repository"]);
+        Self { repository: repository.clone(), epoch: root.epoch(), level, keys, tag: OnceLock::new() }
     }
 
     pub(super) fn tag(&self) -> NameTag {
@@ -57,6 +60,8 @@ impl Keyed {
 #[derive(Debug)]
 pub(super) struct Keyring {
     root: Arc<RootSecret>,
+    /// Of repositories whose key was replaced.
+    rotated: BTreeMap<RepositoryName, Arc<RootSecret>>,
     known: RwLock<Known>,
 }
 
@@ -68,7 +73,24 @@ struct Known {
 
 impl Keyring {
     pub(super) fn new(root: Arc<RootSecret>) -> Self {
-        Self { root, known: RwLock::default() }
+        Self { root, rotated: BTreeMap::new(), known: RwLock::default() }
+    }
+
+    /// The same keys, but for one repository, whose key was replaced.
+    pub(super) fn rotated(&self, repository: &RepositoryName, root: Arc<RootSecret>) -> Self {
+        let mut rotated = self.rotated.clone();
+        rotated.insert(repository.clone(), root);
+        let keyring = Self { root: self.root.clone(), rotated, known: RwLock::default() };
+        // The name is the same, and its slow hash need not be computed again.
+        if let Some(tag) = self.of(repository).tag.get() {
+            let _ = keyring.of(repository).tag.set(*tag);
+        }
+        keyring
+    }
+
+    /// The secret from which a repository's keys come.
+    pub(super) fn root_of(&self, repository: &RepositoryName) -> Arc<RootSecret> {
+        self.rotated.get(repository).unwrap_or(&self.root).clone()
     }
 
     /// The keys of a repository. Beyond [`MAX_KEYED_REPOSITORIES`] they are derived each time, and what comes from there
@@ -76,7 +98,7 @@ impl Keyring {
     pub(super) fn of(&self, repository: &RepositoryName) -> Arc<Keyed> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).by_name.get(repository).cloned();
         known.unwrap_or_else(|| {
-            let keyed = Arc::new(Keyed::new(&self.root, repository));
+            let keyed = Arc::new(Keyed::new(&self.root_of(repository), repository));
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             if known.by_name.len() < MAX_KEYED_REPOSITORIES {
                 known.by_name.insert(repository.clone(), keyed.clone());

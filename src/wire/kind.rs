@@ -54,6 +54,8 @@ kinds! {
     Application = 11,
     /// See [`Body::KeyNotice`].
     KeyNotice = 12,
+    /// See [`Body::Epoch`].
+    Epoch = 13,
 }
 
 impl Kind {
@@ -88,6 +90,7 @@ impl Kind {
             Topic::Cursor(_) => self == Self::Cursor,
             Topic::Messages(_) => self == Self::Application,
             Topic::KeyNotices(_) => self == Self::KeyNotice,
+            Topic::Epoch(_) => self == Self::Epoch,
             Topic::Sync(_) => matches!(self, Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement),
             Topic::Inbox { .. } => matches!(
                 self,
@@ -114,6 +117,7 @@ impl Body {
             Self::Cursor(_) => Kind::Cursor,
             Self::Application(_) => Kind::Application,
             Self::KeyNotice(_) => Kind::KeyNotice,
+            Self::Epoch(_) => Kind::Epoch,
         }
     }
 }
@@ -131,7 +135,8 @@ impl Topic {
             | Self::Sync(_)
             | Self::Inbox { .. }
             | Self::Messages(_)
-            | Self::KeyNotices(_) => None,
+            | Self::KeyNotices(_)
+            | Self::Epoch(_) => None,
         }
     }
 
@@ -139,6 +144,6 @@ impl Topic {
     /// retains one message a topic.
     #[must_use]
     pub fn retained(&self) -> bool {
-        matches!(self, Self::Presence { .. } | Self::Manifest { .. } | Self::SnapshotPart { .. })
+        matches!(self, Self::Presence { .. } | Self::Manifest { .. } | Self::SnapshotPart { .. } | Self::Epoch(_))
     }
 }

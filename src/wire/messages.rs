@@ -4,6 +4,7 @@ use automerge::ChangeHash;
 
 use crate::crypto::KeyId;
 use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
+use crate::wire::epoch_record::EpochRecord;
 use crate::wire::voucher::{EnvelopeProof, Voucher};
 
 /// The body of one message; its variant is the `kind` of the envelope's header.
@@ -33,6 +34,8 @@ pub enum Body {
     Application(String),
     /// Which key a peer of an encrypted repository uses.
     KeyNotice(KeyNotice),
+    /// What replaces an encrypted repository's key.
+    Epoch(EpochRecord),
 }
 
 /// Why a presence was sent.

@@ -10,6 +10,7 @@
 
 pub mod describe;
 pub mod envelope;
+pub mod epoch_record;
 pub mod error;
 pub mod fragments;
 pub mod header;
@@ -29,6 +30,7 @@ mod padding;
 pub use codec::{decode_saved, decode_voucher, encode_saved, encode_voucher};
 pub use describe::{Description, Standing, describe};
 pub use envelope::{Content, Opened, Stamp, open, peek, seal};
+pub use epoch_record::{EpochRecord, Recipient};
 pub use error::WireError;
 pub use fragments::Reassembler;
 pub use gate::Gate;

@@ -62,6 +62,8 @@ pub enum Topic {
     Messages(RepositoryName),
     /// Where peers of encrypted repositories of one name tell which key they use.
     KeyNotices(NameTag),
+    /// In an encrypted repository: what replaced the key with which it is sealed; retained.
+    Epoch(RepositoryName),
 }
 
 /// A prefix that cannot be one.
@@ -111,6 +113,28 @@ impl TopicSpace {
     #[must_use]
     pub fn encrypted(self, root: Arc<RootSecret>) -> Self {
         Self { keyring: Some(Arc::new(Keyring::new(root))), ..self }
+    }
+
+    /// The same topics after the key of one repository was replaced.
+    #[must_use]
+    pub fn rotated(&self, repository: &RepositoryName, root: Arc<RootSecret>) -> Self {
+        let keyring = self.keyring.as_ref().map(|keyring| Arc::new(keyring.rotated(repository, root)));
+        Self { prefix: self.prefix.clone(), keyring }
+    }
+
+    /// The same topics, but those of one repository with the key that it has elsewhere.
+    #[must_use]
+    pub fn with_key_of(&self, repository: &RepositoryName, other: &Self) -> Self {
+        match &other.keyring {
+            Some(keyring) => self.rotated(repository, keyring.root_of(repository)),
+            None => self.clone(),
+        }
+    }
+
+    /// Which key a repository has, and how often it has been replaced; `None` without encryption.
+    #[must_use]
+    pub fn key_of(&self, repository: &RepositoryName) -> Option<(KeyId, u64)> {
+        self.keyed(repository).map(|keyed| (keyed.keys.id(), keyed.epoch))
     }
 
     /// Whether the repositories are encrypted.
@@ -229,7 +253,8 @@ impl Topic {
             Self::Presence { repository, .. }
             | Self::Inbox { repository, .. }
             | Self::Sync(repository)
-            | Self::Messages(repository) => Some(repository),
+            | Self::Messages(repository)
+            | Self::Epoch(repository) => Some(repository),
             Self::Changes(document)
             | Self::Cursor(document)
             | Self::Manifest { document, .. }
@@ -254,6 +279,7 @@ impl Topic {
             Self::Inbox { repository, peer } => format!("{}/inbox/{peer}", spelling.repository(repository)),
             Self::Messages(repository) => format!("{}/messages", spelling.repository(repository)),
             Self::KeyNotices(tag) => format!("{tag}/keys"),
+            Self::Epoch(repository) => format!("{}/epoch", spelling.repository(repository)),
         };
         format!("{VERSION_LEVEL}/{below}")
     }
@@ -269,9 +295,10 @@ impl Topic {
         let levels: Vec<&str> = path.split('/').collect();
         let [VERSION_LEVEL, levels @ ..] = levels.as_slice() else { return None };
         let topic = match levels {
-            // Before `will`, so that a repository may bear that name: no peer id is `sync` or `messages`.
+            // Before `will`, so that a repository may bear that name: no peer id is `sync`, `messages` or `epoch`.
             [repository, "sync"] => Self::Sync(repository_name(repository)?),
             [repository, "messages"] => Self::Messages(repository_name(repository)?),
+            [repository, "epoch"] => Self::Epoch(repository_name(repository)?),
             [tag, "keys"] => {
                 let mut bytes = [0; 16];
                 hex::decode_to_slice(tag, &mut bytes).ok()?;

@@ -34,6 +34,8 @@ pub struct Application {
     /// Whether to keep all that it is told, and all of that.
     pub keeps: bool,
     pub notices: Vec<Notice>,
+    /// What it was told of keys that others use.
+    pub key_errors: Vec<SyncError>,
 }
 
 impl Application {
@@ -46,6 +48,9 @@ impl Application {
             Notice::Event(Event::Canvas(event)) => self.event(&event),
             // A broker that loses messages also loses echoes, and disks are full now and then.
             Notice::Event(Event::Error(SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. })) => {}
+            Notice::Event(Event::Error(error @ (SyncError::OtherKey { .. } | SyncError::KeyReplaced { .. }))) => {
+                self.key_errors.push(error);
+            }
             Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),
             Notice::Event(Event::Quarantined { hash, reason, .. }) if !self.keeps => {
                 panic!("{hash} was refused: {reason}")

@@ -64,6 +64,15 @@ impl World {
         self.start(node);
     }
 
+    /// After quiet times applications act again, and things break.
+    pub fn get_busy_again(&mut self) {
+        self.busy = true;
+        self.faults = Faults::random(&mut self.rng);
+        for node in 0..self.nodes.len() {
+            self.act_soon(node);
+        }
+    }
+
     pub fn broker(&mut self) -> &mut Broker {
         &mut self.broker
     }

@@ -1,7 +1,7 @@
 //! What a step wants done, one thing after the other, so that a process can end between any two of them.
 
 use mqtt_p2p::ids::DocumentId;
-use mqtt_p2p::sync::{Notice, Output, Publish, PublishToken, QualityOfService, StoreOperation, StoreToken};
+use mqtt_p2p::sync::{Epoch, Notice, Output, Publish, PublishToken, QualityOfService, StoreOperation, StoreToken};
 
 /// A packet on its way to the broker.
 pub enum Packet {
@@ -16,6 +16,7 @@ pub enum Effect {
     Store(StoreToken, Vec<StoreOperation>),
     Load(DocumentId),
     Tell(Notice),
+    KeepEpoch(Epoch),
 }
 
 /// The parts of a step, in the order in which they are carried out.
@@ -29,7 +30,8 @@ pub fn effects(output: Output) -> Vec<Effect> {
             token: publish.token,
         })
     };
-    let mut effects: Vec<Effect> = output.subscribe.into_iter().map(subscribe).collect();
+    let mut effects: Vec<Effect> = output.epochs.into_iter().map(Effect::KeepEpoch).collect();
+    effects.extend(output.subscribe.into_iter().map(subscribe));
     effects.extend(output.unsubscribe.into_iter().map(|filter| Effect::Send(Packet::Unsubscribe { filter })));
     effects.extend(output.publish.into_iter().map(publish));
     effects.extend(output.store.map(|(token, operations)| Effect::Store(token, operations)));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
-use mqtt_p2p::ids::{DocumentId, RepositoryName, Session};
+use mqtt_p2p::ids::{DocumentId, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Config, Input, KnownDocument, Notice, Outbound, Output, Rates, Reply, Root, StoreOperation,
-    StoreToken,
+    CanvasP2PSynchronizer, Config, Epoch, Input, KnownDocument, Notice, Outbound, Output, Rates, Reply, Root,
+    StoreOperation, StoreToken,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
@@ -51,6 +51,8 @@ pub struct Node {
     pub connects: u64,
     pub wake_at_ms: Option<u64>,
     pub disk: Disk,
+    /// The records of epochs on the disk.
+    pub epochs: Vec<Epoch>,
     /// Until then nothing can be written.
     pub full_until_ms: u64,
     /// The batch under way to the disk.
@@ -91,6 +93,7 @@ impl Node {
             connects: 0,
             wake_at_ms: None,
             disk: Disk::default(),
+            epochs: Vec::new(),
             full_until_ms: 0,
             storing: None,
             loading: VecDeque::new(),
@@ -126,7 +129,24 @@ impl Node {
 
     fn new_synchronizer(&self) -> CanvasP2PSynchronizer {
         let sizes = (self.max_open_canvases, self.max_message_bytes);
-        synchronizer(&self.repository, self.key, self.session, sizes, self.topics.clone(), self.root)
+        let topics = self.topics.clone();
+        let mut new = synchronizer(&self.repository, self.key, self.session, sizes, topics.clone(), self.root);
+        if topics.is_encrypted() {
+            new.encrypt(topics, vec![self.repository.clone()], self.epochs.clone());
+        }
+        new
+    }
+
+    /// The peer's id.
+    pub fn peer(&self) -> PeerId {
+        Identity::from_seed([self.key; 32]).peer()
+    }
+
+    /// Stores what began an epoch, in the place of what began another after the same.
+    pub fn keep(&mut self, epoch: Epoch) {
+        let rival = |kept: &Epoch| kept.repository == epoch.repository && kept.record.previous == epoch.record.previous;
+        self.epochs.retain(|kept| !rival(kept));
+        self.epochs.push(epoch);
     }
 
     /// The process is gone, and with it all that was not on disk.

@@ -175,6 +175,11 @@ impl World {
         }
     }
 
+    pub(super) fn act_soon(&mut self, node: usize) {
+        let (after_ms, incarnation) = (self.random(300), self.nodes[node].incarnation);
+        self.schedule(after_ms, Happening::Act { node, incarnation });
+    }
+
     fn is_running(&self, node: usize, incarnation: u64) -> bool {
         self.nodes[node].incarnation == incarnation && self.nodes[node].process != Process::Down
     }
@@ -425,6 +430,7 @@ impl World {
                 let after_ms = self.random(20);
                 self.schedule(after_ms, Happening::DiskDone { node, incarnation, token });
             }
+            Effect::KeepEpoch(epoch) => self.nodes[node].keep(epoch),
             Effect::Load(document) => {
                 self.nodes[node].loading.push_back(document);
                 let after_ms = self.random(20);

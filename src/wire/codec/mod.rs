@@ -6,15 +6,13 @@ mod ids;
 mod peers;
 mod primitives;
 
-pub(super) use primitives::{Limit, Reader, Writer};
+pub(super) use primitives::{Limit, Reader, Wire, Writer};
 
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_BODY_BYTES};
 use crate::wire::error::WireError;
 use crate::wire::kind::Kind;
 use crate::wire::messages::{Body, SavedDocument};
 use crate::wire::voucher::Voucher;
-
-use primitives::Wire;
 
 const SNAPSHOT_PART: Limit = Limit { what: "snapshot part", max: MAX_BODY_BYTES };
 const APPLICATION: Limit = Limit { what: "application message", max: MAX_APPLICATION_MESSAGE_BYTES };
@@ -35,6 +33,7 @@ pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
         Body::Cursor(body) => body.write(&mut writer)?,
         Body::Application(message) => writer.text(message, APPLICATION)?,
         Body::KeyNotice(body) => body.write(&mut writer)?,
+        Body::Epoch(body) => body.write(&mut writer)?,
     }
     let bytes = writer.into_bytes();
     Limit { what: "body", max: MAX_BODY_BYTES }.check(bytes.len())?;
@@ -57,6 +56,7 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
         Kind::Cursor => Body::Cursor(Wire::read(&mut reader)?),
         Kind::Application => Body::Application(reader.text(APPLICATION)?.to_owned()),
         Kind::KeyNotice => Body::KeyNotice(Wire::read(&mut reader)?),
+        Kind::Epoch => Body::Epoch(Wire::read(&mut reader)?),
     };
     reader.finish("body")?;
     Ok(body)

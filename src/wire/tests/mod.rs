@@ -2,6 +2,7 @@
 
 mod bodies;
 mod describe;
+mod epoch_record;
 mod packets;
 mod reassembly;
 pub(super) mod samples;

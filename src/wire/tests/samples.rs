@@ -11,6 +11,7 @@ use crate::crypto::{KeyId, NameTag};
 use crate::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
 use crate::wire::envelope::{Priority, Stamp, seal};
+use crate::wire::epoch_record::{EpochRecord, Recipient};
 use crate::wire::error::WireError;
 use crate::wire::messages::*;
 use crate::wire::topics::Topic;
@@ -102,6 +103,20 @@ fn reply() -> impl Strategy<Value = SyncReply> {
     })
 }
 
+fn epoch() -> impl Strategy<Value = EpochRecord> {
+    let recipients = prop::collection::btree_map(any::<[u8; 32]>(), any::<[u8; 32]>(), 0..5);
+    (1..=u64::MAX, any::<[[u8; 32]; 5]>(), recipients).prop_map(
+        |(epoch, [previous, key, sender, signer, half], map)| {
+            let wrapped = |half: [u8; 32]| std::array::from_fn(|at| half.get(at).copied().unwrap_or_default());
+            let recipient = |(peer, half)| Recipient { peer: PeerId(peer), wrapped: wrapped(half) };
+            let recipients = map.into_iter().map(recipient).collect();
+            let signature = std::array::from_fn(|at| half.get(at).copied().unwrap_or_default());
+            let (previous, key, signer) = (KeyId(previous), KeyId(key), PeerId(signer));
+            EpochRecord { epoch, previous, key, sender, recipients, signer, signature }
+        },
+    )
+}
+
 /// A body of any kind.
 pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
@@ -121,6 +136,7 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(presence, author)| Body::Cursor(Cursor { presence, author })),
         any::<String>().prop_map(Body::Application),
         (any::<bool>(), any::<[u8; 32]>()).prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
+        epoch().prop_map(Body::Epoch),
     ]
 }
 
@@ -138,6 +154,7 @@ pub(in crate::wire) fn topic() -> impl Strategy<Value = Topic> {
         (repository(), peer()).prop_map(|(repository, peer)| Topic::Inbox { repository, peer }),
         repository().prop_map(Topic::Messages),
         any::<[u8; 16]>().prop_map(|tag| Topic::KeyNotices(NameTag(tag))),
+        repository().prop_map(Topic::Epoch),
     ]
 }
 
@@ -156,6 +173,7 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
         Body::Cursor(_) => Topic::Cursor(document),
         Body::Application(_) => Topic::Messages(repository),
         Body::KeyNotice(_) => Topic::KeyNotices(NameTag([7; 16])),
+        Body::Epoch(_) => Topic::Epoch(repository),
     }
 }
 

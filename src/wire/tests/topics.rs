@@ -34,7 +34,7 @@ proptest! {
             DocumentId::Canvas { .. } => 6,
         };
         let levels = match &topic {
-            Topic::Will { .. } | Topic::Sync(_) | Topic::Messages(_) | Topic::KeyNotices(_) => 4,
+            Topic::Will { .. } | Topic::Sync(_) | Topic::Messages(_) | Topic::KeyNotices(_) | Topic::Epoch(_) => 4,
             Topic::Presence { .. } | Topic::Inbox { .. } => 5,
             Topic::Changes(document) | Topic::Cursor(document) => below_document(document) + 1,
             Topic::Manifest { document, .. } | Topic::SnapshotPart { document, .. } => below_document(document) + 2,
@@ -173,9 +173,8 @@ fn of(topic: &Topic) -> Option<(RepositoryName, DocumentId)> {
         Topic::Presence { repository, .. }
         | Topic::Sync(repository)
         | Topic::Inbox { repository, .. }
-        | Topic::Messages(repository) => {
-            Some((repository.clone(), DocumentId::Index { repository: repository.clone() }))
-        }
+        | Topic::Messages(repository)
+        | Topic::Epoch(repository) => Some((repository.clone(), DocumentId::Index { repository: repository.clone() })),
     }
 }
 

@@ -1,0 +1,325 @@
+//! Replacing the key of an encrypted repository: its epochs, one after the other.
+//!
+//! Who replaces it publishes a record among those who have the old key; whoever can open it moves, with all documents, to the
+//! topics of the new key. Nothing that comes with an old key is taken in from then on, but those who come with it are given
+//! the record: it is retained, and told again when somebody is heard there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::error::SyncError;
+use super::io::{Event, Publish, QualityOfService, Reply};
+use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
+use crate::crypto::{KeyId, RootSecret, Wrapping};
+use crate::ids::{Nonce, PeerId, RepositoryName};
+use crate::limits::{
+    EPOCH_ANSWER_INTERVAL_MS, HELLO_JITTER_PER_PEER_MS, MAX_EPOCH_RECIPIENTS, MAX_HELLO_JITTER_MS, MAX_PAST_EPOCHS,
+};
+use crate::wire::{
+    Arrival, Body, Content, EpochRecord, Header, Priority, Stamp, Topic, TopicSpace, content_room, read, seal_on,
+};
+
+/// What begins a repository's epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    /// The repository: our own, or one in which canvases shared with us live.
+    pub repository: RepositoryName,
+    /// Its new key, for those who stay.
+    pub record: EpochRecord,
+}
+
+/// An epoch that was left.
+#[derive(Debug)]
+struct Past {
+    /// What ended it.
+    ended: Epoch,
+    topics: TopicSpace,
+    /// Until then nobody is told again.
+    quiet_until_ms: u64,
+}
+
+/// The epochs of one synchroniser.
+#[derive(Debug, Default)]
+pub(super) struct Epochs {
+    /// The oldest first.
+    past: Vec<Past>,
+    /// Keys that were left for others of the same epoch; there is no way back.
+    abandoned: BTreeSet<KeyId>,
+    /// What replaced a key and leaves us out, so that we stay behind.
+    left_out: Vec<Epoch>,
+    /// Repositories of which the application was told so on this connection.
+    told: BTreeSet<RepositoryName>,
+}
+
+impl Epochs {
+    /// A new connection: the application is told again.
+    pub(super) fn connected(&mut self) {
+        self.told.clear();
+    }
+}
+
+/// Whether a peer may replace the repository's key. Whoever has it may: who makes a record had to seal it.
+fn may_rotate(_peer: &PeerId) -> bool {
+    true
+}
+
+impl CanvasP2PSynchronizer {
+    /// Goes on in the newest of the epochs that an earlier process stored; what does not lead on from the key that this one
+    /// was given, or was not made for this peer, is passed over.
+    pub(super) fn resume_epochs(&mut self, mut stored: Vec<Epoch>) {
+        loop {
+            let next = stored.iter().position(|epoch| self.follows_on(&epoch.repository, &epoch.record));
+            let Some(epoch) = next.map(|at| stored.swap_remove(at)) else { return };
+            if let Some(secret) = epoch.record.open(&self.config.identity, &epoch.repository) {
+                self.leave_epoch(epoch, secret);
+            }
+        }
+    }
+
+    /// Whether a record is what comes after a repository's present key. Anything older never is.
+    fn follows_on(&self, repository: &RepositoryName, record: &EpochRecord) -> bool {
+        let next = self.config.topics.key_of(repository).and_then(|(key, epoch)| Some((key, epoch.checked_add(1)?)));
+        next == Some((record.previous, record.epoch))
+            && !self.epochs.abandoned.contains(&record.key)
+            && record.is_authentic(repository)
+            && may_rotate(&record.signer)
+    }
+
+    /// Where the record of a repository's present key is to be expected, and where those are heard who come with past keys.
+    pub(super) fn epoch_filters(&self, repository: &RepositoryName) -> Vec<(String, QualityOfService)> {
+        if !self.config.topics.is_encrypted() {
+            return Vec::new();
+        }
+        let epoch = Topic::Epoch(repository.clone());
+        let mut filters = vec![self.config.topics.format(&epoch)];
+        for past in self.epochs.past.iter().filter(|past| past.ended.repository == *repository) {
+            filters.extend([past.topics.format(&epoch), past.topics.format(&Topic::Sync(repository.clone()))]);
+        }
+        filters.into_iter().map(|filter| (filter, QualityOfService::AtLeastOnce)).collect()
+    }
+
+    // ---- replacing ------------------------------------------------------------------------------------------------
+
+    /// Begins the next epoch, for these peers and this one.
+    pub(super) fn rotate(&mut self, step: &mut Step, secret: RootSecret, peers: &[PeerId]) -> Result<Reply, SyncError> {
+        let repository = self.config.repository.clone();
+        let Some((previous, epoch)) = self.config.topics.key_of(&repository) else {
+            return Err(SyncError::FeatureDisabled { feature: "encryption" });
+        };
+        if !self.link.is_up() {
+            return Err(SyncError::Offline);
+        }
+        if epoch.checked_add(1) != Some(secret.epoch()) || !may_rotate(&self.peer) {
+            return Err(SyncError::EpochMoved { repository });
+        }
+        let mut seed = [0; 32];
+        step.rng.fill_bytes(&mut seed);
+        let identity = self.config.identity.clone();
+        let record = EpochRecord::new(&identity, &repository, previous, &secret, peers, &Wrapping::new(seed))
+            .map_err(|(peer, _)| SyncError::NotARecipient { peer })?;
+        self.check_size_of(&repository, &record)?;
+        let ended = Epoch { repository, record };
+        let topics = self.config.topics.clone();
+        self.publish_epoch(step, &topics, &ended);
+        self.move_on(step, ended, secret);
+        Ok(Reply::Epoch(epoch + 1))
+    }
+
+    /// A broker retains one message a topic, so the record must fit one.
+    fn check_size_of(&self, repository: &RepositoryName, record: &EpochRecord) -> Result<(), SyncError> {
+        let topic = Topic::Epoch(repository.clone());
+        let room = content_room(&self.config.topics, &topic, self.config.max_message_bytes).unwrap_or_default();
+        let bytes = record.to_bytes().map_or(usize::MAX, |bytes| bytes.len());
+        if record.recipients.len() > MAX_EPOCH_RECIPIENTS || bytes > room {
+            return Err(SyncError::TooManyRecipients { recipients: record.recipients.len() });
+        }
+        Ok(())
+    }
+
+    fn publish_epoch(&mut self, step: &mut Step, topics: &TopicSpace, ended: &Epoch) {
+        if !self.link.is_up() {
+            return;
+        }
+        let topic = Topic::Epoch(ended.repository.clone());
+        let name = topics.format(&topic);
+        let stamp = Stamp {
+            session: self.config.session,
+            counter: self.outgoing.of(&name),
+            sent_unix_ms: step.now.unix_ms,
+            message: Nonce(step.rng.next_u64()),
+        };
+        let message = (&topic, &Body::Epoch(ended.record.clone()));
+        let (identity, max_bytes) = (&self.config.identity, self.config.max_message_bytes);
+        let sealed = seal_on(topics, step.rng, identity, message, stamp, Priority::High, max_bytes);
+        for payload in sealed.unwrap_or_default() {
+            self.statistics.sent += 1;
+            step.out.publish.push(Publish {
+                token: None,
+                topic: name.clone(),
+                payload,
+                quality: QualityOfService::AtLeastOnce,
+                retain: true,
+                priority: Priority::High,
+            });
+        }
+    }
+
+    // ---- following ------------------------------------------------------------------------------------------------
+
+    /// Somebody replaced the present key of a repository.
+    pub(super) fn on_epoch(&mut self, step: &mut Step, repository: &RepositoryName, record: EpochRecord) {
+        let beaten = |epoch: &Epoch| epoch.repository == *repository && epoch.record.beats(&record);
+        if !self.follows_on(repository, &record) || self.epochs.left_out.iter().any(beaten) {
+            return self.statistics.reject("epoch");
+        }
+        let epoch = Epoch { repository: repository.clone(), record };
+        match epoch.record.open(&self.config.identity, repository) {
+            Some(secret) => self.move_on(step, epoch, secret),
+            None => self.stay_behind(step, epoch),
+        }
+    }
+
+    fn stay_behind(&mut self, step: &mut Step, epoch: Epoch) {
+        let repository = epoch.repository.clone();
+        if repository == self.config.repository {
+            // This says it all; that there is another key is no more news.
+            self.say_nothing_of_other_keys();
+        }
+        if self.epochs.told.insert(repository.clone()) {
+            let epoch = epoch.record.epoch;
+            step.event(Event::Error(SyncError::KeyReplaced { repository: repository.clone(), epoch }));
+        }
+        self.epochs.left_out.retain(|known| known.repository != repository);
+        self.epochs.left_out.push(epoch);
+    }
+
+    /// Goes over to the epoch that follows.
+    fn move_on(&mut self, step: &mut Step, epoch: Epoch, secret: RootSecret) {
+        let listened = self.take_leave_of(step, &epoch.repository);
+        self.go_over(step, &listened, epoch, secret);
+    }
+
+    /// Before the topics of a repository change: what was listened to.
+    fn take_leave_of(&mut self, step: &mut Step, repository: &RepositoryName) -> BTreeSet<String> {
+        if *repository == self.config.repository {
+            self.clear_presence(step);
+        }
+        self.filters().into_iter().map(|(filter, _)| filter).collect()
+    }
+
+    /// The same documents, under other topics, as after a reconnect.
+    fn go_over(&mut self, step: &mut Step, listened: &BTreeSet<String>, epoch: Epoch, secret: RootSecret) {
+        if epoch.repository == self.config.repository {
+            // Who has the new key need not have those of the others.
+            self.config.repositories = vec![epoch.repository.clone()];
+            self.say_nothing_of_other_keys();
+        }
+        step.event(Event::KeyRotated(Box::new(epoch.clone())));
+        step.out.epochs.push(epoch.clone());
+        self.leave_epoch(epoch, secret);
+        if let Some(connection) = self.link.connection() {
+            self.on_connected(step, connection);
+            let listens: BTreeSet<String> = self.filters().into_iter().map(|(filter, _)| filter).collect();
+            step.out.unsubscribe.extend(listened.difference(&listens).cloned());
+        }
+    }
+
+    fn leave_epoch(&mut self, ended: Epoch, secret: RootSecret) {
+        let topics = self.config.topics.rotated(&ended.repository, Arc::new(secret));
+        let left = std::mem::replace(&mut self.config.topics, topics);
+        self.epochs.left_out.retain(|known| known.repository != ended.repository);
+        self.epochs.past.push(Past { ended, topics: left, quiet_until_ms: 0 });
+        if self.epochs.past.len() > MAX_PAST_EPOCHS {
+            self.epochs.past.remove(0);
+        }
+    }
+
+    // ---- those who come with a past key ---------------------------------------------------------------------------
+
+    /// A message on no topic of the present keys: perhaps of a past one. Only what replaced that key is of interest there,
+    /// and that somebody still has to be told.
+    pub(super) fn on_past_message(&mut self, step: &mut Step, text: &str, payload: &[u8]) -> bool {
+        let is_own = |header: &Header| header.sender == self.peer && header.session == self.config.session;
+        for at in 0..self.epochs.past.len() {
+            let topics = self.epochs.past[at].topics.clone();
+            let Ok(arrival) = read(&topics, text, payload, is_own) else { continue };
+            if let Arrival::Message(topic, opened) = arrival {
+                match (topic, opened.content) {
+                    (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => self.on_rival(step, at, record),
+                    (Topic::Sync(_), _) => self.answer_past(step, at),
+                    _ => {}
+                }
+            }
+            return true;
+        }
+        false
+    }
+
+    /// What ended a past epoch, as somebody tells it.
+    fn on_rival(&mut self, step: &mut Step, at: usize, record: EpochRecord) {
+        let past = &self.epochs.past[at];
+        let (repository, number) = (past.ended.repository.clone(), past.ended.record.epoch);
+        if past.ended.record == record {
+            // Somebody else has told it.
+            return self.timers.clear(&Timer::Epoch(repository, number));
+        }
+        if past.ended.record.beats(&record) {
+            // It took the place of ours on the broker.
+            return self.answer_past(step, at);
+        }
+        let newest = self.epochs.past.iter().rposition(|past| past.ended.repository == repository) == Some(at);
+        let wins = newest
+            && record.beats(&past.ended.record)
+            && record.epoch == number
+            && !self.epochs.abandoned.contains(&record.key)
+            && record.is_authentic(&repository)
+            && may_rotate(&record.signer);
+        if !wins {
+            return self.statistics.reject("epoch");
+        }
+        let rival = Epoch { repository, record };
+        match rival.record.open(&self.config.identity, &rival.repository) {
+            Some(secret) => self.change_sides(step, at, rival, secret),
+            None => self.stay_behind(step, rival),
+        }
+    }
+
+    /// Two had replaced one key at the same time, and we followed the one that nobody follows in the end.
+    fn change_sides(&mut self, step: &mut Step, at: usize, rival: Epoch, secret: RootSecret) {
+        let listened = self.take_leave_of(step, &rival.repository);
+        let past = self.epochs.past.remove(at);
+        self.epochs.abandoned.insert(past.ended.record.key);
+        self.config.topics = self.config.topics.with_key_of(&rival.repository, &past.topics);
+        self.go_over(step, &listened, rival, secret);
+    }
+
+    /// Somebody is there with a past key: whoever's turn comes first tells what replaced it.
+    fn answer_past(&mut self, step: &mut Step, at: usize) {
+        let Past { ended, quiet_until_ms, .. } = &self.epochs.past[at];
+        let count = self.peers.confirmed().count() as u64;
+        let spread_ms = (count * HELLO_JITTER_PER_PEER_MS).clamp(1, MAX_HELLO_JITTER_MS);
+        let at_ms = step.now.after(step.rng.next_u64() % spread_ms).max(*quiet_until_ms);
+        self.timers.set_no_later(Timer::Epoch(ended.repository.clone(), ended.record.epoch), at_ms);
+    }
+
+    /// Somebody said that this is the key of our repository. Whether it is one that we left.
+    pub(super) fn answer_past_key(&mut self, step: &mut Step, key: KeyId, asks: bool) -> bool {
+        let own = &self.config.repository;
+        let is_past = |past: &Past| past.ended.record.previous == key && past.ended.repository == *own;
+        let Some(at) = self.epochs.past.iter().position(is_past) else { return false };
+        if asks {
+            self.answer_past(step, at);
+        }
+        true
+    }
+
+    /// Our turn to tell what replaced a past key.
+    pub(super) fn on_epoch_due(&mut self, step: &mut Step, repository: &RepositoryName, epoch: u64) {
+        let is_due = |past: &&mut Past| past.ended.record.epoch == epoch && past.ended.repository == *repository;
+        let Some(past) = self.epochs.past.iter_mut().find(is_due) else { return };
+        past.quiet_until_ms = step.now.after(EPOCH_ANSWER_INTERVAL_MS);
+        let (topics, ended) = (past.topics.clone(), past.ended.clone());
+        self.publish_epoch(step, &topics, &ended);
+    }
+}
