@@ -406,6 +406,8 @@ export interface DurationHistogram {
 export interface RepositoryStatus {
   /** The repository's name. */
   name: string;
+  /** With encryption: how often its key has been replaced; 0 for the first key. Null without encryption. */
+  epoch: number | null;
   /** Number of canvases. */
   canvases: number;
   /** Number of other peers. */
@@ -478,6 +480,17 @@ export interface HealthReport {
   healthy: boolean;
   /** Each check; `remedy` says what to do about a failed one. */
   checks: { name: string; ok: boolean; detail: string; remedy?: string }[];
+}
+
+/** Who gets the new key of a repository. */
+export interface RotationOptions {
+  /** Ids of the peers that stay (`z6Mk…`), at most 4096; this peer does in any case. Others see nothing more. */
+  recipients: string[];
+  /**
+   * A new file (mode 0600) that gets the new key too: for a copy, and for peers that are not among the recipients, which use it
+   * as their `keyFile`. It must not exist. Default: none.
+   */
+  keyFile?: string;
 }
 
 /** What `performanceTest` sends. */
@@ -718,6 +731,15 @@ export interface LogEvent {
   fields: { [field: string]: string | number | boolean };
 }
 
+/** An encrypted repository has a new key, and this peer has it and uses it from now on. */
+export interface KeyRotatedEvent {
+  repository: string;
+  /** How often its key has been replaced. */
+  epoch: number;
+  /** Who replaced it. */
+  peerId: string;
+}
+
 /** The events of {@link MQTTIntegrationService}. Results and events of one canvas come in document order. */
 export interface MQTTIntegrationEvents {
   'canvas-created': [event: CanvasEvent];
@@ -726,6 +748,7 @@ export interface MQTTIntegrationEvents {
   'canvas-shared': [event: CanvasSharedEvent];
   'peer-discovered': [peer: PeerInfo];
   'peer-left': [peer: PeerInfo];
+  'key-rotated': [event: KeyRotatedEvent];
   presence: [event: PresenceEvent];
   message: [event: MessageEvent];
   conflict: [event: ConflictEvent];
@@ -840,9 +863,21 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * Puts the canvas into another repository's list as well. Nothing is copied: both edit one document.
    * @param targetRepository default: announces the canvas to its own repository only.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
-   *   that id), `ERR_ENCRYPTION_KEY` (the two are encrypted with different keys).
+   *   that id), `ERR_ENCRYPTION_KEY` (the two are encrypted with different keys, or the key of one was replaced).
    */
   shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
+
+  /**
+   * Replaces the key of an encrypted repository. The recipients get the new one, wrapped for each of them, now or when they
+   * come back, and go on with it by themselves (`key-rotated`); everybody else is told (`error`, `ERR_ENCRYPTION_KEY`) and sees
+   * nothing that is sent from then on, but keeps what they had. A recipient is recognised by its peer id, so it needs `storage`
+   * to be one in its next process. Everybody who has the key may do this. See `docs/security.md`.
+   * @returns how often the key has been replaced.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_FEATURE_DISABLED` (it is not encrypted), `ERR_BROKER_UNREACHABLE`,
+   *   `ERR_ENCRYPTION_KEY` (a recipient is no peer id, there are too many for one message, the file cannot be written, or
+   *   somebody else has just replaced the key). Nothing was replaced then.
+   */
+  rotateKey(repository: string, options: RotationOptions): Promise<{ epoch: number }>;
 
   /** Catches up with one canvas now. @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`. */
   syncCanvas(repository: string, canvasId: string): Promise<SyncReport>;

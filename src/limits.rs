@@ -254,6 +254,8 @@ pub const OTHER_KEY_GRACE_MS: u64 = 3_000;
 pub const MAX_EPOCH_RECIPIENTS: usize = 4_096;
 /// Epochs that a peer has left and answers for. One more: who comes with the oldest one's key is not told of the next.
 pub const MAX_PAST_EPOCHS: usize = 32;
+/// Records of epochs in one data directory. More: `ERR_ENCRYPTION_KEY` at the start.
+pub const MAX_STORED_EPOCHS: usize = 4_096;
 /// A peer tells those who come with the key of one past epoch what replaced it at most this often.
 pub const EPOCH_ANSWER_INTERVAL_MS: u64 = 10_000;
 /// Smallest `performance.maxMessageSize` with encryption: names of canvases travel within each packet.

@@ -17,6 +17,7 @@ import type {
   PerformanceReport,
   ReadCanvas,
   RepositoryStatus,
+  RotationOptions,
   SyncReport,
 } from '../index.js';
 import { MqttP2pError, type Place, publicError, toJson } from './errors.js';
@@ -136,6 +137,12 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
 
   async shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void> {
     await this.#call((call) => this.#native.shareCanvas(call, repository, canvasId, targetRepository));
+  }
+
+  rotateKey(repository: string, options: RotationOptions): Promise<{ epoch: number }> {
+    return this.#call((call) => {
+      this.#native.rotateKey(call, repository, toJson(options, 'ERR_ENCRYPTION_KEY', 'the options'));
+    });
   }
 
   // ---- exchange ----

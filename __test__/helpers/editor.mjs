@@ -7,9 +7,9 @@ let name;
 let service;
 
 const orders = {
-  async start({ broker, ...options }) {
-    name = options.name;
-    service = new MQTTIntegrationService({ broker, repositories: [REPOSITORY] });
+  async start({ name: own, ...options }) {
+    name = own;
+    service = new MQTTIntegrationService({ repositories: [REPOSITORY], ...options });
     await service.initialize();
   },
 

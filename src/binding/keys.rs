@@ -26,7 +26,7 @@ pub fn create_invite() -> napi::Result<String, String> {
     Ok(Invite::new(salt).to_string())
 }
 
-fn fill(bytes: &mut [u8]) -> napi::Result<(), String> {
+pub(super) fn fill(bytes: &mut [u8]) -> napi::Result<(), String> {
     getrandom::fill(bytes)
         .map_err(|error| Coded::new("ERR_ENCRYPTION_KEY".to_owned(), format!("no randomness: {error}")))
 }

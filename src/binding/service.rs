@@ -10,8 +10,10 @@ use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 use super::errors::{Coded, coded};
+use super::keys::fill;
 use super::logging;
 use crate::canvas::{Canvas, CanvasPatch, Version};
 use crate::ids::CanvasId;
@@ -226,6 +228,14 @@ impl NativeService {
         target: Option<String>,
     ) -> napi::Result<(), String> {
         map(self.manager.share(number(call), &repository, &canvas_id, target.as_deref()))
+    }
+
+    /// Value: how often the key has been replaced.
+    #[napi]
+    pub fn rotate_key(&self, call: f64, repository: String, options_json: String) -> napi::Result<(), String> {
+        let mut secret = Zeroizing::new([0; 32]);
+        fill(&mut *secret)?;
+        map(self.manager.rotate_key(number(call), &repository, &options_json, secret))
     }
 
     /// Value: a report.

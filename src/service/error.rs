@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::canvas::CanvasError;
-use crate::drivers::storage::{KeyFileError, StorageError};
+use crate::drivers::storage::{EpochFileError, KeyFileError, StorageError};
 use crate::ids::{IdError, PeerId, RepositoryName};
 use crate::sync::SyncError;
 
@@ -103,6 +103,12 @@ impl From<CanvasError> for ServiceError {
 
 impl From<KeyFileError> for ServiceError {
     fn from(error: KeyFileError) -> Self {
+        Self::EncryptionKey(error.to_string())
+    }
+}
+
+impl From<EpochFileError> for ServiceError {
+    fn from(error: EpochFileError) -> Self {
         Self::EncryptionKey(error.to_string())
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
         }
         Reply::Synced(report) => sync_report(repository, report).to_string(),
         Reply::Members(members) => Value::Array(members.iter().map(member).collect()).to_string(),
+        Reply::Epoch(epoch) => text(epoch),
         Reply::Peers(peers) => Value::Array(peer_list(repository, peers)).to_string(),
     }
 }
@@ -121,6 +122,12 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
             }
             let payload = Payload { repository: repository.as_str(), canvas: canvas.as_str(), conflict };
             event("conflict", &payload)
+        }
+        // One in which shared canvases live tells it itself, if this service takes part there.
+        Event::KeyRotated(epoch) if epoch.repository != *repository => return None,
+        Event::KeyRotated(epoch) => {
+            let (number, peer) = (epoch.record.epoch, epoch.record.signer.to_string());
+            event("key-rotated", &json!({ "repository": repository.as_str(), "epoch": number, "peerId": peer }))
         }
         Event::PeerDiscovered(peer) => event("peer-discovered", &peer_info(repository, peer)),
         Event::PeerLeft(peer) => event("peer-left", &peer_info(repository, peer)),
@@ -239,6 +246,7 @@ pub(crate) fn repository_status(
     let statistics = &status.statistics;
     json!({
         "name": repository.as_str(),
+        "epoch": status.epoch,
         "canvases": status.canvases,
         "peers": status.peers,
         "live": status.live,

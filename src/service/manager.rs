@@ -142,6 +142,7 @@ impl P2PNetworkManager {
                 synchronizer,
                 keeper: Keeper::Memory(MemoryStorage::default()),
                 pins: None,
+                epochs: None,
                 restored: None,
                 inbox: inbox.clone(),
                 turns: turns.clone(),

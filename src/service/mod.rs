@@ -31,6 +31,7 @@ mod membership;
 mod performance;
 mod probe;
 mod repository_task;
+mod rotation;
 mod router;
 mod startup;
 mod tap;

@@ -16,12 +16,12 @@ use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::router::Router;
 use crate::drivers::mqtt;
-use crate::drivers::storage::pin_root;
+use crate::drivers::storage::{keep_epoch, pin_root};
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
 use crate::ids::{PeerId, RepositoryName};
 use crate::sync::{
-    CanvasP2PSynchronizer, Command, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
+    CanvasP2PSynchronizer, Command, Epoch, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
     RepositoryStatus, SyncError,
 };
 use crate::time::Now;
@@ -57,6 +57,8 @@ pub(crate) struct RepositoryTask {
     pub(crate) keeper: Keeper,
     /// Where it is kept who the first admin is, if anything is kept.
     pub(crate) pins: Option<PathBuf>,
+    /// The data directory, if there is one, in which new keys are kept.
+    pub(crate) epochs: Option<PathBuf>,
     /// What storage has from an earlier process; goes in before anything else.
     pub(crate) restored: Option<Input>,
     pub(crate) inbox: Arc<Inbox>,
@@ -174,6 +176,7 @@ impl RepositoryTask {
             if let Some(begun) = begun {
                 self.apply.record_us(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
             }
+            self.keep_epochs(std::mem::take(&mut output.epochs), turn).await;
             if self.send(&mut output) {
                 // The connection's task runs now: others see an edit before we do our own housekeeping.
                 tokio::task::yield_now().await;
@@ -184,6 +187,18 @@ impl RepositoryTask {
                 inputs.extend(self.keeper.store(token, operations, &output.load));
             }
             inputs.extend(self.keeper.load(output.load));
+        }
+    }
+
+    /// Keeps new keys before anybody sees that this peer has them: who comes back must not fall back to an old one.
+    async fn keep_epochs(&self, epochs: Vec<Epoch>, turn: &mut Turn) {
+        let Some(directory) = self.epochs.clone().filter(|_| !epochs.is_empty()) else { return };
+        let keep = move || epochs.iter().try_for_each(|epoch| keep_epoch(&directory, epoch));
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(keep).await {
+            let message =
+                format!("the new key of '{}' could not be stored and ends with this process: {error}", self.name);
+            let payload = serde_json::json!({ "code": "ERR_STORAGE_FULL", "message": message });
+            turn.items.push(json::event("error", &payload));
         }
     }
 

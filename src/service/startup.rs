@@ -19,7 +19,7 @@ use super::membership::settle_root;
 use super::repository_task::RepositoryTask;
 use super::router::LinkState;
 use crate::crypto::Identity;
-use crate::drivers::storage::{Disk, StorageError, identity_seed, next_start};
+use crate::drivers::storage::{Disk, StorageError, identity_seed, next_start, read_epochs};
 use crate::ids::{RepositoryName, Session};
 use crate::sync::{Config, Outbound};
 use crate::wire::TopicSpace;
@@ -118,11 +118,20 @@ impl Startup {
             let _ = keys.set(reading.await.unwrap_or(Err(ServiceError::Closed))?);
         }
         let keys = keys.get().ok_or(ServiceError::Closed)?;
+        let directory = config.storage.as_ref().map(|storage| PathBuf::from(&storage.path));
+        let epochs = match directory.clone() {
+            Some(path) => {
+                let reading = runtime.spawn_blocking(move || read_epochs(&path));
+                reading.await.map_err(|_| ServiceError::Closed)??
+            }
+            None => Vec::new(),
+        };
         for task in &mut self.waiting {
             let mut repositories = config.repository_names();
             repositories.retain(|other| keys.are_same(&task.name, other));
             if let Some(topics) = keys.topics(&task.name) {
-                task.synchronizer.encrypt(topics.clone(), repositories);
+                task.synchronizer.encrypt(topics.clone(), repositories, epochs.clone());
+                task.epochs.clone_from(&directory);
             }
         }
         Ok(())

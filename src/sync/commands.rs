@@ -50,7 +50,8 @@ impl CanvasP2PSynchronizer {
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author, Origin::Local),
             Command::Describe { canvas } => self
-                .require(&canvas)
+                .check_sharing()
+                .and_then(|()| self.require(&canvas))
                 .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
             Command::Adopt { entry, author } => return self.adopt(step, call, &entry, &author),
             Command::Announce { canvas } => self.announce(step, &canvas),
@@ -60,6 +61,7 @@ impl CanvasP2PSynchronizer {
             Command::Sync { canvas } => return self.sync(step, call, canvas),
             Command::SetLive { canvas, live } => return self.set_live(step, call, &canvas, live),
             Command::DiscoverPeers { timeout_ms } => return self.discover(step, call, timeout_ms),
+            Command::DescribeKey => self.describe_key(),
             Command::RotateKey { secret, peers } => self.rotate(step, secret, &peers),
             Command::File(command) => self.on_file_command(step, command),
             Command::Members => self.members(),
@@ -273,6 +275,7 @@ impl CanvasP2PSynchronizer {
     pub fn status(&self) -> RepositoryStatus {
         let documents = self.documents.values();
         RepositoryStatus {
+            epoch: self.config.topics.key_of(&self.config.repository).map(|(_, epoch)| epoch),
             canvases: self.index().map_or(0, |index| index.entries().len()),
             live: documents.clone().filter(|document| document.live && document.canvas().is_some()).count()
                 + self.asleep.values().filter(|asleep| asleep.live).count(),
@@ -297,6 +300,9 @@ impl CanvasP2PSynchronizer {
             }
             None => {}
         }
+        if let Err(error) = self.check_sharing() {
+            return Self::resolve(step, call, Err(error));
+        }
         self.put_entry(step, entry, author);
         let id = super::repository::document_id(entry);
         let source = self.here(step);
@@ -308,6 +314,9 @@ impl CanvasP2PSynchronizer {
     }
 
     fn share_out(&mut self, step: &mut Step, call: u64, canvas: &CanvasId, target: &RepositoryName) {
+        if let Err(error) = self.check_sharing() {
+            return Self::resolve(step, call, Err(error));
+        }
         let Some(entry) = self.entry(canvas).cloned() else {
             let error = self.require(canvas).map(|_| Reply::Done);
             return Self::resolve(step, call, error);

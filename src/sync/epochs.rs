@@ -101,6 +101,21 @@ impl CanvasP2PSynchronizer {
 
     // ---- replacing ------------------------------------------------------------------------------------------------
 
+    /// How often the key has been replaced.
+    pub(super) fn describe_key(&self) -> Result<Reply, SyncError> {
+        let key = self.config.topics.key_of(&self.config.repository);
+        key.map(|(_, epoch)| Reply::Epoch(epoch)).ok_or(SyncError::FeatureDisabled { feature: "encryption" })
+    }
+
+    /// Whether a canvas can be shared with a repository of the key that ours had at first.
+    pub(super) fn check_sharing(&self) -> Result<(), SyncError> {
+        let repository = &self.config.repository;
+        if self.config.topics.is_rotated(repository) {
+            return Err(SyncError::OtherKeySince { repository: repository.clone() });
+        }
+        Ok(())
+    }
+
     /// Begins the next epoch, for these peers and this one.
     pub(super) fn rotate(&mut self, step: &mut Step, secret: RootSecret, peers: &[PeerId]) -> Result<Reply, SyncError> {
         let repository = self.config.repository.clone();
@@ -112,6 +127,9 @@ impl CanvasP2PSynchronizer {
         }
         if epoch.checked_add(1) != Some(secret.epoch()) || !may_rotate(&self.peer) {
             return Err(SyncError::EpochMoved { repository });
+        }
+        if let Some(left_out) = self.epochs.left_out.iter().find(|epoch| epoch.repository == repository) {
+            return Err(SyncError::KeyReplaced { repository, epoch: left_out.record.epoch });
         }
         let mut seed = [0; 32];
         step.rng.fill_bytes(&mut seed);

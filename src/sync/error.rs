@@ -121,6 +121,15 @@ pub enum SyncError {
         /// How often its key has been replaced.
         epoch: u64,
     },
+    /// A canvas was to be shared, out of or into a repository whose key was replaced.
+    #[error(
+        "the key of repository '{repository}' has been replaced, so that others no longer have the same; a canvas can be shared \
+         between repositories of one key only"
+    )]
+    OtherKeySince {
+        /// The repository.
+        repository: RepositoryName,
+    },
     /// The key was to be replaced, but that has just happened.
     #[error(
         "somebody else has just replaced the key of repository '{repository}'; look who stays, and replace it again"
@@ -171,6 +180,7 @@ impl SyncError {
             Self::NotDurable { .. } => "ERR_STORAGE_FULL",
             Self::OtherKey { .. }
             | Self::KeyReplaced { .. }
+            | Self::OtherKeySince { .. }
             | Self::EpochMoved { .. }
             | Self::NotARecipient { .. }
             | Self::TooManyRecipients { .. } => "ERR_ENCRYPTION_KEY",

@@ -209,6 +209,8 @@ pub enum Command {
         /// What.
         role: Role,
     },
+    /// Say how often the repository's key has been replaced. Answer: [`Reply::Epoch`].
+    DescribeKey,
     /// Replace the repository's key. Answer: [`Reply::Epoch`].
     RotateKey {
         /// The secret of the next epoch, which must be random and new.

@@ -105,6 +105,8 @@ impl Traffic {
 /// A repository at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryStatus {
+    /// Whether it is encrypted, and then how often its key has been replaced.
+    pub epoch: Option<u64>,
     /// How many canvases its index lists.
     pub canvases: usize,
     /// How many of them are followed live.

@@ -88,6 +88,10 @@ impl Keyring {
         keyring
     }
 
+    pub(super) fn is_rotated(&self, repository: &RepositoryName) -> bool {
+        self.rotated.contains_key(repository)
+    }
+
     /// The secret from which a repository's keys come.
     pub(super) fn root_of(&self, repository: &RepositoryName) -> Arc<RootSecret> {
         self.rotated.get(repository).unwrap_or(&self.root).clone()

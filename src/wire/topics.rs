@@ -131,6 +131,12 @@ impl TopicSpace {
         }
     }
 
+    /// Whether a repository's key was replaced, so that it is no longer that of the others.
+    #[must_use]
+    pub fn is_rotated(&self, repository: &RepositoryName) -> bool {
+        self.keyring.as_ref().is_some_and(|keyring| keyring.is_rotated(repository))
+    }
+
     /// Which key a repository has, and how often it has been replaced; `None` without encryption.
     #[must_use]
     pub fn key_of(&self, repository: &RepositoryName) -> Option<(KeyId, u64)> {

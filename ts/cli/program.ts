@@ -19,6 +19,7 @@ import { mergeDriver } from './merge-driver.js';
 import { monitor } from './monitor.js';
 import { peers } from './peers.js';
 import { recover } from './recover.js';
+import { rotateKey } from './rotate-key.js';
 import { server } from './server.js';
 import { type CommonOptions, UsageError } from './settings.js';
 import { tail } from './tail.js';
@@ -60,7 +61,7 @@ const COMMANDS = {
   'Taking part:': [server, client, watch],
   'Looking:': [canvases, peers, tail, health, monitor],
   'Measuring:': [test, bench],
-  'Keys, members and storage:': [keygen, members, recover],
+  'Keys, members and storage:': [keygen, rotateKey, members, recover],
   'For git:': [configGit, diff, mergeDriver],
   'Seeing it work:': [demo, demoFiles, demoLateJoiner, demoEncrypted],
   'For the shell:': [completion],

@@ -1,6 +1,7 @@
 //! Where documents and keys are kept.
 
 mod disk;
+mod epochs;
 mod error;
 mod identity;
 mod key_file;
@@ -12,6 +13,7 @@ use crate::ids::DocumentId;
 use crate::sync::{KnownDocument, StoreOperation, StoredDocument};
 
 pub use disk::{Disk, DiskStorage, RecoveryReport, recover};
+pub use epochs::{EpochFileError, keep_epoch, read_epochs};
 pub use error::StorageError;
 pub use identity::{IdentityError, identity_seed};
 pub use key_file::{KeyFileError, create_key, read_key, read_passphrase};
