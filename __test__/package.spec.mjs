@@ -14,6 +14,7 @@ const NAMES = [
   'MQTTIntegrationService',
   'MqttP2pError',
   'applyCanvasChanges',
+  'createInvite',
   'createKeyFile',
   'recoverStorage',
   'startBroker',

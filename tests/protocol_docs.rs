@@ -83,6 +83,7 @@ fn the_table_of_limits_states_the_values_of_the_code() {
         ("MAX_HASHES_PER_LIST", count(MAX_HASHES_PER_LIST)),
         ("MAX_DOCUMENTS_PER_ANNOUNCEMENT", count(MAX_DOCUMENTS_PER_ANNOUNCEMENT)),
         ("MAX_SNAPSHOT_PARTS", count(MAX_SNAPSHOT_PARTS)),
+        ("MAX_EPOCH_RECIPIENTS", count(MAX_EPOCH_RECIPIENTS)),
         ("MAX_APPLICATION_MESSAGE_BYTES", bytes(MAX_APPLICATION_MESSAGE_BYTES)),
     ];
     let rows: Vec<(&str, String)> = text_of("## 9. Limits")

@@ -167,7 +167,7 @@ impl CanvasP2PSynchronizer {
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
         };
-        let message = (&topic, &Body::Epoch(ended.record.clone()));
+        let message = (&topic, &Body::Epoch(Box::new(ended.record.clone())));
         let (identity, max_bytes) = (&self.config.identity, self.config.max_message_bytes);
         let sealed = seal_on(topics, step.rng, identity, message, stamp, Priority::High, max_bytes);
         for payload in sealed.unwrap_or_default() {
@@ -264,7 +264,7 @@ impl CanvasP2PSynchronizer {
             let Ok(arrival) = read(&topics, text, payload, is_own) else { continue };
             if let Arrival::Message(topic, opened) = arrival {
                 match (topic, opened.content) {
-                    (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => self.on_rival(step, at, record),
+                    (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => self.on_rival(step, at, *record),
                     (Topic::Sync(_), _) => self.answer_past(step, at),
                     _ => {}
                 }

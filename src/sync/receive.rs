@@ -232,7 +232,7 @@ impl CanvasP2PSynchronizer {
             Body::KeyNotice(notice) => self.on_key_notice(step, notice),
             Body::Epoch(record) => {
                 if let Topic::Epoch(repository) = topic {
-                    self.on_epoch(step, repository, record);
+                    self.on_epoch(step, repository, *record);
                 }
             }
             Body::Application(message) => on_application_message(step, header, message),

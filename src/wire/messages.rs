@@ -35,7 +35,7 @@ pub enum Body {
     /// Which key a peer of an encrypted repository uses.
     KeyNotice(KeyNotice),
     /// What replaces an encrypted repository's key.
-    Epoch(EpochRecord),
+    Epoch(Box<EpochRecord>),
 }
 
 /// Why a presence was sent.

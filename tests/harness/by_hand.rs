@@ -7,6 +7,7 @@ use mqtt_p2p::sync::Input;
 use mqtt_p2p::wire::TopicSpace;
 
 use super::broker::{Broker, Faults};
+use super::happening::Happening;
 use super::node::Node;
 use super::world::World;
 
@@ -69,7 +70,8 @@ impl World {
         self.busy = true;
         self.faults = Faults::random(&mut self.rng);
         for node in 0..self.nodes.len() {
-            self.act_soon(node);
+            let (after_ms, incarnation) = (self.random(300), self.nodes[node].incarnation);
+            self.schedule(after_ms, Happening::Act { node, incarnation });
         }
     }
 

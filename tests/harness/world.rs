@@ -121,12 +121,12 @@ impl World {
         call
     }
 
-    fn schedule(&mut self, after_ms: u64, happening: Happening) {
+    pub(super) fn schedule(&mut self, after_ms: u64, happening: Happening) {
         self.sequence += 1;
         self.queue.insert((self.now_ms + after_ms, self.sequence), happening);
     }
 
-    fn random(&mut self, below: u64) -> u64 {
+    pub(super) fn random(&mut self, below: u64) -> u64 {
         self.rng.next_u64() % below
     }
 
@@ -173,11 +173,6 @@ impl World {
             | Happening::DiskRead { .. }
             | Happening::Start { .. } => {}
         }
-    }
-
-    pub(super) fn act_soon(&mut self, node: usize) {
-        let (after_ms, incarnation) = (self.random(300), self.nodes[node].incarnation);
-        self.schedule(after_ms, Happening::Act { node, incarnation });
     }
 
     fn is_running(&self, node: usize, incarnation: u64) -> bool {
@@ -237,8 +232,7 @@ impl World {
         self.tally.disconnects += 1;
         self.broker.disconnect(node);
         self.input(node, Input::Disconnected);
-        let away_ms = self.random(20_000);
-        let incarnation = self.nodes[node].incarnation;
+        let (away_ms, incarnation) = (self.random(20_000), self.nodes[node].incarnation);
         self.schedule(away_ms, Happening::Connect { node, incarnation });
     }
 
@@ -267,8 +261,7 @@ impl World {
             self.nodes[node].synced();
         }
         self.die(node);
-        let away_ms = self.random(20_000);
-        let incarnation = self.nodes[node].incarnation;
+        let (away_ms, incarnation) = (self.random(20_000), self.nodes[node].incarnation);
         self.schedule(away_ms, Happening::Start { node, incarnation });
     }
 

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod by_hand;
+mod epoch;
 mod refused;
 mod sealed;
 

@@ -21,7 +21,7 @@ use crate::accepted::{SEED, alice, document, noise, repository};
 use crate::{by_hand, hex_of};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/encryption.json");
-const SECRET: [u8; 32] = [0x5e; 32];
+pub(crate) const SECRET: [u8; 32] = [0x5e; 32];
 
 /// With an accent, which is in composed form.
 const PASSPHRASE: &str = "caf\u{e9} au lait";
@@ -31,7 +31,7 @@ fn secret() -> RootSecret {
     RootSecret::new(SECRET)
 }
 
-fn space() -> TopicSpace {
+pub(crate) fn space() -> TopicSpace {
     crate::topics().encrypted(Arc::new(secret()))
 }
 
@@ -104,11 +104,12 @@ fn made() -> Value {
         "keyNotices": space.format(&notices),
         "seed": hex::encode(SEED),
         "topics": topics().iter().map(topic).collect::<Vec<_>>(),
+        "epoch": crate::epoch::made(),
         "messages": messages().iter().map(message).collect::<Vec<_>>(),
     })
 }
 
-fn stored() -> Value {
+pub(crate) fn stored() -> Value {
     serde_json::from_str(&std::fs::read_to_string(FILE).expect("UPDATE_VECTORS=1 writes the file")).unwrap()
 }
 
@@ -164,14 +165,14 @@ fn the_passphrase_of_the_file_gives_what_the_specification_says() {
 }
 
 /// Bytes behind their length.
-fn counted(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn counted(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u64).to_be_bytes(), bytes].concat()
 }
 
-fn derived(label: &str, repository: &str) -> [u8; 32] {
+pub(crate) fn derived(secret: &[u8; 32], label: &str, repository: &str) -> [u8; 32] {
     let info = [counted(label.as_bytes()), counted(repository.as_bytes())].concat();
     let mut key = [0; 32];
-    Hkdf::<Sha256>::new(Some(b"mind-git/mqtt-p2p/encryption/v1"), &SECRET).expand(&info, &mut key).unwrap();
+    Hkdf::<Sha256>::new(Some(b"mind-git/mqtt-p2p/encryption/v1"), secret).expand(&info, &mut key).unwrap();
     key
 }
 
@@ -186,7 +187,7 @@ fn name(topic_key: &[u8; 32], parts: &[&[u8]]) -> String {
 /// The hashed levels of section 10.1, put in place of the plain ones.
 #[test]
 fn topics_of_the_file_are_what_the_specification_says() {
-    let key = derived("topics", repository().as_str());
+    let key = derived(&SECRET, "topics", repository().as_str());
     let DocumentId::Canvas { canvas, generation, .. } = document() else { panic!() };
     let (canvas, generation) = (canvas.as_str().as_bytes(), generation.0.to_be_bytes());
     let digest = [0xd1; 32];
@@ -212,8 +213,8 @@ fn topics_of_the_file_are_what_the_specification_says() {
 #[test]
 fn messages_of_the_file_are_what_the_specification_says() {
     let file = stored();
-    assert_eq!(file["keyId"], json!(hex::encode(derived("key id", repository().as_str()))));
-    let cipher = XChaCha20Poly1305::new(&derived("sealing", repository().as_str()).into());
+    assert_eq!(file["keyId"], json!(hex::encode(derived(&SECRET, "key id", repository().as_str()))));
+    let cipher = XChaCha20Poly1305::new(&derived(&SECRET, "sealing", repository().as_str()).into());
     for vector in file["messages"].as_array().unwrap() {
         let (text, plain) = (vector["topic"].as_str().unwrap(), vector["plain"].as_str().unwrap());
         for payload in vector["payloads"].as_array().unwrap() {

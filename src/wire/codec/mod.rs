@@ -56,7 +56,7 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
         Kind::Cursor => Body::Cursor(Wire::read(&mut reader)?),
         Kind::Application => Body::Application(reader.text(APPLICATION)?.to_owned()),
         Kind::KeyNotice => Body::KeyNotice(Wire::read(&mut reader)?),
-        Kind::Epoch => Body::Epoch(Wire::read(&mut reader)?),
+        Kind::Epoch => Body::Epoch(Box::new(Wire::read(&mut reader)?)),
     };
     reader.finish("body")?;
     Ok(body)

@@ -136,7 +136,7 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(presence, author)| Body::Cursor(Cursor { presence, author })),
         any::<String>().prop_map(Body::Application),
         (any::<bool>(), any::<[u8; 32]>()).prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
-        epoch().prop_map(Body::Epoch),
+        epoch().prop_map(Box::new).prop_map(Body::Epoch),
     ]
 }
 
