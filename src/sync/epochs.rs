@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::SyncError;
-use super::io::{Event, Publish, QualityOfService, Reply};
+use super::io::{Event, Message, Publish, QualityOfService, Reply};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::crypto::{KeyId, RootSecret, Wrapping};
@@ -257,14 +257,16 @@ impl CanvasP2PSynchronizer {
 
     /// A message on no topic of the present keys: perhaps of a past one. Only what replaced that key is of interest there,
     /// and that somebody still has to be told.
-    pub(super) fn on_past_message(&mut self, step: &mut Step, text: &str, payload: &[u8]) -> bool {
+    pub(super) fn on_past_message(&mut self, step: &mut Step, message: &Message) -> bool {
         let is_own = |header: &Header| header.sender == self.peer && header.session == self.config.session;
         for at in 0..self.epochs.past.len() {
             let topics = self.epochs.past[at].topics.clone();
-            let Ok(arrival) = read(&topics, text, payload, is_own) else { continue };
+            let Ok(arrival) = read(&topics, &message.topic, &message.payload, is_own) else { continue };
             if let Arrival::Message(topic, opened) = arrival {
                 match (topic, opened.content) {
-                    (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => self.on_rival(step, at, *record),
+                    (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => {
+                        self.on_told(step, at, *record, message.retained)
+                    }
                     (Topic::Sync(_), _) => self.answer_past(step, at),
                     _ => {}
                 }
@@ -274,13 +276,17 @@ impl CanvasP2PSynchronizer {
         false
     }
 
-    /// What ended a past epoch, as somebody tells it.
-    fn on_rival(&mut self, step: &mut Step, at: usize, record: EpochRecord) {
-        let past = &self.epochs.past[at];
+    /// What ended a past epoch, as somebody tells it or the broker has it.
+    fn on_told(&mut self, step: &mut Step, at: usize, record: EpochRecord, retained: bool) {
+        let past = &mut self.epochs.past[at];
         let (repository, number) = (past.ended.repository.clone(), past.ended.record.epoch);
         if past.ended.record == record {
-            // Somebody else has told it.
-            return self.timers.clear(&Timer::Epoch(repository, number));
+            if !retained {
+                // Somebody else has told those who are there.
+                past.quiet_until_ms = step.now.after(EPOCH_ANSWER_INTERVAL_MS);
+                self.timers.clear(&Timer::Epoch(repository, number));
+            }
+            return;
         }
         if past.ended.record.beats(&record) {
             // It took the place of ours on the broker.

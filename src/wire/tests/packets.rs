@@ -162,7 +162,7 @@ fn what_a_later_version_sends_is_told_apart_from_garbage() {
     };
     // A map of eight; key 0, version; key 1, kind.
     assert_eq!(with(2, 2), Err(WireError::UnsupportedVersion(2)));
-    assert_eq!(with(4, 13), Err(WireError::UnsupportedKind(13)));
+    assert_eq!(with(4, 23), Err(WireError::UnsupportedKind(23)));
     let codec_at = sample_header().encode().len() - 1;
     assert_eq!(with(codec_at, 2), Err(WireError::UnsupportedCodec(2)));
     for key in [9, 10] {

@@ -242,6 +242,15 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
         Body::Cursor(Cursor { presence: Some("{\"x\":1}".to_owned()), author: None }),
         Body::Application("{\"hello\":\"world\"}".to_owned()),
         Body::KeyNotice(KeyNotice { asks: true, key: KeyId([6; 32]) }),
+        Body::Epoch(Box::new(EpochRecord {
+            epoch: 1,
+            previous: KeyId([6; 32]),
+            key: KeyId([7; 32]),
+            sender: [8; 32],
+            recipients: vec![Recipient { peer: alice().peer(), wrapped: [9; 48] }],
+            signer: alice().peer(),
+            signature: [10; 64],
+        })),
     ]
 }
 
