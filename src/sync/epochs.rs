@@ -17,7 +17,7 @@ use crate::limits::{
     EPOCH_ANSWER_INTERVAL_MS, HELLO_JITTER_PER_PEER_MS, MAX_EPOCH_RECIPIENTS, MAX_HELLO_JITTER_MS, MAX_PAST_EPOCHS,
 };
 use crate::wire::{
-    Arrival, Body, Content, EpochRecord, Header, Priority, Stamp, Topic, TopicSpace, content_room, read, seal_on,
+    Arrival, Body, Content, EpochRecord, Header, Priority, Role, Stamp, Topic, TopicSpace, content_room, read, seal_on,
 };
 
 /// What begins a repository's epoch.
@@ -59,11 +59,6 @@ impl Epochs {
     }
 }
 
-/// Whether a peer may replace the repository's key. Whoever has it may: who makes a record had to seal it.
-fn may_rotate(_peer: &PeerId) -> bool {
-    true
-}
-
 impl CanvasP2PSynchronizer {
     /// Goes on in the newest of the epochs that an earlier process stored; what does not lead on from the key that this one
     /// was given, or was not made for this peer, is passed over.
@@ -83,7 +78,13 @@ impl CanvasP2PSynchronizer {
         next == Some((record.previous, record.epoch))
             && !self.epochs.abandoned.contains(&record.key)
             && record.is_authentic(repository)
-            && may_rotate(&record.signer)
+    }
+
+    /// Whether a peer may replace a repository's key. Whoever has it may, for who makes a record has sealed it; where there are
+    /// members, admins alone.
+    fn may_rotate(&self, repository: &RepositoryName, peer: &PeerId) -> bool {
+        let membership = self.membership.as_ref().filter(|_| *repository == self.config.repository);
+        membership.is_none_or(|membership| membership.role(peer) == Role::Admin)
     }
 
     /// Where the record of a repository's present key is to be expected, and where those are heard who come with past keys.
@@ -125,7 +126,10 @@ impl CanvasP2PSynchronizer {
         if !self.link.is_up() {
             return Err(SyncError::Offline);
         }
-        if epoch.checked_add(1) != Some(secret.epoch()) || !may_rotate(&self.peer) {
+        if !self.may_rotate(&repository, &self.peer) {
+            return Err(SyncError::NotAMember { repository, needed: "an admin" });
+        }
+        if epoch.checked_add(1) != Some(secret.epoch()) {
             return Err(SyncError::EpochMoved { repository });
         }
         if let Some(left_out) = self.epochs.left_out.iter().find(|epoch| epoch.repository == repository) {
@@ -166,6 +170,7 @@ impl CanvasP2PSynchronizer {
             counter: self.outgoing.of(&name),
             sent_unix_ms: step.now.unix_ms,
             message: Nonce(step.rng.next_u64()),
+            vouches: None,
         };
         let message = (&topic, &Body::Epoch(Box::new(ended.record.clone())));
         let (identity, max_bytes) = (&self.config.identity, self.config.max_message_bytes);
@@ -188,7 +193,8 @@ impl CanvasP2PSynchronizer {
     /// Somebody replaced the present key of a repository.
     pub(super) fn on_epoch(&mut self, step: &mut Step, repository: &RepositoryName, record: EpochRecord) {
         let beaten = |epoch: &Epoch| epoch.repository == *repository && epoch.record.beats(&record);
-        if !self.follows_on(repository, &record) || self.epochs.left_out.iter().any(beaten) {
+        let follows = self.follows_on(repository, &record) && self.may_rotate(repository, &record.signer);
+        if !follows || self.epochs.left_out.iter().any(beaten) {
             return self.statistics.reject("epoch");
         }
         let epoch = Epoch { repository: repository.clone(), record };
@@ -288,17 +294,18 @@ impl CanvasP2PSynchronizer {
             }
             return;
         }
-        if past.ended.record.beats(&record) {
+        let ended = past.ended.record.clone();
+        if ended.beats(&record) {
             // It took the place of ours on the broker.
             return self.answer_past(step, at);
         }
         let newest = self.epochs.past.iter().rposition(|past| past.ended.repository == repository) == Some(at);
         let wins = newest
-            && record.beats(&past.ended.record)
+            && record.beats(&ended)
             && record.epoch == number
             && !self.epochs.abandoned.contains(&record.key)
             && record.is_authentic(&repository)
-            && may_rotate(&record.signer);
+            && self.may_rotate(&repository, &record.signer);
         if !wins {
             return self.statistics.reject("epoch");
         }

@@ -3,15 +3,16 @@
 use automerge::ChangeHash;
 use bytes::Bytes;
 
+pub use super::canvas_event::{CanvasEvent, CanvasEventKind, Origin};
 use super::epochs::Epoch;
 use super::error::SyncError;
 use super::files::{FileCommand, Standing};
 use super::membership::Member;
 use super::peers::PeerInfo;
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
-use crate::canvas::{Canvas, CanvasChanges, CanvasPatch, Conflict, IndexEntry, Version};
+use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Version};
 use crate::crypto::RootSecret;
-use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
+use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
 use crate::wire::{Priority, Role};
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
@@ -348,55 +349,6 @@ pub enum Notice {
     },
     /// Something happened.
     Event(Event),
-}
-
-/// Where an edit came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// This service.
-    Local,
-    /// Another peer.
-    Remote,
-    /// A file that is bound to the canvas here.
-    File,
-}
-
-/// Which way a canvas changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CanvasEventKind {
-    /// It is new here.
-    Created,
-    /// It was edited.
-    Updated,
-    /// It is gone.
-    Deleted,
-    /// It was shared into this repository, or by us into another.
-    Shared,
-}
-
-/// What happened to a canvas.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CanvasEvent {
-    /// Which way.
-    pub kind: CanvasEventKind,
-    /// Its id in this repository.
-    pub canvas: CanvasId,
-    /// Which of the documents that bore this id.
-    pub generation: Generation,
-    /// Who did it, as far as anyone said.
-    pub author: Option<String>,
-    /// The peer that vouches for it.
-    pub peer: PeerId,
-    /// From here or from elsewhere.
-    pub origin: Origin,
-    /// Milliseconds since the Unix epoch by the sender's clock.
-    pub timestamp_unix_ms: u64,
-    /// The version after it.
-    pub version: Version,
-    /// How the canvas changed.
-    pub changes: CanvasChanges,
-    /// For [`CanvasEventKind::Shared`]: the repository at the other end.
-    pub shared_with: Option<RepositoryName>,
 }
 
 /// Something that happened without a call.

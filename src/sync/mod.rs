@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `synchronizer.rs` | the type and its one entrance, `handle` |
-//! | `io.rs` | everything that goes in and comes out |
+//! | `io.rs`, `canvas_event.rs` | everything that goes in and comes out |
 //! | `link.rs` | the connection: subscribing, presence, echoes |
 //! | `key_notices.rs` | finding out that others use another key |
 //! | `epochs.rs` | replacing the key, and those who come with an old one |
@@ -30,6 +30,7 @@ mod admission;
 mod announce;
 mod asleep;
 mod calls;
+mod canvas_event;
 mod catch_up;
 mod causal;
 mod commands;

@@ -11,7 +11,9 @@ use super::vouching::Incoming;
 use crate::canvas::{decode_change, is_derived};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
-use crate::wire::{Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, WireError, read};
+use crate::wire::{
+    Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, WireError, read,
+};
 
 /// Changes of one document from one sender, collected over a batch of messages so that they are applied together.
 pub(super) struct Arrived {
@@ -88,7 +90,7 @@ impl CanvasP2PSynchronizer {
                 self.on_echo(step, &topic, message.retained);
                 return None;
             }
-            Err(WireError::UnknownTopic) if self.on_past_message(step, &message.topic, &message.payload) => {
+            Err(WireError::UnknownTopic) if self.on_past_message(step, message) => {
                 return None;
             }
             Err(error) => {

@@ -217,6 +217,13 @@ fn details(body: &Body) -> Value {
             "author": cursor.author,
         }),
         Body::Application(message) => json!({ "message": value(message) }),
+        Body::Epoch(record) => json!({
+            "epoch": record.epoch,
+            "previous": hex::encode(&record.previous.0[..8]),
+            "key": hex::encode(&record.key.0[..8]),
+            "recipients": record.recipients.iter().map(|recipient| recipient.peer.to_string()).collect::<Vec<_>>(),
+            "signer": record.signer.to_string(),
+        }),
         Body::KeyNotice(notice) => json!({ "asks": notice.asks, "key": hex::encode(&notice.key.0[..8]) }),
     }
 }
