@@ -261,7 +261,7 @@ impl CanvasP2PSynchronizer {
 
     /// A Last Will arrived: if it is our own, and we are there, others learn of that at once.
     pub(super) fn on_will(&mut self, step: &mut Step, peer: PeerId, will: &Will) {
-        let own = (self.config.instance, self.link.connection()) == (will.instance, will.connection);
+        let own = (self.config.instance, self.link.connection()) == (will.instance, Some(will.connection));
         if peer == self.peer && own && self.link.is_up() {
             self.say_presence(step, PresenceStatus::Alive);
         } else if let Some(at_ms) = self.peers.will(peer, will, step.now) {
