@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { startBroker } from '@mind-git/mqtt-p2p';
 import { eachBroker, embedded, mosquitto, mosquittoTest } from './helpers/broker.mjs';
+import { certificateAuthority } from './helpers/certificates.mjs';
 import { cli, interrupt, startCli, urlOf } from './helpers/cli.mjs';
 import { temporaryFolder } from './helpers/folders.mjs';
 import { freePort } from './helpers/ports.mjs';
+import { scoped } from './helpers/teardown.mjs';
 import { until } from './helpers/wait.mjs';
 
 const require = createRequire(import.meta.url);
@@ -77,6 +80,23 @@ describe('test', () => {
     for (const { name, value } of result.figures) assert.ok(value !== null && value >= 0, name);
     assert.ok(result.figures.find(({ name }) => name.startsWith('message latency')).samples >= 100);
     assert.match(readFileSync(report, 'utf8'), /<svg/);
+  });
+
+  test('over TLS everything but the cut is measured', async (t) => {
+    const ca = certificateAuthority(t);
+    const { certFile, keyFile } = ca.issue('broker');
+    const broker = await startBroker({ tls: { certFile, keyFile } });
+    scoped(t).defer(() => broker.stop());
+    const tls = ['--broker', broker.url, '--tls-ca', ca.file];
+    const { stdout, stderr } = await cli(['test', '--duration', SHORTEST, ...tls, '--json'], {
+      deadlineMs: DEADLINE_MS,
+    });
+    const { figures, broker: url } = JSON.parse(stdout || '{}');
+    assert.equal(url, broker.url, stderr);
+    const missing = figures.filter(({ value }) => value === null).map(({ name }) => name);
+    assert.deepEqual(missing, ['sync after a cut, longest']);
+    const bench = await cli(['bench', '--messages', '10', ...tls]);
+    assert.equal(bench.code, 0, bench.stderr);
   });
 
   mosquittoTest('leaves nothing on the broker', async (t) => {

@@ -14,7 +14,7 @@ eachBroker('statuses count what happens', async (t, broker) => {
 
   const network = ada.getNetworkStatus();
   assert.equal(network.connected, true);
-  assert.deepEqual(network.broker, { host: broker.host, port: broker.port });
+  assert.deepEqual(network.broker, { protocol: 'mqtt', host: broker.host, port: broker.port });
   assert.match(network.peerId, /^z6Mk/);
   assert.equal(typeof network.clientId, 'string');
   assert.ok(network.uptimeMs >= 0);
