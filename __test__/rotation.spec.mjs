@@ -105,10 +105,10 @@ eachBroker(
     assert.match(told[0].message, /'team' has been replaced \(epoch 1\).*ask them for the new key/);
 
     const tooLate = await cli(['rotate-key', ...args, '--for', ids.join()]);
-  assert.equal(tooLate.code, 1);
-  assert.match(tooLate.stderr, /ERR_ENCRYPTION_KEY: .*has been replaced/);
+    assert.equal(tooLate.code, 1);
+    assert.match(tooLate.stderr, /ERR_ENCRYPTION_KEY: .*has been replaced/);
 
-  const late = await onePeer(t, broker, encrypted(newKeyFile));
+    const late = await onePeer(t, broker, encrypted(newKeyFile));
     await untilListed(late, CANVAS);
     assert.equal(epochOf(late), 1);
   },

@@ -72,7 +72,6 @@ impl Process {
             rates: Rates::default(),
             outbound: Outbound::default(),
             max_open_canvases: 100,
-            root: None,
         };
         Self {
             synchronizer: CanvasP2PSynchronizer::new(config),

@@ -79,7 +79,8 @@ const TELLERS: Record<string, (details: Details) => string> = {
   'sync-announcement': ({ heads }) => `answers, up to ${hashes(heads)}`,
   'sync-reply': ({ document, content }) => `${reply(content)} of ${document}`,
   'heads-announcement': ({ documents }) => `${count(list(documents).length, 'document')} as of now`,
-  cursor: ({ presence = null, author }) => `${author ?? 'somebody'}: ${presence === null ? 'gone' : JSON.stringify(presence)}`,
+  cursor: ({ presence = null, author }) =>
+    `${author ?? 'somebody'}: ${presence === null ? 'gone' : JSON.stringify(presence)}`,
   application: ({ message = null }) => JSON.stringify(message),
   'key-notice': ({ asks, key }) => `uses the key ${key}…${asks ? ', and asks who does not' : ''}`,
 };
