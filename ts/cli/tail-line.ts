@@ -82,6 +82,8 @@ const TELLERS: Record<string, (details: Details) => string> = {
   cursor: ({ presence = null, author }) =>
     `${author ?? 'somebody'}: ${presence === null ? 'gone' : JSON.stringify(presence)}`,
   application: ({ message = null }) => JSON.stringify(message),
+  epoch: ({ epoch, key, recipients }) =>
+    `a new key, ${key}…, the ${epoch}. after the first, for ${count(list(recipients).length, 'peer')}`,
   'key-notice': ({ asks, key }) => `uses the key ${key}…${asks ? ', and asks who does not' : ''}`,
 };
 
