@@ -49,6 +49,7 @@ test('every code is documented, and provoked by a test', () => {
     'lifecycle',
     'members',
     'real-time',
+    'replay',
     'storage',
     'update-canvas',
   ];

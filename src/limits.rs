@@ -412,7 +412,7 @@ pub const MAX_REPOSITORIES: usize = 1_000;
 /// Most messages that wait for one repository. One more: dropped, and caught up with later.
 pub const MAX_INBOX_MESSAGES: usize = 16_384;
 /// Most bytes of them. Beyond: dropped, and caught up with later.
-pub const MAX_INBOX_BYTES: usize = 64 << 20;
+pub const MAX_INBOX_BYTES: usize = 32 << 20;
 /// Most calls of the application that wait for one repository. One more: `ERR_RATE_LIMITED`.
 pub const MAX_INBOX_CALLS: usize = 50_000;
 /// Longest patch, as JSON, that is made on the caller's thread when its repository is idle. Longer: on the core's threads.

@@ -54,7 +54,7 @@ export function startEditor(t, options) {
     if (answer.error) throw new Error(`${options.name}: ${answer.error}`);
     return answer.result;
   };
-  return { ask, started: ask('start', options) };
+  return { ask, started: ask('start', options), pid: child.pid };
 }
 
 async function finish(child, deadlineMs, input) {

@@ -24,9 +24,10 @@ export async function all(peer) {
   return Object.fromEntries(list.map(({ id, version }, index) => [id, { version, canvas: canvases[index] }]));
 }
 
-/** Names, sizes and content of a directory's files. */
+/** Names, sizes and content of a directory's files, but for the number of its starts, which also a failed one counts. */
 export function fingerprint(folder) {
-  const files = readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, name)).isFile());
+  const isData = (name) => name !== 'starts' && statSync(join(folder, name)).isFile();
+  const files = readdirSync(folder, { recursive: true }).filter(isData);
   const digest = (name) =>
     createHash('sha256')
       .update(readFileSync(join(folder, name)))
