@@ -6,7 +6,24 @@ import { nextEvent, until } from './helpers/wait.mjs';
 
 // Wildcards, separators, what file systems and prototypes treat in a way of their own, and names that look alike: composed
 // and decomposed é, Latin and Cyrillic a, upper and lower case, with and without a space.
-const NAMES = ['+', '#', 'a/b', 'a', 'A', 'a ', '\u0430', '\u00e9', 'e\u0301', '$SYS', '$SYS/x', '..', '.', 'a\0b', '%2F', 'a%2Fb'];
+const NAMES = [
+  '+',
+  '#',
+  'a/b',
+  'a',
+  'A',
+  'a ',
+  '\u0430',
+  '\u00e9',
+  'e\u0301',
+  '$SYS',
+  '$SYS/x',
+  '..',
+  '.',
+  'a\0b',
+  '%2F',
+  'a%2Fb',
+];
 NAMES.push('__proto__', 'constructor', 'will', 'peers', 'sync', '\u202ea');
 
 eachBroker('names of repositories and canvases are data: each is itself and nothing else', async (t, broker) => {
