@@ -12,6 +12,9 @@ use crate::canvas::model::{Canvas, Element, ElementKind, Properties};
 use crate::canvas::side::TEXT;
 use crate::canvas::value::Value;
 
+/// Properties of an edge that name nodes.
+const ENDS: [&str; 2] = ["fromNode", "toNode"];
+
 /// Two branches in one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merge {
@@ -78,6 +81,7 @@ pub fn merge(base: &Canvas, ours: &Canvas, theirs: &Canvas) -> Result<Merge, Can
     let mut canvas = document.canvas();
     thinned.restore(&mut canvas);
     merge_texts(&mut canvas, [base, ours, theirs]);
+    keep_reconnected(&mut canvas, [base, ours, theirs]);
     let conflicts = conflicts(&canvas, [base, ours, theirs]);
     settle(&mut canvas, &conflicts, |conflict| conflict.ours.as_ref());
     Ok(Merge { canvas, conflicts })
@@ -98,6 +102,33 @@ pub(super) fn merge_texts(canvas: &mut Canvas, states: [&Canvas; 3]) {
             node.properties.insert(TEXT.to_owned(), Value::String(text_merge::merge(base, ours, theirs)));
         }
     }
+}
+
+/// Edges that both connected, in different ways: one that got a deleted node for an end vanishes from a document, but here
+/// somebody is to decide, and may want the other one's.
+fn keep_reconnected(canvas: &mut Canvas, [base, ours, theirs]: [&Canvas; 3]) {
+    let nodes: BTreeSet<&str> = canvas.nodes.iter().map(|node| node.id.as_str()).collect();
+    let kept: BTreeSet<&str> = canvas.edges.iter().map(|edge| edge.id.as_str()).collect();
+    let [base, ours, theirs] = [base, ours, theirs].map(|state| by_id(&state.edges));
+    let none = Properties::new();
+    let is_there = |end: &Value| !matches!(end, Value::String(node) if !nodes.contains(node.as_str()));
+    let holds = |edge: &Properties| ENDS.iter().filter_map(|end| edge.get(*end)).all(is_there);
+    let mut lost = Vec::new();
+    for (id, our) in ours.iter().filter(|(id, _)| !kept.contains(*id)) {
+        let Some(their) = theirs.get(id).filter(|their| holds(our) || holds(their)) else { continue };
+        let was = base.get(id).copied().unwrap_or(&none);
+        let in_conflict = |end: &&str| {
+            let (was, our, their) = (was.get(*end), our.get(*end), their.get(*end));
+            our != their && was != our && was != their
+        };
+        if ENDS.iter().any(in_conflict) {
+            let names: BTreeSet<&String> = our.keys().chain(their.keys()).collect();
+            let merged = |name: &String| if our.get(name) == was.get(name) { their.get(name) } else { our.get(name) };
+            let properties = names.into_iter().filter_map(|name| Some((name.clone(), merged(name)?.clone()))).collect();
+            lost.push(Element { id: (*id).to_owned(), properties });
+        }
+    }
+    canvas.edges.extend(lost);
 }
 
 fn conflicts(merged: &Canvas, states: [&Canvas; 3]) -> Vec<MergeConflict> {
