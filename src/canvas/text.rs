@@ -37,13 +37,20 @@ pub(crate) fn difference(old: &str, new: &str) -> usize {
     middle.old.len().max(middle.new.len())
 }
 
+/// Whether so many characters that were replaced by so many others can be compared one by one. That takes as many steps as
+/// both have characters for each that differs, which may be all of them, however few one of the two has.
+fn are_comparable(old: usize, new: usize) -> bool {
+    let both = old.saturating_add(new);
+    both.saturating_mul(both) <= 4 * MAX_TEXT_COMPARISON
+}
+
 /// Makes a Text object contain `new`, with the fewest operations where the comparison is affordable, so that what
 /// others do to the same text at the same time keeps its place.
 pub(crate) fn write(tx: &mut Transaction<'_>, object: &ObjId, new: &str) -> Result<(), AutomergeError> {
     let old = tx.text(object)?;
     let middle = Middle::of(&old, new);
     let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
-    if deleted.saturating_mul(inserted) > MAX_TEXT_COMPARISON || deleted == 0 || inserted == 0 {
+    if !are_comparable(deleted, inserted) || deleted == 0 || inserted == 0 {
         let deleted = isize::try_from(deleted).unwrap_or(isize::MAX);
         tx.splice_text(object, middle.start, deleted, middle.new)
     } else {
@@ -73,7 +80,7 @@ fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeEr
     for (doc, new) in [(&mut second, ours), (&mut third, theirs)] {
         let middle = Middle::of(base, new);
         let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
-        if deleted.saturating_mul(inserted) > MAX_TEXT_COMPARISON {
+        if !are_comparable(deleted, inserted) {
             doc.splice_text(&text, middle.start, isize::try_from(deleted).unwrap_or(isize::MAX), middle.new)?;
         } else {
             doc.update_text(&text, new)?;
@@ -110,7 +117,7 @@ pub(crate) fn undone(base: &str, wanted: &str, there: &str) -> String {
 /// What stands in a new text in place of which characters of the old one; `None` if that is too much to find out.
 fn replaced(old: &str, old_characters: &[char], new: &str) -> Option<BTreeMap<(usize, usize), String>> {
     let middle = Middle::of(old, new);
-    if middle.old.chars().count().saturating_mul(middle.new.chars().count()) > MAX_TEXT_COMPARISON {
+    if !are_comparable(middle.old.chars().count(), middle.new.chars().count()) {
         return None;
     }
     let characters: Vec<char> = new.chars().collect();
@@ -133,6 +140,20 @@ mod tests {
         assert_eq!(difference("aaa", "aa"), 1);
         assert_eq!(difference("ä€x", "ä€y"), 1);
         assert_eq!(difference("", "four"), 4);
+    }
+
+    #[test]
+    fn a_long_text_takes_the_place_of_a_short_one_without_a_comparison() {
+        let long = "ab".repeat(250_000);
+        assert!(!are_comparable(20, long.len()) && !are_comparable(long.len(), 20) && are_comparable(2_000, 2_000));
+        let mut doc = AutoCommit::new();
+        let text = doc.put_object(ROOT, "text", ObjType::Text).unwrap();
+        doc.splice_text(&text, 0, 0, "b".repeat(20).as_str()).unwrap();
+        doc.commit();
+        let mut doc = doc.document().clone();
+        let mut tx = doc.transaction();
+        write(&mut tx, &text, &long).unwrap();
+        assert_eq!(tx.text(&text).unwrap(), long);
     }
 
     #[test]
