@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mqtt_p2p::wire::Kind;
 
 const SPECIFICATION: &str = include_str!("../docs/protocol.md");
-const LIMITS: &str = include_str!("../src/limits.rs");
+const LIMITS: &str = concat!(include_str!("../src/limits.rs"), include_str!("../src/limits/drivers.rs"));
 
 /// The numbers of all headings, such as `3` and `3.2`.
 fn sections() -> BTreeSet<&'static str> {
