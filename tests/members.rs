@@ -168,6 +168,25 @@ fn whoever_took_an_edit_before_it_learned_of_the_removal_stands_by_it_and_all_en
     assert!(is_equal(&world, 0, late));
 }
 
+#[test]
+fn whom_an_admin_has_added_tells_it_to_those_who_were_away() {
+    let mut world = team(8);
+    world.cut(2);
+    set(&mut world, 0, OUTSIDER, Role::Writer).unwrap();
+    world.run_for(3_000);
+    for gone in [0, 1, 3] {
+        world.end(gone);
+    }
+    world.broker().forget_everything();
+    world.cut(4);
+    world.mend(4);
+    world.mend(2);
+    world.run_for(60_000);
+    edit(&mut world, 4, "by the new one", 1).unwrap();
+    world.run_for(30_000);
+    assert!(has(&world, 2, "by the new one") && is_equal(&world, 2, 4));
+}
+
 /// Publishes what an honest peer would not.
 fn publish(world: &mut World, key: u8, topic: &Topic, body: &Body, vouches: Option<Statement>) {
     let stamp = Stamp { session: Session(7), counter: &mut 0, sent_unix_ms: 0, message: Nonce(1), vouches };

@@ -198,9 +198,8 @@ impl IndexDocument {
             _ => None,
         };
         // The decoder panics on some inputs, and nobody has checked these yet.
-        let operations = |change: &Change| {
-            catch_unwind(AssertUnwindSafe(|| change.decode().operations)).unwrap_or_default()
-        };
+        let operations =
+            |change: &Change| catch_unwind(AssertUnwindSafe(|| change.decode().operations)).unwrap_or_default();
         changes.iter().flat_map(operations).filter_map(bytes).collect()
     }
 

@@ -69,13 +69,12 @@ impl CanvasP2PSynchronizer {
         }
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in ids {
-            if let Some(document) = self.documents.get_mut(&id)
-                && document.waiting() > 0
-            {
-                // It was let in by what was known before. What counts still comes again.
+            if let Some(document) = self.documents.get_mut(&id) {
+                // It was let in, or asked for, by what was known before. What counts now is heard of again.
                 document.forget_waiting();
-                self.ask_if_auto(step, &id);
+                document.catch_up.settle(|_| true);
             }
+            self.ask_if_auto(step, &id);
             self.watch_to_stand_by(step, &id);
         }
     }

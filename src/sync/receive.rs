@@ -227,7 +227,7 @@ impl CanvasP2PSynchronizer {
             }
             Body::Will(will) => self.on_will(step, header.sender, &will),
             Body::SyncRequest(request) => self.on_request(step, header.sender, &request),
-            Body::SyncAnnouncement(announcement) => self.on_answer_announced(step, &announcement),
+            Body::SyncAnnouncement(announcement) => self.on_answer_announced(step, header.sender, &announcement),
             Body::SyncReply(reply) => self.on_reply(step, header, reply),
             Body::HeadsAnnouncement(announcement) => self.on_heads(step, header, &announcement),
             Body::Cursor(cursor) => self.on_cursor(step, topic, header.sender, cursor),

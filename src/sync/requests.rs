@@ -158,6 +158,10 @@ impl CanvasP2PSynchronizer {
         if !self.documents.contains_key(&id) {
             return;
         }
+        let outsider = self.is_outsider(&header.sender);
+        if outsider && id != self.index_id() {
+            return self.statistics.reject("not a member");
+        }
         let incoming = match reply.content {
             SyncContent::Changes(changes) => self.read_changes(&id, header.sender, &changes),
             SyncContent::Document(saved) => match Content::load(&id, &saved.document) {
@@ -178,7 +182,9 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
-        document.catch_up.want(lacking);
+        if !outsider {
+            document.catch_up.want(lacking);
+        }
         let next = document.catch_up.answered(reply.request, count > 0, step.now, step.rng);
         self.carry_out(step, &id, &next);
     }
@@ -230,7 +236,10 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    pub(super) fn on_answer_announced(&mut self, step: &mut Step, announcement: &SyncAnnouncement) {
+    pub(super) fn on_answer_announced(&mut self, step: &mut Step, sender: PeerId, announcement: &SyncAnnouncement) {
+        if self.is_outsider(&sender) {
+            return;
+        }
         let Some(answer) = self.answers.get_mut(&announcement.request) else { return };
         answer.covered.extend_from_slice(announcement.heads.as_slice());
         let id = answer.document.clone();
@@ -320,11 +329,11 @@ impl CanvasP2PSynchronizer {
 
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, header: &Header, announcement: &HeadsAnnouncement) {
-        if self.is_outsider(&header.sender) {
-            // What it has beyond what we have, nobody takes in.
-            return;
-        }
+        let outsider = self.is_outsider(&header.sender);
         for (id, heads) in &announcement.documents {
+            if outsider && *id != self.index_id() {
+                continue;
+            }
             let Some(document) = self.documents.get_mut(id) else {
                 self.on_heads_of_asleep(step, header, id, heads);
                 continue;
@@ -337,6 +346,9 @@ impl CanvasP2PSynchronizer {
             let unknown = document.unknown(heads.as_slice());
             if unknown.is_empty() {
                 self.schedule_announcement(step, id);
+            } else if outsider {
+                // It may be one that a member has made one since. What it has beyond that, nobody takes in.
+                self.ask_if_auto(step, id);
             } else {
                 self.notice(step, id, unknown);
             }

@@ -40,6 +40,9 @@ impl CanvasP2PSynchronizer {
             // Each document asks as soon as it is.
             return;
         }
+        if self.is_outsider(&header.sender) {
+            return self.tidy(step, id);
+        }
         self.notice(step, id, unknown);
         if pristine && self.asking.contains(id) {
             self.read_snapshot(step, id);
@@ -75,7 +78,9 @@ impl CanvasP2PSynchronizer {
     /// any manifest covers is here: as good as an answer, if nobody gives one.
     pub(in crate::sync) fn has_read_snapshot(&self, id: &DocumentId) -> bool {
         let Some(document) = self.documents.get(id) else { return false };
-        let others = || self.snapshots.book.of(id).filter(|(_, known)| known.session != self.config.session);
+        let foreign =
+            |(writer, known): &(PeerId, &Known)| known.session != self.config.session && !self.is_outsider(writer);
+        let others = || self.snapshots.book.of(id).filter(foreign);
         others().any(|(_, known)| known.is_readable())
             && others().all(|(_, known)| document.unknown(known.heads.as_slice()).is_empty())
     }
@@ -84,7 +89,8 @@ impl CanvasP2PSynchronizer {
     /// likely the newest, and makes the others needless.
     pub(super) fn lacking_manifests(&self, id: &DocumentId) -> Vec<(PeerId, Vec<ChangeHash>)> {
         let Some(document) = self.documents.get(id) else { return Vec::new() };
-        let readable = self.snapshots.book.of(id).filter(|(writer, known)| Fetch::new(*writer, known).is_some());
+        let known = self.snapshots.book.of(id).filter(|(writer, _)| !self.is_outsider(writer));
+        let readable = known.filter(|(writer, known)| Fetch::new(*writer, known).is_some());
         let lacking = readable
             .map(|(writer, known)| (Reverse(known.total_bytes), writer, document.unknown(known.heads.as_slice())));
         let mut lacking: Vec<_> = lacking.filter(|(_, _, lacking)| !lacking.is_empty()).collect();
