@@ -25,7 +25,7 @@ describe('completion', () => {
 
   test('bash completes commands, options and choices', { skip: !has('bash') && 'no bash' }, async () => {
     assert.deepEqual(await complete('can'), ['canvases']);
-    assert.deepEqual(await complete('monitor', '--in'), ['--interval']);
+    assert.deepEqual(await complete('monitor', '--inte'), ['--interval']);
     assert.deepEqual(await complete('completion', 'fi'), ['fish']);
     assert.deepEqual(await complete('members', 'ad'), ['add']);
     assert.deepEqual(await complete('monitor', '--interval', ''), []);
