@@ -10,10 +10,12 @@ use harness::checker;
 use harness::node::{Edit, Node};
 use harness::world::World;
 use mqtt_p2p::canvas::{Canvas, CanvasPatch};
-use mqtt_p2p::crypto::RootSecret;
-use mqtt_p2p::ids::{CanvasId, PeerId, RepositoryName};
+use mqtt_p2p::crypto::{Identity, RootSecret, Wrapping};
+use mqtt_p2p::ids::{CanvasId, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Reply, SyncError};
-use mqtt_p2p::wire::Topic;
+use mqtt_p2p::wire::{Body, EpochRecord, Priority, Stamp, Topic, seal_on};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -47,6 +49,19 @@ fn edit(world: &mut World, node: usize, id: &str) {
     let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"{id}","type":"text","text":"{id}"}}]}}}}"#);
     let patch = CanvasPatch::from_json(&json).unwrap();
     world.command(node, Command::Patch { canvas: plan(), patch, author: "ada".to_owned() });
+}
+
+/// What somebody publishes who has the first key and no scruples: a record of the epoch that follows it.
+fn forged(world: &World, identity: &Identity, secret: u8, stay: &[PeerId]) -> (String, Vec<u8>) {
+    let (repository, secret) = (RepositoryName::new("r").unwrap(), RootSecret::of_epoch([secret; 32], 1));
+    let (previous, _) = world.topics.key_of(&repository).unwrap();
+    let record = EpochRecord::new(identity, &repository, previous, &secret, stay, &Wrapping::new([9; 32])).unwrap();
+    let (topic, body) = (Topic::Epoch(repository), Body::Epoch(Box::new(record)));
+    let (session, message) = (Session(77), Nonce(1));
+    let stamp = Stamp { session, counter: &mut 0, sent_unix_ms: 0, message, vouches: None };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let packets = seal_on(&world.topics, &mut rng, identity, (&topic, &body), stamp, Priority::High, 1 << 20).unwrap();
+    (world.topics.format(&topic), packets[0].clone())
 }
 
 /// What a node's canvas shows.
@@ -178,12 +193,14 @@ fn who_was_left_out_cannot_lead_anybody_away() {
     world.cut(3);
     rotate(&mut world, 0, (5, 1), &[1, 3]).unwrap();
     world.run_for(MINUTE_MS);
-    // With all secrets that could win by a smaller key, and everybody among those who stay.
-    world.cut(2);
-    world.mend(2);
-    world.run_for(MINUTE_MS);
-    rotate(&mut world, 2, (1, 1), &[0, 1, 3]).unwrap();
-    world.run_for(MINUTE_MS);
+    // Its own program refuses; another one would not.
+    assert!(matches!(rotate(&mut world, 2, (1, 1), &[0, 1, 3]), Err(SyncError::KeyReplaced { .. })));
+    for secret in 1..5 {
+        let stay = [0, 1, 3].map(|node| world.nodes[node].peer());
+        let (topic, payload) = forged(&world, &Identity::from_seed([3; 32]), secret, &stay);
+        world.publish(topic, payload, true);
+        world.run_for(MINUTE_MS);
+    }
     world.mend(3);
     world.run_for(5 * MINUTE_MS);
     edit(&mut world, 1, "inside");
