@@ -86,6 +86,9 @@ pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
 pub const MAX_DESCRIBED_HASHES: usize = 16;
 /// What admins have said of members, kept of one repository: each admin of each peer. More: not heard.
 pub const MAX_MEMBER_STATEMENTS: usize = 100_000;
+/// Statements of members that are looked at in changes of whom nobody knows yet whether they may write, and operations of such
+/// a change. More: not before it is applied.
+pub const MAX_STATEMENTS_AHEAD: usize = 256;
 
 // ---- synchroniser -------------------------------------------------------------------------------------------------
 

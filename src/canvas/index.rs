@@ -13,6 +13,7 @@ use crate::canvas::replica::Replica;
 use crate::canvas::root::{self, IndexMap};
 use crate::canvas::schema::{Maps, Touched, property_key, split_key};
 use crate::ids::{CanvasId, Generation, RepositoryName};
+use crate::limits::MAX_STATEMENTS_AHEAD;
 
 /// One canvas of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +191,8 @@ impl IndexDocument {
         })
     }
 
-    /// What changes that are not applied yet say of members; it proves itself.
+    /// What small changes that are not applied yet say of members; it proves itself. At most [`MAX_STATEMENTS_AHEAD`] in all:
+    /// further ones are heard when the changes are applied.
     #[must_use]
     pub fn statements_in(changes: &[Change]) -> Vec<Vec<u8>> {
         let bytes = |op: Op| match op.action {
@@ -200,7 +202,14 @@ impl IndexDocument {
         // The decoder panics on some inputs, and nobody has checked these yet.
         let operations =
             |change: &Change| catch_unwind(AssertUnwindSafe(|| change.decode().operations)).unwrap_or_default();
-        changes.iter().flat_map(operations).filter_map(bytes).collect()
+        let small = changes.iter().filter(|change| change.len() <= MAX_STATEMENTS_AHEAD);
+        let said: BTreeSet<Vec<u8>> = small
+            .take(MAX_STATEMENTS_AHEAD)
+            .flat_map(operations)
+            .filter_map(bytes)
+            .take(MAX_STATEMENTS_AHEAD)
+            .collect();
+        said.into_iter().collect()
     }
 
     /// See [`crate::canvas::CanvasDocument::stand_by`].

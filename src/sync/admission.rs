@@ -24,7 +24,7 @@ impl Gate for Admission<'_> {
     }
 
     fn admit(&mut self, header: &Header) -> Result<(), WireError> {
-        if self.message.retained {
+        if self.was_kept(header) {
             return Ok(());
         }
         let verdict = self.throttle.admit(&header.sender, header.kind, self.now);
@@ -32,7 +32,7 @@ impl Gate for Admission<'_> {
     }
 
     fn verified(&mut self, header: &Header) -> Result<(), WireError> {
-        if self.message.retained {
+        if self.was_kept(header) {
             return Ok(());
         }
         let Message { topic, payload, .. } = self.message;
@@ -42,6 +42,10 @@ impl Gate for Admission<'_> {
 }
 
 impl Admission<'_> {
+    fn was_kept(&self, header: &Header) -> bool {
+        self.message.retained && header.kind.is_kept()
+    }
+
     fn carry_out(&mut self, verdict: Verdict, header: &Header) -> Result<(), WireError> {
         *self.dropped = match verdict {
             Verdict::Take => return Ok(()),

@@ -287,12 +287,20 @@ impl Document {
         self.vouching.forget_awaited(|_| false);
     }
 
+    /// Forgets vouchers of changes that came to nothing.
+    pub(crate) fn forget_vouchers(&mut self) {
+        let Self { causal, held, vouching, .. } = self;
+        if vouching.awaits() {
+            let hashes = hashes(held);
+            vouching.forget_awaited(|hash| causal.contains(hash) || hashes.contains(hash));
+        }
+    }
+
     /// Keeps changes until what vouches for them can be applied too. Returns what was dropped because there are too many.
     pub(crate) fn hold(&mut self, unsettled: Vec<Change>) -> Vec<ChangeHash> {
         self.held = unsettled;
-        let Self { causal, held, vouching, .. } = self;
-        let hashes = hashes(held);
-        vouching.forget_awaited(|hash| causal.contains(hash) || hashes.contains(hash));
+        self.forget_vouchers();
+        let Self { held, vouching, .. } = self;
         let covered = vouching.covered();
         held.retain(|change| is_derived(change) || covered.get(change.actor_id()) >= Some(&change.seq()));
         let bytes: usize = held.iter().map(|change| change.raw_bytes().len()).sum();

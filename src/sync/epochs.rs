@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::admission::Admission;
 use super::error::SyncError;
 use super::io::{Event, Message, Publish, QualityOfService, Reply};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
@@ -17,7 +18,7 @@ use crate::limits::{
     EPOCH_ANSWER_INTERVAL_MS, HELLO_JITTER_PER_PEER_MS, MAX_EPOCH_RECIPIENTS, MAX_HELLO_JITTER_MS, MAX_PAST_EPOCHS,
 };
 use crate::wire::{
-    Arrival, Body, Content, EpochRecord, Header, Priority, Role, Stamp, Topic, TopicSpace, content_room, read, seal_on,
+    Arrival, Body, Content, EpochRecord, Priority, Role, Stamp, Topic, TopicSpace, content_room, read, seal_on,
 };
 
 /// What begins a repository's epoch.
@@ -264,10 +265,16 @@ impl CanvasP2PSynchronizer {
     /// A message on no topic of the present keys: perhaps of a past one. Only what replaced that key is of interest there,
     /// and that somebody still has to be told.
     pub(super) fn on_past_message(&mut self, step: &mut Step, message: &Message) -> bool {
-        let is_own = |header: &Header| header.sender == self.peer && header.session == self.config.session;
         for at in 0..self.epochs.past.len() {
             let topics = self.epochs.past[at].topics.clone();
-            let Ok(arrival) = read(&topics, &message.topic, &message.payload, is_own) else { continue };
+            let admission = Admission {
+                throttle: &mut self.throttle,
+                own: (self.peer, self.config.session),
+                message,
+                now: step.now,
+                dropped: &mut None,
+            };
+            let Ok(arrival) = read(&topics, &message.topic, &message.payload, admission) else { continue };
             if let Arrival::Message(topic, opened) = arrival {
                 match (topic, opened.content) {
                     (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => {

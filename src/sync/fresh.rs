@@ -13,7 +13,8 @@ impl CanvasP2PSynchronizer {
     /// Whether a message is to be acted on: of what would be an event, a request or a sign of life, each is taken once. What the
     /// broker had kept comes with every subscription, and is told from what is live.
     pub(super) fn is_fresh(&mut self, step: &Step, message: &Message, header: &Header) -> bool {
-        if message.retained || !is_acted_on_once(header.kind) {
+        let kept = message.retained && header.kind.is_kept();
+        if kept || !is_acted_on_once(header.kind) {
             return true;
         }
         let fresh = self.heard.take(header.sender, header.session, &message.topic, header.counter);

@@ -77,6 +77,7 @@ impl CanvasP2PSynchronizer {
             return count;
         };
         document.settle();
+        document.forget_vouchers();
         let waits = document.causal.waited() != waited || !dropped.is_empty();
         self.ask_for_lacking(step, id, source, waits, &dropped);
         count

@@ -190,6 +190,9 @@ impl CanvasP2PSynchronizer {
         let change = index.ok_or(SyncError::Closed)?.state(&statements)?;
         self.keep_and_send(step, &index_id, change.as_slice(), true);
         self.learn_members(step, &statements);
-        Ok(Reply::Done)
+        match &self.membership {
+            Some(members) if members.role(&peer) == role => Ok(Reply::Done),
+            _ => Err(self.not_a_member("the first admin, for somebody has said otherwise as firmly as can be")),
+        }
     }
 }

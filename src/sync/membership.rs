@@ -9,6 +9,9 @@ use crate::ids::{PeerId, RepositoryName};
 use crate::limits::MAX_MEMBER_STATEMENTS;
 use crate::wire::{MemberStatement, Role};
 
+/// Statements of this number and above count from the root alone: nobody uses up the numbers.
+const FIRST_NUMBER_OF_ROOT: u64 = 1 << 63;
+
 /// The members of one repository, as far as is known here.
 ///
 /// * The root, the first admin, is one always. It alone says who else is an admin.
@@ -23,6 +26,9 @@ pub(crate) struct Membership {
     /// Of each peer, the highest statement of each who may have said something of it.
     said: BTreeMap<(PeerId, PeerId), (u64, [u8; 32], MemberStatement)>,
     roles: BTreeMap<PeerId, Member>,
+    /// Digests of statements whose signatures do not hold, which are there for ever and are not verified again. Bounded:
+    /// [`MAX_MEMBER_STATEMENTS`], further ones are.
+    forged: BTreeSet<[u8; 32]>,
 }
 
 /// The first admin of a repository.
@@ -47,7 +53,8 @@ pub struct Member {
 
 impl Membership {
     pub(crate) fn new(repository: RepositoryName, root: Root) -> Self {
-        let mut membership = Self { repository, root, said: BTreeMap::new(), roles: BTreeMap::new() };
+        let mut membership =
+            Self { repository, root, said: BTreeMap::new(), roles: BTreeMap::new(), forged: BTreeSet::new() };
         membership.evaluate();
         membership
     }
@@ -104,8 +111,17 @@ impl Membership {
             let rank = (statement.number, statement.digest());
             let newer = self.said.get(&key).is_none_or(|(number, digest, _)| rank > (*number, *digest));
             let counts = self.role(&statement.by) == Role::Admin && Some(statement.peer) != root;
+            // Higher numbers are the root's, so that it can always say more.
+            let counts = counts && (Some(statement.by) == root || statement.number < FIRST_NUMBER_OF_ROOT);
             let room = self.said.len() < MAX_MEMBER_STATEMENTS || self.said.contains_key(&key);
-            if newer && counts && room && statement.verify(&self.repository).is_ok() {
+            if !newer || !counts || !room || self.forged.contains(&rank.1) {
+                continue;
+            }
+            if statement.verify(&self.repository).is_err() {
+                if self.forged.len() < MAX_MEMBER_STATEMENTS {
+                    self.forged.insert(rank.1);
+                }
+            } else {
                 let by_root = Some(statement.by) == root;
                 self.said.insert(key, (rank.0, rank.1, statement));
                 if by_root {

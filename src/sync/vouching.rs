@@ -162,6 +162,11 @@ impl Vouching {
         covered
     }
 
+    /// Whether a verified voucher waits for its change.
+    pub(crate) fn awaits(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Forgets what was awaited and does not wait any more.
     pub(crate) fn forget_awaited(&mut self, waits: impl Fn(&ChangeHash) -> bool) {
         self.awaited.retain(|hash, _| waits(hash));

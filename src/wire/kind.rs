@@ -78,6 +78,12 @@ impl Kind {
         word
     }
 
+    /// Whether the broker keeps messages of this kind. Of all others it means nothing that one claims to have been kept.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::Presence | Self::Manifest | Self::SnapshotPart | Self::Epoch)
+    }
+
     /// Whether messages of this kind may appear on a topic; elsewhere they are refused, so that one accepted on a quiet
     /// topic is never acted upon in another role.
     pub(crate) fn belongs_on(self, topic: &Topic) -> bool {
