@@ -138,6 +138,11 @@ impl CanvasP2PSynchronizer {
         self.membership.as_ref().is_some_and(|members| members.is_known() && removed(members))
     }
 
+    /// Whether what a peer has is worth waiting for. Of those who may not write nobody knows whether a writer stands by it.
+    pub(super) fn counts_on(&self, peer: &PeerId) -> bool {
+        self.membership.as_ref().is_none_or(|members| !members.is_known() || members.may_write(peer))
+    }
+
     /// Refuses edits of those whose edits nobody would take in.
     pub(super) fn check_role(&self, command: &Command) -> Result<(), SyncError> {
         if self.membership.is_none() {

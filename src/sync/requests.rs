@@ -158,8 +158,7 @@ impl CanvasP2PSynchronizer {
         if !self.documents.contains_key(&id) {
             return;
         }
-        let outsider = self.is_outsider(&header.sender);
-        if outsider && id != self.index_id() {
+        if self.is_outsider(&header.sender) && id != self.index_id() {
             return self.statistics.reject("not a member");
         }
         let incoming = match reply.content {
@@ -179,10 +178,11 @@ impl CanvasP2PSynchronizer {
         };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
         let count = self.integrate(step, &id, incoming, source);
+        let counts = self.counts_on(&header.sender);
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
-        if !outsider {
+        if counts {
             document.catch_up.want(lacking);
         }
         let next = document.catch_up.answered(reply.request, count > 0, step.now, step.rng);
@@ -231,7 +231,7 @@ impl CanvasP2PSynchronizer {
                 self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
             }
         }
-        if !self.is_outsider(&requester) {
+        if self.counts_on(&requester) {
             self.notice(step, &request.document, unknown);
         }
     }
@@ -250,7 +250,9 @@ impl CanvasP2PSynchronizer {
             self.answers.remove(&announcement.request);
             self.timers.clear(&Timer::Answer(announcement.request));
         }
-        self.notice(step, &id, unknown);
+        if self.counts_on(&sender) {
+            self.notice(step, &id, unknown);
+        }
     }
 
     /// Our turn: send what the requester lacks and nobody has announced.
@@ -329,7 +331,7 @@ impl CanvasP2PSynchronizer {
 
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, header: &Header, announcement: &HeadsAnnouncement) {
-        let outsider = self.is_outsider(&header.sender);
+        let (outsider, counts) = (self.is_outsider(&header.sender), self.counts_on(&header.sender));
         for (id, heads) in &announcement.documents {
             if outsider && *id != self.index_id() {
                 continue;
@@ -346,11 +348,11 @@ impl CanvasP2PSynchronizer {
             let unknown = document.unknown(heads.as_slice());
             if unknown.is_empty() {
                 self.schedule_announcement(step, id);
-            } else if outsider {
-                // It may be one that a member has made one since. What it has beyond that, nobody takes in.
-                self.ask_if_auto(step, id);
-            } else {
+            } else if counts {
                 self.notice(step, id, unknown);
+            } else {
+                // It may pass on what writers have made; what else it has, nobody takes in, and is not waited for.
+                self.ask_if_auto(step, id);
             }
         }
     }

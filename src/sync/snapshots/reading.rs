@@ -43,7 +43,9 @@ impl CanvasP2PSynchronizer {
         if self.is_outsider(&header.sender) {
             return self.tidy(step, id);
         }
-        self.notice(step, id, unknown);
+        if self.counts_on(&header.sender) {
+            self.notice(step, id, unknown);
+        }
         if pristine && self.asking.contains(id) {
             self.read_snapshot(step, id);
         }
@@ -65,11 +67,16 @@ impl CanvasP2PSynchronizer {
     pub(in crate::sync) fn read_before_asking(&mut self, step: &mut Step, id: &DocumentId) -> bool {
         let alone = self.is_alone(id);
         let lacking = self.lacking_manifests(id);
+        let wanted: Vec<ChangeHash> = lacking
+            .iter()
+            .filter(|(writer, _)| self.counts_on(writer))
+            .flat_map(|(_, lacking)| lacking.clone())
+            .collect();
         let Some(document) = self.documents.get_mut(id) else { return false };
         if lacking.is_empty() || self.snapshots.fetches.contains_key(id) {
             return false;
         }
-        document.catch_up.want(lacking.iter().flat_map(|(_, lacking)| lacking.iter().copied()));
+        document.catch_up.want(wanted);
         let alone = alone || document.catch_up.was_unanswered();
         (alone || document.replica().is_pristine()) && self.read_snapshot(step, id)
     }
