@@ -168,6 +168,7 @@ impl CanvasP2PSynchronizer {
             Ok(content) => document.content = content,
             Err(error) => step.event(Event::Error(error.into())),
         }
+        document.take_actor_again(&self.peer, step.rng);
         document.vouching.restore(vouchers, document.content.replica().newest_of_actors());
         if let (Content::Canvas(canvas), Some(memory)) = (&mut document.content, asleep.memory) {
             canvas.recall(memory);

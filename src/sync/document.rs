@@ -167,6 +167,13 @@ impl Document {
         self.actor = Actor::Taken(actor);
     }
 
+    /// Goes on under the actor of before it fell asleep: what others send may call for an edit in answer.
+    pub(crate) fn take_actor_again(&mut self, owner: &PeerId, rng: &mut dyn Rng) {
+        if matches!(self.actor, Actor::Free(_)) {
+            self.take_actor(owner, rng);
+        }
+    }
+
     /// The actor that may go on where the document stands now, if it was edited.
     pub(crate) fn mark(&self) -> Option<ActorMark> {
         match &self.actor {
