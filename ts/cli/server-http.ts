@@ -12,7 +12,7 @@ export interface Observatory {
 }
 
 /**
- * Answers `/healthz` (the process is alive), `/readyz` (the broker link is up and nothing known is missing) and `/metrics`
+ * Answers `/healthz` (the process is alive), `/readyz` (the broker link is up) and `/metrics`
  * (Prometheus). There is no authentication: nothing but figures and names of repositories is told, and it belongs on a
  * private address.
  */
