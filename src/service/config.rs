@@ -77,7 +77,7 @@ pub enum RepositoryConfig {
     /// The name alone.
     Name(String),
     /// An object, which has room for more.
-    Object(RepositoryObject),
+    Object(Box<RepositoryObject>),
 }
 
 /// A repository as an object.
@@ -129,7 +129,8 @@ fn default_stale_window_ms() -> u64 {
 impl RepositoryConfig {
     fn name(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Object(RepositoryObject { name, .. }) => name,
+            Self::Name(name) => name,
+            Self::Object(object) => &object.name,
         }
     }
 

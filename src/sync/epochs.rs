@@ -278,7 +278,7 @@ impl CanvasP2PSynchronizer {
             if let Arrival::Message(topic, opened) = arrival {
                 match (topic, opened.content) {
                     (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => {
-                        self.on_told(step, at, *record, message.retained)
+                        self.on_told(step, at, *record, message.retained);
                     }
                     (Topic::Sync(_), _) => self.answer_past(step, at),
                     _ => {}

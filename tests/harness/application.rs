@@ -46,10 +46,11 @@ impl Application {
         match notice {
             Notice::Outcome { call, result } => self.outcome(call, result),
             Notice::Event(Event::Canvas(event)) => self.event(&event),
-            // A broker that loses messages also loses echoes, and disks are full now and then.
-            Notice::Event(Event::Error(SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. })) => {}
-            // A broker that delivers two manifests of one writer in another order looks as if it had gone back.
-            Notice::Event(Event::Error(SyncError::RolledBack { .. })) => {}
+            // A broker that loses messages also loses echoes, and disks are full now and then; one that delivers two
+            // manifests of a writer in another order looks as if it had gone back.
+            Notice::Event(Event::Error(
+                SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. } | SyncError::RolledBack { .. },
+            )) => {}
             Notice::Event(Event::Error(error @ (SyncError::OtherKey { .. } | SyncError::KeyReplaced { .. }))) => {
                 self.key_errors.push(error);
             }
