@@ -1,5 +1,8 @@
 //! Which messages are taken in, and what follows for those that are not; the rule is in `throttle.rs`.
 
+use super::counters::IncomingCounters;
+use super::fresh::is_acted_on_once;
+use super::heard::Heard;
 use super::io::{Event, Message};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::throttle::{Throttle, Verdict};
@@ -11,6 +14,8 @@ use crate::wire::{Gate, Header, Kind, Topic, WireError};
 /// Asks the throttle while a message is read. What the broker had kept passes: this peer asked for it.
 pub(super) struct Admission<'a> {
     pub(super) throttle: &'a mut Throttle,
+    pub(super) heard: &'a mut Heard,
+    pub(super) incoming: &'a IncomingCounters,
     pub(super) own: (PeerId, Session),
     pub(super) message: &'a Message,
     pub(super) now: Now,
@@ -36,6 +41,16 @@ impl Gate for Admission<'_> {
             return Ok(());
         }
         let Message { topic, payload, .. } = self.message;
+        // Whoever plays messages again must not use up what their sender may send.
+        if is_acted_on_once(header.kind) {
+            if !self.heard.take(header.sender, header.session, topic, header.counter) {
+                return Err(WireError::Replayed);
+            }
+        } else if header.kind == Kind::Changes
+            && !self.incoming.is_news(topic, header.sender, header.session, header.counter)
+        {
+            return Ok(());
+        }
         let verdict = self.throttle.count(header.sender, header.kind, topic, payload.len(), self.now);
         self.carry_out(verdict, header)
     }

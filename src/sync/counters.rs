@@ -71,6 +71,12 @@ impl IncomingCounters {
         false
     }
 
+    /// Whether a counter is higher than those seen of its stream.
+    pub(crate) fn is_news(&self, topic: &str, sender: PeerId, session: Session, counter: u64) -> bool {
+        let stream = Stream { topic: topic.to_owned(), sender, session };
+        self.last.get(&stream).is_none_or(|seen| counter > seen.counter)
+    }
+
     /// A subscription began anew: what was sent meanwhile is no gap, since catching up is under way anyway.
     pub(crate) fn clear(&mut self) {
         self.last.clear();

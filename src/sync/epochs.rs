@@ -269,6 +269,8 @@ impl CanvasP2PSynchronizer {
             let topics = self.epochs.past[at].topics.clone();
             let admission = Admission {
                 throttle: &mut self.throttle,
+                heard: &mut self.heard,
+                incoming: &self.incoming,
                 own: (self.peer, self.config.session),
                 message,
                 now: step.now,

@@ -10,21 +10,14 @@ use crate::limits::HEARD_SAVE_MS;
 use crate::wire::{Header, Kind};
 
 impl CanvasP2PSynchronizer {
-    /// Whether a message is to be acted on: of what would be an event, a request or a sign of life, each is taken once. What the
-    /// broker had kept comes with every subscription, and is told from what is live.
-    pub(super) fn is_fresh(&mut self, step: &Step, message: &Message, header: &Header) -> bool {
+    /// A message was let in. Of what would be an event, a request or a sign of life, each is taken once; what the broker had kept
+    /// comes with every subscription, and is told from what is live.
+    pub(super) fn note_heard(&mut self, step: &Step, message: &Message, header: &Header) {
         let kept = message.retained && header.kind.is_kept();
-        if kept || !is_acted_on_once(header.kind) {
-            return true;
-        }
-        let fresh = self.heard.take(header.sender, header.session, &message.topic, header.counter);
-        if fresh {
+        if !kept && is_acted_on_once(header.kind) {
             self.peers.heard(header.sender, step.now);
             self.save_heard_lazily(step);
-        } else {
-            self.statistics.reject("replayed");
         }
-        fresh
     }
 
     /// A manifest of a document arrived. If its writer had already written a newer one, then the broker, or somebody there, has
@@ -58,7 +51,8 @@ impl CanvasP2PSynchronizer {
     }
 }
 
-fn is_acted_on_once(kind: Kind) -> bool {
+/// Whether a message of a kind is acted on once, and not when it is played again.
+pub(super) fn is_acted_on_once(kind: Kind) -> bool {
     match kind {
         Kind::Presence
         | Kind::Will

@@ -79,6 +79,8 @@ impl CanvasP2PSynchronizer {
         let mut dropped = None;
         let admission = Admission {
             throttle: &mut self.throttle,
+            heard: &mut self.heard,
+            incoming: &self.incoming,
             own: (self.peer, self.config.session),
             message,
             now: step.now,
@@ -104,9 +106,7 @@ impl CanvasP2PSynchronizer {
         };
         let header = opened.header;
         self.statistics.traffic.received(header.kind, message.payload.len());
-        if !self.is_fresh(step, message, &header) {
-            return None;
-        }
+        self.note_heard(step, message, &header);
         if !message.retained && matches!(topic, Topic::Changes(_)) {
             let ms = step.now.unix_ms.saturating_sub(header.sent_unix_ms);
             self.statistics.latency.record_us(ms.saturating_mul(1_000));

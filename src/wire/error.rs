@@ -85,6 +85,9 @@ pub enum WireError {
     /// The receiver does not take in any more at present, of this sender or at all.
     #[error("too many messages; drop this one, and catch up later")]
     Throttled,
+    /// The receiver has heard this message before, or what a later process of its sender said.
+    #[error("the message was heard before, or is of an earlier process of its sender; drop it")]
+    Replayed,
     /// A fragment contradicts an earlier one of the same message.
     #[error("a fragment contradicts an earlier one of its message; the sender is faulty: drop it")]
     ConflictingFragment,
@@ -111,6 +114,7 @@ impl WireError {
             Self::DigestMismatch => "digest mismatch",
             Self::NotFragmentable { .. } | Self::PacketTooSmall { .. } => "unsealable",
             Self::Throttled => "throttled",
+            Self::Replayed => "replayed",
             Self::ConflictingFragment => "conflicting fragment",
         }
     }
