@@ -131,7 +131,10 @@ impl Member {
 fn connect(port: u16) -> Result<TcpStream, Box<dyn Error>> {
     let mut connection = TcpStream::connect(("127.0.0.1", port))?;
     let mut bytes = BytesMut::new();
-    v4::Connect::new("flooder").write(&mut bytes)?;
+    let mut connect = v4::Connect::new("flooder");
+    // It says nothing while the others edit in quiet.
+    connect.keep_alive = 0;
+    connect.write(&mut bytes)?;
     connection.write_all(&bytes)?;
     let mut answers = connection.try_clone()?;
     thread::spawn(move || while answers.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
