@@ -22,8 +22,10 @@ impl CanvasP2PSynchronizer {
 
     /// A manifest of a document arrived. If its writer had already written a newer one, then the broker, or somebody there, has
     /// gone back to an older state. It is read all the same: a manifest only ever adds.
-    pub(super) fn watch_manifest(&mut self, step: &mut Step, id: &DocumentId, topic: &str, header: &Header) {
-        if self.heard.is_older_manifest(header.sender, header.session, topic, header.counter) {
+    /// Live ones may come in another order than they were written.
+    pub(super) fn watch_manifest(&mut self, step: &mut Step, id: &DocumentId, message: &Message, header: &Header) {
+        let older = self.heard.is_older_manifest(header.sender, header.session, &message.topic, header.counter);
+        if older && message.retained {
             self.warn_of_rollback(step, id, "the broker keeps an older snapshot of it than it did before");
         }
         self.save_heard_lazily(step);

@@ -113,7 +113,7 @@ impl CanvasP2PSynchronizer {
         }
         self.watch_counter(step, &topic, message, &header);
         if let Topic::Manifest { document, .. } = &topic {
-            self.watch_manifest(step, document, &message.topic, &header);
+            self.watch_manifest(step, document, message, &header);
             self.snapshots.hidden.note(&self.config.topics, &message.topic, &topic);
         }
         match opened.content {
