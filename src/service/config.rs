@@ -115,7 +115,7 @@ pub struct RepositoryObject {
     pub invite: Option<String>,
     /// Who may take part. Default: with encryption whoever has the key, otherwise anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub membership: Option<MembershipConfig>,
+    pub membership: Option<Box<MembershipConfig>>,
 }
 
 fn default_debounce_ms() -> u64 {

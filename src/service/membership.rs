@@ -39,7 +39,7 @@ pub enum MembershipMode {
 
 impl RepositoryConfig {
     fn membership(&self) -> Option<&MembershipConfig> {
-        self.object()?.membership.as_ref()
+        self.object()?.membership.as_deref()
     }
 
     /// What is wrong with what is said about members.
