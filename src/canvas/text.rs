@@ -80,10 +80,10 @@ fn try_merge(base: &str, ours: &str, theirs: &str) -> Result<String, AutomergeEr
     for (doc, new) in [(&mut second, ours), (&mut third, theirs)] {
         let middle = Middle::of(base, new);
         let (deleted, inserted) = (middle.old.chars().count(), middle.new.chars().count());
-        if !are_comparable(deleted, inserted) {
-            doc.splice_text(&text, middle.start, isize::try_from(deleted).unwrap_or(isize::MAX), middle.new)?;
-        } else {
+        if are_comparable(deleted, inserted) {
             doc.update_text(&text, new)?;
+        } else {
+            doc.splice_text(&text, middle.start, isize::try_from(deleted).unwrap_or(isize::MAX), middle.new)?;
         }
     }
     second.merge(&mut third)?;
