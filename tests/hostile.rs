@@ -311,7 +311,8 @@ fn a_recording_played_ten_times_does_nothing_also_to_a_new_process() {
     for restarted in [false, true] {
         if restarted {
             ben = ben.restart();
-            ben.input(Input::Timer);
+            ben.command(Command::Get { canvas: canvas(), at: None });
+            run(&mut ada, &mut ben, 60_000);
         }
         ben.take_published();
         let (events, saved, batches) = (ben.events.len(), ben.saved(), ben.batches);
