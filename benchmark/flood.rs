@@ -137,7 +137,7 @@ fn connect(port: u16) -> Result<TcpStream, Box<dyn Error>> {
     connect.write(&mut bytes)?;
     connection.write_all(&bytes)?;
     let mut answers = connection.try_clone()?;
-    thread::spawn(move || while answers.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
+    thread::spawn(move || while answers.read(&mut [0; 16 << 10]).is_ok_and(|count| count > 0) {});
     Ok(connection)
 }
 

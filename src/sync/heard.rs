@@ -1,7 +1,7 @@
 //! Which messages of others were heard already: whoever records what goes over a broker cannot have it believed again.
 //!
 //! For each peer the newest start of its process that was heard of, and for each stream of that start (session and topic) a
-//! sliding window of counters, as `IPsec` has (RFC 4303, section 3.4.3). What an older start sent is old. Storage keeps the
+//! sliding window of counters, as in RFC 4303 (section 3.4.3). What an older start sent is old. Storage keeps the
 //! highest counters, so that a new process does not believe yesterday's recording either.
 //!
 //! Changes need none of this: a change that is there already is nothing new. Of manifests, which come again with every
