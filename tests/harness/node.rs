@@ -159,11 +159,12 @@ impl Node {
         self.loading.clear();
     }
 
-    /// A new process on the same disk; what it learns first.
-    pub fn start(&mut self, session: u64) -> Input {
+    /// A new process on the same disk; what it learns first. Its sessions are later ones: others take what earlier processes
+    /// sent for a recording.
+    pub fn start(&mut self, number: u16) -> Input {
         self.process = Process::Running;
         self.connects = 0;
-        self.session = session;
+        self.session = Session::of(Session(self.session).start() + 1, number).0;
         self.synchronizer = self.new_synchronizer();
         self.application = Application::default();
         self.seen.clear();

@@ -274,8 +274,8 @@ impl World {
         if self.nodes[node].process != Process::Down {
             return;
         }
-        let session = self.rng.next_u64();
-        let restored = self.nodes[node].start(session);
+        let number = u16::try_from(self.rng.next_u64() % 1_000).unwrap();
+        let restored = self.nodes[node].start(number);
         let incarnation = self.nodes[node].incarnation;
         self.input(node, restored);
         let at = self.random(2_000);
