@@ -147,6 +147,10 @@ impl Replica {
         if change.start_op().get() <= newest.unwrap_or_default() {
             return Err("its operations are not newer than those that it depends on".to_owned());
         }
+        if change.is_empty() && change.start_op().get() != newest.unwrap_or_default() + 1 {
+            // Automerge would save it, and take operations of others for its own when it loads that.
+            return Err("it is empty and leaves numbers of operations out".to_owned());
+        }
         derived::verify(change).map_err(|error| error.to_string())?;
         let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
             .map_err(|_| "the decoder panicked".to_owned())??;

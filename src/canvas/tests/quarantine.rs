@@ -1,7 +1,7 @@
 //! Changes from elsewhere: the sound ones are applied, whatever came with them.
 
 use automerge::transaction::{Transactable, Transaction};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjType, ROOT, ReadDoc, ScalarValue};
 
 use crate::canvas::replica::Replica;
 use crate::canvas::root::CanvasMap;
@@ -175,4 +175,28 @@ fn two_changes_with_one_number_are_told_as_equivocation() {
     let [(hash, reason)] = taken.rejected.as_slice() else { panic!("{:?}", taken.rejected) };
     assert_eq!(*hash, other.hash());
     assert!(reason.starts_with("equivocation"), "{reason}");
+}
+
+#[test]
+fn an_empty_change_that_leaves_numbers_out_is_refused_for_nobody_could_load_what_holds_it() {
+    let empty = |start: u64| {
+        Change::from(ExpandedChange {
+            operations: Vec::new(),
+            actor_id: ActorId::from([5; 24]),
+            hash: None,
+            seq: 1,
+            start_op: start.try_into().unwrap(),
+            time: 0,
+            message: None,
+            deps: Vec::new(),
+            extra_bytes: Vec::new(),
+            author: None,
+        })
+    };
+    for (start, sound) in [(1, true), (4, false)] {
+        let mut document = CanvasDocument::new();
+        let applied = document.apply(vec![empty(start)]);
+        assert_eq!(applied.rejected.is_empty(), sound, "{:?}", applied.rejected);
+        CanvasDocument::load(&document.replica().save()).unwrap();
+    }
 }
