@@ -20,8 +20,9 @@ function opened(key, topic, payload) {
   const header = bytesAt(payload, 1);
   if (payload[0] !== 0x83 || !header) return undefined;
   const body = bytesAt(payload, header.end);
-  // Keys 9 and 10, key id and nonce, end the header of what is sealed.
-  const seal = header.bytes.subarray(-62);
+  // Keys 9 and 10, key id and nonce, end the header of what is sealed, or key 11 does, 32 bytes of what it vouches for.
+  const { bytes } = header;
+  const seal = (bytes.at(-35) === 11 && bytes.at(-34) === 0x58 ? bytes.subarray(0, -35) : bytes).subarray(-62);
   if (!body || seal[0] !== 9 || seal[35] !== 10) return undefined;
   const path = topic.replace(/^mind-git\//, '');
   const associated = Buffer.concat([Buffer.from('mind-git/mqtt-p2p/sealed/v1'), counted(path), counted(header.bytes)]);
