@@ -6,7 +6,7 @@ import { root } from './stamps.mjs';
 
 /** Longest source file, in lines. */
 const MAX_LINES = 450;
-const SOURCE = /^(src|ts|scripts|tests|__test__|benchmark|benches)\/.*\.(rs|ts|mjs)$/;
+const SOURCE = /^(src|ts|scripts|tests|fuzz\/targets|__test__|benchmark|benches)\/.*\.(rs|ts|mjs)$/;
 const MACHINE_PATH = /(?<![\w./-])\/(home|root|Users|work)\/[\w.-]+/;
 
 const problems = [];

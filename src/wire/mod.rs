@@ -42,5 +42,8 @@ pub use sealed::{Arrival, content_room, read, seal_on};
 pub use topics::{Topic, TopicError, TopicSpace};
 pub use voucher::{EnvelopeProof, Statement, Voucher};
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod tests;

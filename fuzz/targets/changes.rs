@@ -1,0 +1,80 @@
+//! Changes of somebody who may write, and means harm: applied, told ahead, saved and loaded.
+//!
+//! The input is bodies of Automerge's change chunks, each behind its length in two bytes; checksums are put right, or the
+//! fuzzer would never get past them.
+#![no_main]
+
+use std::panic::set_hook;
+
+use automerge::{ActorId, Change};
+use libfuzzer_sys::fuzz_target;
+use mqtt_p2p::canvas::{Canvas, CanvasDocument, IndexDocument, decode_change};
+use sha2::{Digest, Sha256};
+
+const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const CHANGE: u8 = 1;
+
+/// A change chunk with a checksum that fits.
+fn chunk(body: &[u8]) -> Vec<u8> {
+    let mut tail = vec![CHANGE];
+    let mut length = body.len();
+    loop {
+        let low = (length & 0x7f) as u8;
+        length >>= 7;
+        tail.push(if length == 0 { low } else { low | 0x80 });
+        if length == 0 {
+            break;
+        }
+    }
+    tail.extend_from_slice(body);
+    let digest = Sha256::digest(&tail);
+    [&MAGIC, &digest[..4], &tail].concat()
+}
+
+fn parse(data: &[u8]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut rest = data;
+    while let [high, low, after @ ..] = rest {
+        let (body, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(after.len()));
+        rest = after;
+        changes.extend(decode_change(chunk(body)));
+    }
+    changes
+}
+
+fuzz_target!(
+    init: {
+        // Automerge panics on some of this, which is contained; what is not contained ends the run without a hook's help.
+        let tells = std::env::var_os("FUZZ_PANICS").is_some();
+        set_hook(Box::new(move |panic| {
+            if tells {
+                eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
+            }
+        }));
+    },
+    |data: &[u8]| {
+        let changes = parse(data);
+        if changes.is_empty() {
+            return;
+        }
+        let mut index = IndexDocument::new();
+        index.apply(changes.clone());
+        let mut document = CanvasDocument::new();
+        document.set_actor(ActorId::from([1; 24]));
+        let board = r#"{"nodes":[{"id":"n","type":"text","text":"hello","x":0,"y":0,"width":1,"height":1}]}"#;
+        let board = Canvas::from_json(board).expect("a canvas");
+        document.create(&board, "a").expect("it can be created");
+        for change in changes {
+            document.foresee(&change);
+            let applied = document.apply(vec![change]);
+            if applied.damaged {
+                // The caller loads it again from storage.
+                return;
+            }
+        }
+        let canvas = document.canvas_json();
+        Canvas::from_json(&canvas).expect("whatever was applied, the canvas is one");
+        let loaded = CanvasDocument::load(&document.replica().save()).expect("what was saved can be loaded");
+        assert_eq!(loaded.canvas_json(), canvas);
+    }
+);
