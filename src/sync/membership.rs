@@ -244,6 +244,18 @@ mod tests {
     }
 
     #[test]
+    fn an_admin_that_uses_up_the_numbers_cannot_keep_the_first_from_saying_otherwise() {
+        let mut membership = membership();
+        membership.learn(&[say(1, 2, Role::Admin, 1), say(2, 3, Role::Writer, u64::MAX)]);
+        assert!(!membership.may_write(&peer(3)), "such a number counts for nothing");
+        membership.learn(&[say(2, 3, Role::Writer, FIRST_NUMBER_OF_ROOT - 1)]);
+        assert!(membership.may_write(&peer(3)));
+        let removal = membership.statements_for(&identity(1), peer(3), Role::Removed).unwrap();
+        membership.learn(&removal.iter().map(MemberStatement::encode).collect::<Vec<_>>());
+        assert!(!membership.may_write(&peer(3)));
+    }
+
+    #[test]
     fn who_is_first_said_to_be_the_first_admin_is_trusted_and_nobody_after() {
         let mut membership = Membership::new(name(), Root::FirstUse);
         membership.learn(&[say(1, 2, Role::Writer, 1)]);
