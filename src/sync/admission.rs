@@ -29,7 +29,7 @@ impl Gate for Admission<'_> {
     }
 
     fn admit(&mut self, header: &Header) -> Result<(), WireError> {
-        if self.was_kept(header) {
+        if self.message.was_kept(header) {
             return Ok(());
         }
         let verdict = self.throttle.admit(&header.sender, header.kind, self.now);
@@ -37,7 +37,7 @@ impl Gate for Admission<'_> {
     }
 
     fn verified(&mut self, header: &Header) -> Result<(), WireError> {
-        if self.was_kept(header) {
+        if self.message.was_kept(header) {
             return Ok(());
         }
         let Message { topic, payload, .. } = self.message;
@@ -57,10 +57,6 @@ impl Gate for Admission<'_> {
 }
 
 impl Admission<'_> {
-    fn was_kept(&self, header: &Header) -> bool {
-        self.message.retained && header.kind.is_kept()
-    }
-
     fn carry_out(&mut self, verdict: Verdict, header: &Header) -> Result<(), WireError> {
         *self.dropped = match verdict {
             Verdict::Take => return Ok(()),

@@ -13,8 +13,7 @@ impl CanvasP2PSynchronizer {
     /// A message was let in. Of what would be an event, a request or a sign of life, each is taken once; what the broker had kept
     /// comes with every subscription, and is told from what is live.
     pub(super) fn note_heard(&mut self, step: &Step, message: &Message, header: &Header) {
-        let kept = message.retained && header.kind.is_kept();
-        if !kept && is_acted_on_once(header.kind) {
+        if !message.was_kept(header) && is_acted_on_once(header.kind) {
             self.peers.heard(header.sender, step.now);
             self.save_heard_lazily(step);
         }

@@ -13,7 +13,7 @@ use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Version};
 use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
-use crate::wire::{Priority, Role};
+use crate::wire::{Header, Priority, Role};
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
 #[derive(Debug)]
@@ -86,6 +86,13 @@ pub struct Message {
     pub payload: Bytes,
     /// Whether the broker had kept it for new subscribers.
     pub retained: bool,
+}
+
+impl Message {
+    /// Whether the broker had kept it. Anybody can claim that of any message; of kinds that are never kept it is not believed.
+    pub(super) fn was_kept(&self, header: &Header) -> bool {
+        self.retained && header.kind.is_kept()
+    }
 }
 
 /// Names a publish whose acknowledgement matters.
