@@ -95,6 +95,8 @@ impl ConnectionOptions {
         let mut options = MqttOptions::new(&self.client_id, address, self.port);
         options.set_transport(transport);
         options.set_clean_session(true);
+        // `serve` acknowledges.
+        options.set_manual_acks(true);
         options.set_keep_alive(Duration::from_millis(self.keep_alive_ms.clamp(MIN_KEEP_ALIVE_MS, MAX_KEEP_ALIVE_MS)));
         // rumqttc ends the connection when a packet is too large to send, so that is checked before it sees one.
         options.set_max_packet_size(max_inbound_packet_bytes, MAX_MQTT_PACKET_BYTES);
