@@ -64,7 +64,7 @@ pub(super) fn ring(doorbell: Function<'_, (), ()>) -> napi::Result<Doorbell, Str
         .callee_handled::<false>()
         .build()
         .map_err(|error| Coded::new("ERR_CONFIG_INVALID".to_owned(), error.reason.clone()))?;
-    Ok(Box::new(move || {
+    Ok(Arc::new(move || {
         ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
     }))
 }

@@ -1,13 +1,13 @@
 //! The one ordered channel to the application: outcomes of calls and events, already as JSON.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::limits::{MAX_DRAIN_BYTES, MAX_MAILBOX_BYTES, MAX_OVERHEARD_BYTES};
 
 /// Rings when there is something new.
-pub type Doorbell = Box<dyn Fn() + Send + Sync>;
+pub type Doorbell = Arc<dyn Fn() + Send + Sync>;
 
 /// A bounded mailbox. At its bound nothing is lost: whoever fills it waits for room before it takes in more (see
 /// [`Mailbox::room`]), so the pressure goes back to the repository's inbox, and from there to the broker, whose dropped
@@ -30,9 +30,9 @@ impl Mailbox {
     pub fn set_doorbell(&self, doorbell: Option<Doorbell>) {
         let mut state = self.state();
         state.doorbell = doorbell;
-        if !state.items.is_empty() {
-            state.ring();
-        }
+        let doorbell = state.doorbell.clone().filter(|_| !state.items.is_empty());
+        drop(state);
+        ring(doorbell);
     }
 
     /// Adds items, in order.
@@ -46,9 +46,9 @@ impl Mailbox {
             state.bytes += item.len();
             state.items.push_back(item);
         }
-        if was_empty {
-            state.ring();
-        }
+        let doorbell = state.doorbell.clone().filter(|_| was_empty);
+        drop(state);
+        ring(doorbell);
     }
 
     /// Adds an event of which nobody minds if it is lost: it is, when very much waits for the application.
@@ -81,10 +81,9 @@ impl Mailbox {
             state.items.pop_front();
         }
         text.push(']');
-        if !state.items.is_empty() {
-            state.ring();
-        }
+        let doorbell = state.doorbell.clone().filter(|_| !state.items.is_empty());
         drop(state);
+        ring(doorbell);
         self.drained.notify_waiters();
         text
     }
@@ -108,11 +107,11 @@ impl Mailbox {
     }
 }
 
-impl State {
-    fn ring(&self) {
-        if let Some(doorbell) = &self.doorbell {
-            doorbell();
-        }
+/// To be called without the lock: ringing wakes the application's thread, and takes long enough that this would find the
+/// mailbox locked, and sleep again.
+fn ring(doorbell: Option<Doorbell>) {
+    if let Some(doorbell) = doorbell {
+        doorbell();
     }
 }
 
@@ -128,7 +127,7 @@ mod tests {
         let mailbox = Mailbox::default();
         let rings = Arc::new(AtomicUsize::new(0));
         let counter = rings.clone();
-        mailbox.set_doorbell(Some(Box::new(move || {
+        mailbox.set_doorbell(Some(Arc::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         })));
         mailbox.push(vec!["1".into(), "2".into()]);
