@@ -88,12 +88,12 @@ impl Replica {
         if change.len() > MAX_FORESEEN_OPERATIONS || !newest || self.missing_dependencies(change).next().is_some() {
             return None;
         }
-        let touched = self.check(change, &mut Batch::default()).ok()?;
+        let (touched, operations) = self.check(change, &mut Batch::default()).ok()?;
         if !touched.texts.is_empty() {
             return None;
         }
         let mut values = BTreeMap::new();
-        for op in change.decode().operations {
+        for op in operations {
             let (ObjectId::Id(object), Key::Map(key), OpType::Put(value)) = (op.obj, op.key, op.action) else {
                 return None;
             };

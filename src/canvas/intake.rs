@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use automerge::legacy::Op;
 use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjType, ReadDoc};
 
 use crate::canvas::derived;
@@ -89,7 +90,7 @@ impl Replica {
         let mut sound = Vec::new();
         for change in self.in_causal_order(changes, &mut taken.rejected) {
             match self.check(&change, &mut batch) {
-                Ok(touched) => {
+                Ok((touched, _)) => {
                     inspected.insert(change.hash(), touched);
                     sound.push(change);
                 }
@@ -124,8 +125,8 @@ impl Replica {
         taken
     }
 
-    /// Checks a change before Automerge sees it.
-    pub(super) fn check(&self, change: &Change, batch: &mut Batch) -> Result<Touched, String> {
+    /// Checks a change before Automerge sees it: what it touches, and its operations, which to decode takes longest.
+    pub(super) fn check(&self, change: &Change, batch: &mut Batch) -> Result<(Touched, Vec<Op>), String> {
         if change.deps().iter().any(|dep| batch.refused.contains(dep)) {
             return Err(DEPENDS_ON_REFUSED.to_owned());
         }
@@ -152,8 +153,9 @@ impl Replica {
             return Err("it is empty and leaves numbers of operations out".to_owned());
         }
         derived::verify(change).map_err(|error| error.to_string())?;
-        let mut touched = catch_unwind(AssertUnwindSafe(|| inspect(self.root, &self.maps, change)))
-            .map_err(|_| "the decoder panicked".to_owned())??;
+        let operations = catch_unwind(AssertUnwindSafe(|| change.decode().operations))
+            .map_err(|_| "the decoder panicked".to_owned())?;
+        let mut touched = inspect(self.root, &self.maps, change, &operations)?;
         batch.made.append(&mut touched.made);
         let is_text = |id| batch.made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
         if !touched.texts.iter().all(is_text) {
@@ -170,7 +172,7 @@ impl Replica {
         batch.newest.insert(change.actor_id().clone(), last);
         batch.last_operations.insert(change.actor_id().clone(), change.max_op());
         batch.ends.insert(change.hash(), change.max_op());
-        Ok(touched)
+        Ok((touched, operations))
     }
 
     fn last_operation(&self, hash: &ChangeHash, batch: &Batch) -> u64 {

@@ -334,7 +334,7 @@ impl Replica {
 
     /// What a change of our own touched.
     pub(super) fn touched_by(&self, change: &Change) -> Touched {
-        inspect(self.root, &self.maps, change).unwrap_or_default()
+        inspect(self.root, &self.maps, change, &change.decode().operations).unwrap_or_default()
     }
 }
 

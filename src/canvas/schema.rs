@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use automerge::legacy::{Key, ObjectId, OpId, OpType};
+use automerge::legacy::{Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Change, ObjId, ObjType, ScalarValue};
 
 /// The highest schema that this version reads and the one that it writes.
@@ -113,17 +113,17 @@ impl Touched {
 /// Counters above this are refused, so that nobody can use up Automerge's 32 bits at one stroke.
 const MAX_COUNTER: u64 = 1 << 31;
 
-/// Learns what a change touches from its own operations, and refuses what no version of this schema does: such a
+/// Learns what a change touches from its own (decoded) operations, and refuses what no version of this schema does: such a
 /// change could replace whole maps, or nest objects that no reader looks for.
 ///
 /// # Errors
 /// Why the change is refused.
-pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change) -> Result<Touched, &'static str> {
+pub(crate) fn inspect(root: &Root, maps: &Maps, change: &Change, operations: &[Op]) -> Result<Touched, &'static str> {
     if change.max_op() > MAX_COUNTER {
         return Err("its operation counters are implausibly high");
     }
     let mut touched = Touched::default();
-    for (counter, op) in (change.start_op().get()..).zip(change.decode().operations) {
+    for (counter, op) in (change.start_op().get()..).zip(operations) {
         let element = match &op.key {
             Key::Seq(element) => element.as_opid(),
             Key::Map(_) => None,
