@@ -274,6 +274,8 @@ pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 pub const MAX_SNAPSHOT_PARTS: usize = 4_096;
 /// Most vouchers in one message.
 pub const MAX_VOUCHERS_PER_MESSAGE: usize = 16_384;
+/// Of so many peers the key is kept as it is used to verify; of others it is made again each time.
+pub const MAX_REMEMBERED_KEYS: usize = 16;
 /// Longest capability that a presence lists, and author that a cursor names, in bytes of UTF-8.
 pub const MAX_LABEL_BYTES: usize = 512;
 /// Shortest and longest Automerge actor that a voucher may name.

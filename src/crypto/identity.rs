@@ -1,5 +1,7 @@
 //! A peer's Ed25519 key (RFC 8032): signing what it sends, verifying what others sent.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -7,6 +9,7 @@ use thiserror::Error;
 use x25519_dalek::StaticSecret;
 
 use crate::ids::PeerId;
+use crate::limits::MAX_REMEMBERED_KEYS;
 
 /// Length of an Ed25519 signature in bytes.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -66,8 +69,28 @@ impl fmt::Debug for Identity {
 /// # Errors
 /// [`VerifyError`], always to be answered by dropping the message.
 pub fn verify(peer: &PeerId, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> Result<(), VerifyError> {
-    let key = VerifyingKey::from_bytes(&peer.0).map_err(|_| VerifyError::InvalidKey)?;
+    let key = key_of(peer)?;
     key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| VerifyError::InvalidSignature)
+}
+
+thread_local! {
+    /// The keys of the last peers that something was verified of, the newest last: to find the point on the curve takes a
+    /// tenth of verifying.
+    static KEYS: RefCell<VecDeque<VerifyingKey>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn key_of(peer: &PeerId) -> Result<VerifyingKey, VerifyError> {
+    KEYS.with_borrow_mut(|keys| {
+        if let Some(known) = keys.iter().rev().find(|key| *key.as_bytes() == peer.0) {
+            return Ok(*known);
+        }
+        let key = VerifyingKey::from_bytes(&peer.0).map_err(|_| VerifyError::InvalidKey)?;
+        if keys.len() == MAX_REMEMBERED_KEYS {
+            keys.pop_front();
+        }
+        keys.push_back(key);
+        Ok(key)
+    })
 }
 
 #[cfg(test)]
