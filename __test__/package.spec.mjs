@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import * as imported from '@mind-git/mqtt-p2p';
-import { ROOT, runNode } from './helpers/processes.mjs';
-import { scoped } from './helpers/teardown.mjs';
+import { ROOT } from './helpers/processes.mjs';
 
 const NAMES = [
   'DEFAULT_MQTT_INTEGRATION_CONFIG',
@@ -51,17 +47,4 @@ test('what is published holds what an install needs, and no more', () => {
     assert.ok(paths.includes(path), path);
   const strays = paths.filter((path) => /^(target|node_modules|__test__|ts|\.ci)\/|\.node$|^\.stamps/.test(path));
   assert.deepEqual(strays, []);
-});
-
-test("the README's examples run, one after the other", async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-readme-'));
-  scoped(t).defer(() => rmSync(folder, { recursive: true }));
-  mkdirSync(join(folder, 'node_modules/@mind-git'), { recursive: true });
-  symlinkSync(ROOT, join(folder, 'node_modules/@mind-git/mqtt-p2p'), 'dir');
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const examples = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code]) => code);
-  assert.ok(examples.length >= 3);
-  writeFileSync(join(folder, 'readme.mjs'), examples.join('\n'));
-  const { code, stdout, stderr } = await runNode([join(folder, 'readme.mjs')], { cwd: folder });
-  assert.equal(code, 0, stdout + stderr);
 });
