@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { MQTTIntegrationConfig } from '../index.js';
 import type { Environment } from './data-directory.js';
 import { UsageError } from './usage-error.js';
@@ -72,14 +73,26 @@ function decoded(part: string): string {
 }
 
 function ofEnvironment(environment: Environment): Broker {
-  const { MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD } = environment;
+  const { MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME } = environment;
+  const password = passwordOf(environment);
   return {
     ...(MQTT_BROKER_PROTOCOL && { protocol: protocolOf(MQTT_BROKER_PROTOCOL) }),
     ...(MQTT_BROKER_HOST && { host: MQTT_BROKER_HOST }),
     ...(MQTT_BROKER_PORT && { port: portNumber(MQTT_BROKER_PORT) }),
     ...(MQTT_USERNAME && { username: MQTT_USERNAME }),
-    ...(MQTT_PASSWORD && { password: MQTT_PASSWORD }),
+    ...(password && { password }),
   };
+}
+
+/** Containers and services are handed secrets as files. */
+function passwordOf({ MQTT_PASSWORD, MQTT_PASSWORD_FILE }: Environment): string | undefined {
+  if (!MQTT_PASSWORD_FILE) return MQTT_PASSWORD;
+  if (MQTT_PASSWORD) throw new UsageError('MQTT_PASSWORD and MQTT_PASSWORD_FILE both name a password; set one of them');
+  try {
+    return readFileSync(MQTT_PASSWORD_FILE, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new UsageError(`MQTT_PASSWORD_FILE: ${(error as Error).message}`);
+  }
 }
 
 function protocolOf(text: string): Protocol {

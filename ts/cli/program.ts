@@ -69,8 +69,8 @@ const COMMANDS = {
 
 const ENVIRONMENT = `
 Environment (options given on the command line beat it, it beats the --config file):
-  MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD, MQTT_REPOSITORIES,
-  MQTT_TLS_CA, MQTT_TLS_CERT, MQTT_TLS_KEY, MQTT_TLS_SERVER_NAME, MQTT_TLS_INSECURE (0 or 1),
+  MQTT_BROKER_PROTOCOL, MQTT_BROKER_HOST, MQTT_BROKER_PORT, MQTT_USERNAME, MQTT_PASSWORD or MQTT_PASSWORD_FILE,
+  MQTT_REPOSITORIES, MQTT_TLS_CA, MQTT_TLS_CERT, MQTT_TLS_KEY, MQTT_TLS_SERVER_NAME, MQTT_TLS_INSECURE (0 or 1),
   MQTT_DATA_DIR, MQTT_KEY_FILE, or MQTT_PASSPHRASE with MQTT_INVITE (turn encryption on)
   DEBUG=mqtt:*          logs on standard error; DEBUG=mqtt:sync,mqtt:net those of parts (sync, net, storage, files)
   MQTT_LOG_FORMAT=json  logs as JSON lines, as --log-format json

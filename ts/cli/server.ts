@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import {
   type BrokerOptions,
   type CanvasEvent,
@@ -10,6 +10,7 @@ import {
 import { urlOf } from './broker.js';
 import { answers } from './broker-choice.js';
 import { forever, interruptible } from './lifetime.js';
+import { address, type ListenFlags, listening, ownAddress, wantsEmbedded, withListenOptions } from './listen.js';
 import { clock, colour, note, print, printJson, shortPeer } from './output.js';
 import { type Observatory, observe } from './server-http.js';
 import {
@@ -17,36 +18,29 @@ import {
   type StorageOptions,
   settings,
   UsageError,
-  wholeNumber,
   withStorage,
   withStorageOptions,
 } from './settings.js';
 
-interface Options extends StorageOptions {
-  listen: BrokerOptions;
-  websocketListen?: number;
+interface Options extends StorageOptions, ListenFlags {
   http?: BrokerOptions;
 }
 
 /** `mqtt-p2p server`: a broker, unless another is named, and a peer that stays on and keeps all canvases. */
 export function server(): Command {
-  return withStorageOptions(new Command('server'))
+  return withListenOptions(withStorageOptions(new Command('server')))
     .summary('a peer that stays on, with a broker if none is named')
     .description('start a broker (unless --broker names another one) and a peer that stays on')
-    .option('--listen <host:port>', 'where the embedded broker listens', address, { host: '127.0.0.1', port: 1883 })
-    .option(
-      '--websocket-listen <port>',
-      'port of the same address where the embedded broker takes MQTT over WebSockets too',
-      wholeNumber(0, 65_535),
-    )
     .option('--http <host:port>', 'serve /healthz, /readyz and /metrics (Prometheus) there', address)
     .addHelpText('after', EXAMPLES)
     .action((options: Options, command: Command) => {
-      const listen =
-        command.getOptionValueSource('listen') === 'default' && options.websocketListen === undefined
-          ? 'if-free'
-          : 'always';
-      return run(options, settings(options, ['default']), listen);
+      const asked = wantsEmbedded(options);
+      const listen = command.getOptionValueSource('listen') === 'default' && !asked ? 'if-free' : 'always';
+      const wanted = settings(options, ['default']);
+      if (asked && wanted.brokerGiven) {
+        throw new UsageError(`${asked} is for the embedded broker, and another one is named`);
+      }
+      return run(options, wanted, listen);
     });
 }
 
@@ -54,8 +48,10 @@ const EXAMPLES = `
 Examples:
   mqtt-p2p server --repositories team
   mqtt-p2p server --broker mqtt://broker.example.org --repositories team --http 127.0.0.1:8780
+  mqtt-p2p server --listen 0.0.0.0:8883 --listen-tls-cert broker.pem --listen-tls-key broker.key --users-file users.json
 Without --broker and --listen it takes the broker that runs on this machine's port 1883, or else starts the embedded one
-there.
+there. Its own peer connects as any other: with TLS it needs --tls-ca unless the system knows the CA, and with
+--listen-tls-client-ca a certificate of its own (--tls-cert, --tls-key). With --users-file it has a user of its own.
 SIGTERM and Ctrl-C end it within two seconds; a second one at once.`;
 
 async function run(options: Options, wanted: Settings, listen: 'always' | 'if-free'): Promise<void> {
@@ -69,15 +65,12 @@ async function run(options: Options, wanted: Settings, listen: 'always' | 'if-fr
       if (!wanted.brokerGiven) config.broker = { ...config.broker, ...options.listen };
       withStorage(wanted, options, 'server');
       // Whoever has a broker running on the usual port means that one.
-      if (wanted.brokerGiven && options.websocketListen !== undefined) {
-        throw new UsageError('--websocket-listen is for the embedded broker, and --broker names another one');
-      }
       const found = !wanted.brokerGiven && listen === 'if-free' && (await answers(options.listen));
       if (found) note(colour.dim('something listens there already: no embedded broker is started'));
       if (!wanted.brokerGiven && !found) {
-        const port = options.websocketListen;
-        broker = await listenOn({ ...options.listen, ...(port !== undefined && { websocket: { port } }) });
-        config.broker = { ...config.broker, host: broker.host, port: broker.port };
+        const { options: ofBroker, user } = listening(options, config.broker);
+        broker = await listenOn(ofBroker);
+        config.broker = { ...config.broker, ...user, ...ownAddress(broker, ofBroker, config.broker) };
       }
       service = new MQTTIntegrationService({ capabilities: ['server'], ...config });
       follow(service, json);
@@ -169,10 +162,4 @@ function follow(service: MQTTIntegrationService, json: boolean): void {
     service.on(event, (link: object) => tell(event, `broker ${event}`, link));
   }
   service.on('error', ({ code, message }) => tell('error', colour.red(`${code}: ${message}`), { code, message }));
-}
-
-function address(text: string): BrokerOptions {
-  const [, host, port] = /^(.+):(\d+)$/.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65535) throw new InvalidArgumentError('Expected host:port.');
-  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
