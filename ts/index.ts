@@ -1,3 +1,5 @@
+import './addon.js';
+
 import { defaultConfig } from '../binding.js';
 import type * as Public from '../index.js';
 import { applyCanvasChanges } from './apply-canvas-changes.js';
