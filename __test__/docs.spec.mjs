@@ -2,7 +2,7 @@
 // run, configurations are read by what they are for. A block that nothing here can check fails.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { blocksOf, documents, place } from './docs/blocks.mjs';
 import { cddlProblems, expressionOf } from './docs/grammars.mjs';
@@ -10,15 +10,15 @@ import { configurationProblems, runProgram } from './docs/programs.mjs';
 import { linesOf, reasonNotToRun, unusedReasons } from './docs/shell.mjs';
 import { stageFor } from './docs/stages.mjs';
 import { MOSQUITTO } from './helpers/mosquitto.mjs';
-import { ROOT } from './helpers/processes.mjs';
-import { without } from './helpers/python-tools.mjs';
+import { ROOT, runNode } from './helpers/processes.mjs';
+import { withoutModule } from './helpers/python-tools.mjs';
 
 const blocks = documents().flatMap(blocksOf);
 const ofLanguage = (...languages) => blocks.filter(({ language }) => languages.includes(language));
 const vectors = JSON.parse(readFileSync(join(ROOT, 'tests/vectors/protocol.json'), 'utf8'));
 
 test('there is no block of a language that is not checked here', () => {
-  const known = ['sh', 'js', 'ts', 'json', 'abnf', 'cddl', 'text'];
+  const known = ['sh', 'js', 'ts', 'json', 'ini', 'abnf', 'cddl', 'text'];
   const others = blocks.filter(({ language }) => !known.includes(language));
   assert.deepEqual(
     others.map((block) => `${place(block)}: ${block.language || 'no language'}`),
@@ -41,7 +41,7 @@ describe('command lines run:', () => {
   const demosSeen = new Set();
   for (const block of ofLanguage('sh')) {
     const lines = linesOf(block.text);
-    const needsMosquitto = block.file === 'deploy/mosquitto/README.md' && !MOSQUITTO && !process.env.CI;
+    const needsMosquitto = block.file.startsWith('deploy/') && !MOSQUITTO && !process.env.CI;
     test(place(block), { skip: needsMosquitto && 'Mosquitto is not installed' }, async (t) => {
       const wanted = lines.filter((line) => {
         const reason = reasonNotToRun(line);
@@ -72,6 +72,12 @@ describe('configurations are valid:', () => {
   }
 });
 
+test('environments set variables that the command line knows', async () => {
+  const { stdout } = await runNode(['dist/mqtt-cli.js', '--help']);
+  const lines = ofLanguage('ini').flatMap((block) => block.text.trim().split('\n'));
+  for (const line of lines) assert.ok(stdout.includes(/^(MQTT_\w+)=\S+$/.exec(line)?.[1] ?? 'none'), line);
+});
+
 describe('the grammars fit the test vectors:', () => {
   const grammar = (language) =>
     ofLanguage(language)
@@ -99,7 +105,7 @@ describe('the grammars fit the test vectors:', () => {
     );
   });
 
-  test('messages', { skip: without('cddl_verifier') }, () => {
+  test('messages', { skip: withoutModule('cddl_verifier') }, () => {
     const specification = readFileSync(join(ROOT, 'docs/protocol.md'), 'utf8');
     const rules = new Map(
       [...specification.matchAll(/^\| (\d+) +\| `\w+` +\| `([\w-]+)`/gm)].map(([, n, rule]) => [Number(n), rule]),
@@ -128,4 +134,32 @@ test('what drawings name is there', () => {
     paths.filter(([, path]) => !existsSync(join(ROOT, path))),
     [],
   );
+});
+
+test('relative links lead to files that are there', () => {
+  const broken = documents().flatMap((file) => {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    const links = [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link]) => link);
+    const relative = links.filter((link) => !/^[a-z]+:/.test(link));
+    return relative.filter((link) => !existsSync(join(ROOT, dirname(file), link))).map((link) => [file, link]);
+  });
+  assert.deepEqual(broken, []);
+});
+
+test("the README's limits are those of the code", () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const code = readFileSync(join(ROOT, 'src/limits.rs'), 'utf8');
+  const limits = readme.slice(readme.indexOf('## Limits'), readme.indexOf('## Compared'));
+  for (const [words, constant, value] of [
+    ['100,000 nodes and 100,000 edges', 'MAX_ELEMENTS', '100_000'],
+    ['64 MiB as JSON', 'MAX_CANVAS_JSON_BYTES', '64 << 20'],
+    ['a text of 1 MiB', 'MAX_STRING_BYTES', '1 << 20'],
+    ['512 bytes of UTF-8', 'MAX_NAME_BYTES', '512'],
+    ['256 KiB', 'MAX_APPLICATION_MESSAGE_BYTES', '256 << 10'],
+    ['1 MiB (`performance.maxMessageSize`)', 'DEFAULT_MAX_MESSAGE_BYTES', '1 << 20'],
+    ['Of others 8 MiB', 'MAX_INBOUND_PACKET_BYTES', '8 << 20'],
+  ]) {
+    assert.ok(limits.includes(words), words);
+    assert.match(code, new RegExp(`pub const ${constant}: \\w+ = ${value};`), constant);
+  }
 });

