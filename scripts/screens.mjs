@@ -1,4 +1,4 @@
-// Makes docs/images/*.svg: monitor, client and test as they look in a terminal, captured with tmux.
+// Makes docs/images/*.svg: two people at one canvas, monitor, client and test as they look in a terminal, captured with tmux.
 //   node scripts/screens.mjs [name…]
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,30 @@ const IMAGES = join(root, 'docs/images');
 
 const { MQTTIntegrationService, startBroker } = await import('@mind-git/mqtt-p2p');
 
+const session = (author) => (broker) => [
+  'client',
+  ...['--memory', '--broker', broker.url, '--repositories', 'design', '--canvas', 'roadmap', '--author', author],
+];
+
 const SCREENS = {
+  together: {
+    columns: 72,
+    rows: 18,
+    command: session('Ada'),
+    beside: session('Ben'),
+    type: [
+      [0, 'create'],
+      [0, 'add idea "A board that everybody edits"'],
+      [1, 'add merge "Edits merge"'],
+      [0, 'link idea merge'],
+      [1, 'text idea "A board that everybody edits, live"'],
+      [1, 'move merge 300 0'],
+      [0, 'show'],
+      [1, 'show'],
+    ],
+    until: (text) => text.split('╰').length > 4,
+    settle: 500,
+  },
   monitor: {
     rows: 28,
     command: ({ url }) => ['monitor', '--broker', url, '--repositories', 'design,plans', '--interval', '1'],
@@ -25,18 +48,7 @@ const SCREENS = {
   },
   client: {
     rows: 32,
-    command: ({ url }) => [
-      'client',
-      '--memory',
-      '--broker',
-      url,
-      '--repositories',
-      'design',
-      '--canvas',
-      'roadmap',
-      '--author',
-      'Ada',
-    ],
+    command: session('Ada'),
     type: [
       'create',
       'add idea "A board that everybody edits"',
@@ -105,19 +117,55 @@ function tmux(...args) {
   return stdout;
 }
 
-async function capture(name, { rows, command, type = [], during, until, settle }) {
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what this finds
+const ATTRIBUTES = /\u001b\[[0-9;]*m/g;
+
+/** Lines of a screen, each with the attributes that hold where it begins, and none behind it. */
+function alone(screen) {
+  let held = [];
+  return screen.split('\n').map((line) => {
+    const whole = `${held.join('')}${line}\u001b[0m`;
+    const codes = [...held, ...(line.match(ATTRIBUTES) ?? [])];
+    held = codes.slice(codes.findLastIndex((code) => code === '\u001b[0m' || code === '\u001b[m') + 1);
+    return whole;
+  });
+}
+
+/** Two screens side by side. */
+function joined(left, right, columns) {
+  const others = alone(right);
+  return alone(left)
+    .map((line, index) => {
+      const seen = [...line.replace(ATTRIBUTES, '')].length;
+      return `${line}${' '.repeat(columns - seen)}\u001b[90m│\u001b[0m ${others[index] ?? ''}`;
+    })
+    .join('\n');
+}
+
+async function capture(name, { columns = COLUMNS, rows, command, beside, type = [], during, until, settle }) {
   const broker = await startBroker();
   const stop = await during?.(broker);
-  const words = [process.execPath, join(root, 'dist/mqtt-cli.js'), ...command(broker)];
-  const quoted = words.map((word) => `'${word}'`).join(' ');
+  // A prompt of one sign, and nothing of whoever makes the pictures.
+  const shell = (words) => {
+    const quoted = [process.execPath, join(root, 'dist/mqtt-cli.js'), ...words].map((word) => `'${word}'`);
+    return `cd ${tmpdir()}; ${quoted.join(' ')}; sleep 60`;
+  };
+  const width = beside ? 2 * columns + 1 : columns;
+  const screen = (...options) => {
+    const [left, right] = ['0', '1']
+      .slice(0, beside ? 2 : 1)
+      .map((pane) => tmux('capture-pane', '-t', pane, '-p', ...options));
+    return right === undefined ? left : joined(left, right, columns);
+  };
   try {
-    // A prompt of one sign, and nothing of whoever makes the pictures.
-    tmux('new-session', '-d', '-x', String(COLUMNS), '-y', String(rows), `cd ${tmpdir()}; ${quoted}; sleep 60`);
-    const text = () => tmux('capture-pane', '-p');
-    for (const line of type) {
-      await wait(400);
-      tmux('send-keys', '-l', line);
-      tmux('send-keys', 'Enter');
+    tmux('new-session', '-d', '-x', String(width), '-y', String(rows), shell(command(broker)));
+    if (beside) tmux('split-window', '-h', shell(beside(broker)));
+    const text = () => screen();
+    for (const step of type) {
+      const [pane, line] = typeof step === 'string' ? [0, step] : step;
+      await wait(beside ? 1000 : 400);
+      tmux('send-keys', '-t', String(pane), '-l', line);
+      tmux('send-keys', '-t', String(pane), 'Enter');
     }
     const end = performance.now() + DEADLINE_MS;
     while (!until(text())) {
@@ -125,8 +173,9 @@ async function capture(name, { rows, command, type = [], during, until, settle }
       await wait(100);
     }
     await wait(settle);
-    const shown = tmux('capture-pane', '-p', '-e').trimEnd();
-    writeFileSync(join(IMAGES, `${name}.svg`), svg(shown, COLUMNS, `mqtt-p2p ${name}`));
+    const shown = screen('-e').trimEnd();
+    const title = beside ? 'two people, one canvas: mqtt-p2p client' : `mqtt-p2p ${name}`;
+    writeFileSync(join(IMAGES, `${name}.svg`), svg(shown, beside ? width + 1 : width, title));
     console.log(`docs/images/${name}.svg`);
   } finally {
     tmux('kill-server');
