@@ -8,12 +8,12 @@ import { describe, test } from 'node:test';
 import { load, loadAll } from 'js-yaml';
 import { carryOut, inContext, instructionsOf } from './deploy/dockerfile.mjs';
 import { embedded } from './helpers/broker.mjs';
+import { python, tool, withoutModule, withoutTool } from './helpers/checkers.mjs';
 import { temporaryFolder } from './helpers/folders.mjs';
 import { hardenedMosquitto } from './helpers/hardened.mjs';
 import { MOSQUITTO } from './helpers/mosquitto.mjs';
 import { freePort } from './helpers/ports.mjs';
 import { ROOT, runNode, startNode } from './helpers/processes.mjs';
-import { python, tool, withoutModule, withoutTool } from './helpers/python-tools.mjs';
 import { until } from './helpers/wait.mjs';
 
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');

@@ -9,9 +9,9 @@ import { cddlProblems, expressionOf } from './docs/grammars.mjs';
 import { configurationProblems, runProgram } from './docs/programs.mjs';
 import { linesOf, reasonNotToRun, unusedReasons } from './docs/shell.mjs';
 import { stageFor } from './docs/stages.mjs';
+import { withoutModule } from './helpers/checkers.mjs';
 import { MOSQUITTO } from './helpers/mosquitto.mjs';
 import { ROOT, runNode } from './helpers/processes.mjs';
-import { withoutModule } from './helpers/python-tools.mjs';
 
 const blocks = documents().flatMap(blocksOf);
 const ofLanguage = (...languages) => blocks.filter(({ language }) => languages.includes(language));

