@@ -19,6 +19,7 @@ const target = join(root, 'target/checkers');
 const options = [
   '--quiet',
   '--disable-pip-version-check',
+  '--no-warn-conflicts',
   '--upgrade',
   '--root-user-action',
   'ignore',
