@@ -63,6 +63,13 @@ test('every variable that is set is one that the command line knows', async () =
   for (const name of [...named, ...container.env.map(({ name }) => name)]) assert.ok(known.has(name), name);
 });
 
+test('the image has the version of the package wherever it is named', () => {
+  const { version } = JSON.parse(read('package.json'));
+  const named = `mqtt-p2p:${version}`;
+  assert.deepEqual([compose.services.peer.image, container.image], [named, named]);
+  assert.deepEqual(objectOf('Kustomization').images, [{ name: 'mqtt-p2p', newTag: version }]);
+});
+
 describe('the image', () => {
   test('hadolint has nothing against its Dockerfile', { skip: withoutTool('hadolint') }, () => {
     const { status, stdout } = tool('hadolint', ['--failure-threshold', 'style', 'deploy/Dockerfile']);
