@@ -235,8 +235,10 @@ describe('the systemd unit', () => {
   });
 });
 
-test('yamllint has nothing against the files', { skip: withoutTool('yamllint') }, () => {
-  const rules = '{ extends: default, rules: { line-length: { max: 140 }, document-start: disable } }';
-  const { status, stdout } = tool('yamllint', ['--strict', '-d', rules, 'deploy']);
+test('yamllint has nothing against the files, nor the workflow', { skip: withoutTool('yamllint') }, () => {
+  const spaces = 'braces: { max-spaces-inside: 1 }, comments: { min-spaces-from-content: 1 }';
+  const rules = `line-length: { max: 140 }, document-start: disable, truthy: { check-keys: false }, ${spaces}`;
+  const options = ['--strict', '-d', `{ extends: default, rules: { ${rules} } }`];
+  const { status, stdout } = tool('yamllint', [...options, 'deploy', '.github']);
   assert.equal(status, 0, stdout);
 });
