@@ -1,10 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { answers, freePort } from './ports.mjs';
-import { until } from './wait.mjs';
+import { BrokerProcess } from './broker-process.mjs';
+import { freePort } from './ports.mjs';
+import { ROOT } from './processes.mjs';
 
 /** The Mosquitto broker's program, if it is installed; Debian puts it where only root's PATH leads. */
 export const MOSQUITTO = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => !spawnSync(path, ['-h']).error);
@@ -15,19 +15,21 @@ export const MOSQUITTO = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => !sp
  */
 export async function startMosquitto(lines = ['allow_anonymous true'], files = {}, givenPort = undefined) {
   if (!MOSQUITTO) throw new Error('Mosquitto is not installed: apt-get install mosquitto');
-  const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-mosquitto-'));
-  const port = givenPort ?? (await freePort());
+  const args = ({ folder }) => ['-c', join(folder, 'mosquitto.conf')];
+  const launch = (broker) => ({ program: MOSQUITTO, args: args(broker) });
+  const broker = new BrokerProcess('Mosquitto', givenPort ?? (await freePort()), launch);
+  const { folder, port } = broker;
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
   // Started by root it would change to a user that cannot read the folder.
   const config = [`listener ${port} 127.0.0.1`, `user ${userInfo().username}`, ...lines];
   writeFileSync(join(folder, 'mosquitto.conf'), `${config.join('\n').replaceAll('{folder}', folder)}\n`);
-  const server = spawn(MOSQUITTO, ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore' });
-  const ended = once(server, 'exit');
-  await until(() => answers(port), 'Mosquitto listens');
-  const end = async (signal) => {
-    server.kill(signal);
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  return { host: '127.0.0.1', port, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  return broker.start();
+}
+
+/** Mosquitto with the configuration of `deploy/mosquitto`, but without TLS and open to everybody on the loopback. */
+export function startDeployedMosquitto() {
+  const written = readFileSync(join(ROOT, 'deploy/mosquitto/mosquitto.conf'), 'utf8');
+  const secured = /^(listener|(password|acl|cert|key)_?file|tls_version|allow_anonymous) .*$/gm;
+  const config = written.replaceAll(secured, '').replace('/var/lib/mosquitto/', '{folder}/');
+  return startMosquitto(['allow_anonymous true', ...config.split('\n')]);
 }
