@@ -80,6 +80,7 @@ test('edits made while the broker is away are delivered when it is back', async 
   const report = await ada.healthCheck();
   assert.equal(report.healthy, false);
   assert.ok(report.checks.some(({ ok, remedy }) => !ok && remedy));
+  assert.match(report.checks.find(({ name }) => name === 'round trip').detail, /no connection/);
 
   await ada.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'a', x: 1 }] } }, 'ada');
   await ben.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'b', x: 2 }] } }, 'ben');

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::error::ServiceError;
 use super::json;
 use super::manager::{P2PNetworkManager, Repository};
-use super::probe::PerformanceOptions;
+use super::probe::{PerformanceOptions, Retention};
 use super::router::LinkState;
 use crate::drivers::mqtt::CanvasMQTTBroker;
 use crate::ids::{CanvasId, RepositoryName};
@@ -244,20 +244,29 @@ impl P2PNetworkManager {
 
     async fn check_retained(&self) -> serde_json::Value {
         let result = match self.broker() {
-            Ok(broker) => self.inner.router.probe.is_retained(&broker).await,
+            Ok(broker) => self.inner.router.probe.retention(&broker).await,
             Err(error) => Err(error),
         };
         let detail = match &result {
-            Ok(true) => "the broker keeps them, and forgets them on demand".to_owned(),
-            Ok(false) => "the broker does not keep them: who comes when nobody is there finds nothing".to_owned(),
+            Ok(Retention::Kept) => "the broker keeps them, and forgets them on demand".to_owned(),
+            Ok(Retention::NotForWildcards) => {
+                "the broker keeps them, but gives none to subscriptions with a wildcard: \
+                                               who comes when nobody is there finds nothing"
+                    .to_owned()
+            }
+            Ok(Retention::None) => {
+                "the broker does not keep them: who comes when nobody is there finds nothing".to_owned()
+            }
             Err(error) => error.to_string(),
         };
-        json!({
-            "name": "retained messages",
-            "ok": matches!(result, Ok(true)),
-            "detail": detail,
-            "remedy": "turn retained messages on in the broker, for this user and below the topic prefix",
-        })
+        let remedy = match result {
+            Ok(Retention::NotForWildcards) => {
+                "keep a peer with storage on (mqtt-p2p server), or use a broker that gives them (docs/brokers.md)"
+            }
+            _ => "turn retained messages on in the broker, for this user and below the topic prefix",
+        };
+        let ok = matches!(result, Ok(Retention::Kept));
+        json!({ "name": "retained messages", "ok": ok, "detail": detail, "remedy": remedy })
     }
 
     fn is_ready(&self) -> bool {

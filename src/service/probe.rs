@@ -62,6 +62,8 @@ struct Latency {
 /// Sends messages to itself through the broker; one probe at a time.
 pub(crate) struct Probe {
     topic: String,
+    /// Matches `topic`, with a wildcard.
+    wildcard: String,
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -72,6 +74,17 @@ struct State {
     arrivals: Option<mpsc::UnboundedSender<Arrival>>,
     subscribed: Option<oneshot::Sender<bool>>,
     acknowledged: Option<oneshot::Sender<Instant>>,
+}
+
+/// What a broker makes of retained messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retention {
+    /// It keeps them, gives them to whoever subscribes, and forgets them on demand.
+    Kept,
+    /// It keeps them, and gives none to a subscription with a wildcard.
+    NotForWildcards,
+    /// It does not keep them, or not until they are cleared.
+    None,
 }
 
 /// A message came back.
@@ -86,7 +99,12 @@ type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
 impl Probe {
     pub(crate) fn new(topics: &TopicSpace, peer: PeerId) -> Self {
-        Self { topic: topics.probe(&peer), turn: tokio::sync::Mutex::default(), state: Mutex::default() }
+        Self {
+            topic: topics.probe(&peer),
+            wildcard: topics.all_probes(),
+            turn: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        }
     }
 
     /// A message arrived; whether it was ours.
@@ -103,7 +121,7 @@ impl Probe {
 
     /// A subscription was answered; whether it was ours.
     pub(crate) fn subscribed(&self, filter: &str, granted: bool) -> bool {
-        if filter != self.topic {
+        if filter != self.topic && filter != self.wildcard {
             return false;
         }
         if let Some(waiting) = self.state().subscribed.take() {
@@ -158,19 +176,25 @@ impl Probe {
         result
     }
 
-    /// Whether the broker keeps a retained message, and forgets it when it is cleared; nothing is left behind.
-    pub(crate) async fn is_retained(&self, broker: &CanvasMQTTBroker) -> Result<bool, ServiceError> {
+    /// What becomes of a retained message; nothing is left behind.
+    pub(crate) async fn retention(&self, broker: &CanvasMQTTBroker) -> Result<Retention, ServiceError> {
         let _turn = self.turn.lock().await;
         let result = async {
             let mut arrivals = self.open(broker).await?;
             Self::send(broker, Publish { retain: true, ..self.message(RETAINED, NUMBER_BYTES) })?;
             next(&mut arrivals).await?;
-            let kept = self.finds_retained(broker).await?;
+            let kept = self.finds_retained(broker, &self.topic).await?;
+            let kept_for_wildcards = kept && self.finds_retained(broker, &self.wildcard).await?;
             Self::send(broker, Publish { retain: true, payload: Vec::new(), ..self.message(RETAINED, NUMBER_BYTES) })?;
             // What comes back here was sent after the clearing.
             let mut arrivals = self.open(broker).await?;
             self.there_and_back(broker, &mut arrivals, RETAINED + 1, NUMBER_BYTES).await?;
-            Ok(kept && !self.finds_retained(broker).await?)
+            let forgotten = kept && !self.finds_retained(broker, &self.topic).await?;
+            Ok(match (forgotten, kept_for_wildcards) {
+                (true, true) => Retention::Kept,
+                (true, false) => Retention::NotForWildcards,
+                (false, _) => Retention::None,
+            })
         }
         .await;
         self.close(broker);
@@ -178,9 +202,9 @@ impl Probe {
     }
 
     /// Whether a new subscription brings a retained message, soon.
-    async fn finds_retained(&self, broker: &CanvasMQTTBroker) -> Result<bool, ServiceError> {
+    async fn finds_retained(&self, broker: &CanvasMQTTBroker, filter: &str) -> Result<bool, ServiceError> {
         self.close(broker);
-        let mut arrivals = self.open(broker).await?;
+        let mut arrivals = self.subscribe(broker, filter).await?;
         let found = async {
             while let Some(arrival) = arrivals.recv().await {
                 if arrival.retained && arrival.number == RETAINED {
@@ -189,7 +213,9 @@ impl Probe {
             }
             false
         };
-        Ok(timeout(Duration::from_millis(PROBE_RETAINED_MS), found).await.unwrap_or(false))
+        let found = timeout(Duration::from_millis(PROBE_RETAINED_MS), found).await.unwrap_or(false);
+        self.unsubscribe(broker, filter);
+        Ok(found)
     }
 
     fn send(broker: &CanvasMQTTBroker, publish: Publish) -> Result<(), ServiceError> {
@@ -261,14 +287,22 @@ impl Probe {
     }
 
     async fn open(&self, broker: &CanvasMQTTBroker) -> Result<Arrivals, ServiceError> {
+        self.subscribe(broker, &self.topic).await
+    }
+
+    async fn subscribe(&self, broker: &CanvasMQTTBroker, filter: &str) -> Result<Arrivals, ServiceError> {
+        // Nobody would answer.
+        if !broker.statistics().connected {
+            return Err(crate::sync::SyncError::Offline.into());
+        }
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (subscribed, answer) = oneshot::channel();
         *self.state() = State { arrivals: Some(arrivals), subscribed: Some(subscribed), acknowledged: None };
-        broker.subscribe(vec![(self.topic.clone(), Qos::AtLeastOnce)]);
+        broker.subscribe(vec![(filter.to_owned(), Qos::AtLeastOnce)]);
         match timeout(Duration::from_millis(PROBE_TIMEOUT_MS), answer).await {
             Ok(Ok(true)) => Ok(receiver),
             Ok(Ok(false)) => Err(crate::sync::SyncError::BrokerRejected {
-                topic: self.topic.clone(),
+                topic: filter.to_owned(),
                 reason: "it refused the subscription",
             }
             .into()),
@@ -278,7 +312,11 @@ impl Probe {
     }
 
     fn close(&self, broker: &CanvasMQTTBroker) {
-        broker.unsubscribe(vec![self.topic.clone()]);
+        self.unsubscribe(broker, &self.topic);
+    }
+
+    fn unsubscribe(&self, broker: &CanvasMQTTBroker, filter: &str) {
+        broker.unsubscribe(vec![filter.to_owned()]);
         *self.state() = State::default();
     }
 

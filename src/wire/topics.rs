@@ -225,10 +225,16 @@ impl TopicSpace {
         format!("{}/canvas/+/+/presence", self.root_of(repository))
     }
 
-    /// Where a peer measures round trips with itself; no message of this protocol, and read by nobody else.
+    /// Where a peer measures round trips with itself; no message of this protocol, and of no meaning to others.
     #[must_use]
     pub fn probe(&self, peer: &PeerId) -> String {
         format!("{}{VERSION_LEVEL}/probe/{peer}", self.prefix)
+    }
+
+    /// The filter that matches where all peers measure round trips; to see whether a broker gives retained messages to wildcards.
+    #[must_use]
+    pub fn all_probes(&self) -> String {
+        format!("{}{VERSION_LEVEL}/probe/+", self.prefix)
     }
 
     /// The part of a topic or filter below the prefix: the version level, the repository's level, and so on.

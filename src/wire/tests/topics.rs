@@ -183,5 +183,6 @@ fn a_probe_is_below_the_prefix_and_no_topic_of_a_message() {
     let probe = space().probe(&PeerId([7; 32]));
     assert_eq!(space().below(&probe), Some(&*format!("v1/probe/{}", PeerId([7; 32]))));
     assert_eq!(space().parse(&probe), None);
+    assert!(matches(&space().all_probes(), &probe));
     assert_eq!(space().below("other/v1/repo/sync"), None);
 }
