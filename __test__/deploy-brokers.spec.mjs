@@ -70,7 +70,8 @@ async function keepsOut(t, broker, as) {
 /** Gives what who is kept out was told. */
 async function separates(t, broker, as) {
   const ada = await onePeer(t, broker, as('ada'));
-  const cleo = newPeer(t, broker, as('cleo'));
+  const { broker: options } = as('cleo');
+  const cleo = newPeer(t, broker, { broker: { ...options, connectTimeoutMs: 5_000 } });
   const errors = [];
   cleo.on('error', (error) => errors.push(error));
   await cleo.initialize().catch((error) => errors.push(error));

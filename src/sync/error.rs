@@ -45,7 +45,9 @@ pub enum SyncError {
         feature: &'static str,
     },
     /// The broker refused a subscription, or acknowledges a topic without delivering it.
-    #[error("the broker does not let us use '{topic}' ({reason}); check its access rules for this user")]
+    #[error(
+        "the broker does not let us use '{topic}' ({reason}); check its access rules for this user, and its limit of subscriptions"
+    )]
     BrokerRejected {
         /// The topic or filter.
         topic: String,

@@ -49,7 +49,11 @@ pub(super) fn of_connection(error: &ConnectionError, options: &ConnectionOptions
 /// Why a connection ended that had come about; `soon` if it has not held for long.
 pub(super) fn of_lost(error: &ConnectionError, options: &ConnectionOptions, soon: bool) -> String {
     if soon && was_closed(error) {
-        format!("{error}; does another client use the client id '{}'?", options.client_id)
+        format!(
+            "{error}; does another client use the client id '{}', or do the broker's access rules or limits forbid what \
+             this one does?",
+            options.client_id
+        )
     } else {
         error.to_string()
     }
