@@ -1,7 +1,8 @@
 //! A member that floods: `flood <port> <repository> <canvas> <canvas file> <node> <messages a second> <seconds>`.
 //!
-//! It makes real edits of one node ahead of time, each a signed message of its own, says `ready` on standard output, waits
-//! for a line on standard input, publishes them at an even pace with QoS 1, and prints how many it sent.
+//! It makes real edits of one node ahead of time, each a signed message of its own, and says `ready` on standard output. For each
+//! line on standard input, which holds a number of milliseconds, it publishes as many of them as that takes at an even pace with
+//! QoS 1, beginning anew each time, and prints how many it sent.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -36,17 +37,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut connection = connect(port.parse()?)?;
     connection.write_all(&packets(&member.greeting, 1)?)?;
     println!("ready");
-    std::io::stdin().read_line(&mut String::new())?;
-
     let per_tick = rate.div_ceil(1000);
     let bursts = messages.chunks(per_tick).zip((0..).step_by(per_tick));
     let bursts = bursts.map(|(burst, first)| packets(burst, first)).collect::<Result<Vec<_>, _>>()?;
-    let start = Instant::now();
-    for (burst, tick) in bursts.iter().zip(0_u32..) {
-        thread::sleep((start + TICK * tick).saturating_duration_since(Instant::now()));
-        connection.write_all(burst)?;
+    for line in std::io::stdin().lines() {
+        let ticks: usize = line?.trim().parse()?;
+        let start = Instant::now();
+        for (burst, tick) in bursts.iter().take(ticks).zip(0_u32..) {
+            thread::sleep((start + TICK * tick).saturating_duration_since(Instant::now()));
+            connection.write_all(burst)?;
+        }
+        println!("{} messages in {} ms", per_tick * ticks.min(bursts.len()), start.elapsed().as_millis());
     }
-    println!("{} messages in {} ms", messages.len(), start.elapsed().as_millis());
     Ok(())
 }
 
