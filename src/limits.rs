@@ -96,6 +96,9 @@ pub const MAX_STATEMENTS_AHEAD: usize = 256;
 pub const MAX_CAUSAL_BUFFER_CHANGES: usize = 4_096;
 /// Most bytes of them. Beyond: dropped, and caught up with later.
 pub const MAX_CAUSAL_BUFFER_BYTES: usize = 16 << 20;
+/// Most changes of one document that wait for what vouches for them to be applicable. More: they and those that wait for their
+/// dependencies are dropped, and caught up with later.
+pub const MAX_UNSETTLED_CHANGES: usize = 2_048;
 /// Most changes published in one message; more leave in the next.
 pub const MAX_BATCH_CHANGES: usize = 1_000;
 /// Most bytes of changes published in one message, unless a single change is larger.

@@ -288,6 +288,48 @@ fn a_change_that_lacks_its_predecessor_is_refused() {
     assert!([0, 1].iter().all(|node| world.nodes[*node].application.notices.iter().any(refused)));
 }
 
+#[test]
+fn many_vouchers_count_for_their_sender() {
+    let mut world = alice_and_bob();
+    let before = load(&world, 1);
+    // More than may be asked for at once.
+    let actor = |number: u64| ActorId::from(actor_of(&peer(MALLORY), number.to_be_bytes()));
+    let forged: Vec<Change> = (0..4_500).map(|number| forge_on(before.clone(), actor(number), 7)).collect();
+    let vouchers = forged.iter().map(|change| vouch(MALLORY, change)).collect();
+    publish_changes(&mut world, MALLORY, &forged.iter().collect::<Vec<_>>(), vouchers, false);
+    let told = |notice: &Notice| matches!(notice, Notice::Event(Event::PeerThrottled(who)) if *who == peer(MALLORY));
+    assert!([0, 1].iter().all(|node| world.nodes[*node].application.notices.iter().any(told)));
+    let dropped_before = dropped(&world, 0, "throttled");
+    publish_changes(&mut world, MALLORY, &[&forged[0]], Vec::new(), true);
+    assert!(dropped(&world, 0, "throttled") > dropped_before);
+}
+
+#[test]
+fn what_builds_on_what_was_held_and_dropped_waits_for_it_to_come_again() {
+    let mut world = alice_and_bob();
+    let before = load(&world, 1);
+    let actor = |key: u8| ActorId::from(actor_of(&peer(key), [1; 8]));
+    let held = forge_on(before.clone(), actor(MALLORY), 5);
+    let (first, second) = (forge_on(before.clone(), actor(98), 6), forge_on(before.clone(), actor(97), 7));
+    // Its owner vouches for it, and it will be refused, as soon as the first is there.
+    let mut on_held = before.clone();
+    on_held.apply_changes([held.clone(), first.clone()]).unwrap();
+    let mut bad = forge_on(on_held, actor(MALLORY), 8).decode();
+    bad.start_op = std::num::NonZeroU64::MIN;
+    let bad = decode_change(Change::from(bad).raw_bytes().to_vec()).unwrap();
+    let mut on_both = before;
+    on_both.apply_changes([held.clone(), second.clone()]).unwrap();
+    let waits = forge_on(on_both, actor(96), 9);
+    publish_changes(&mut world, MALLORY, &[&held, &bad], vec![vouch(MALLORY, &bad)], false);
+    publish_changes(&mut world, 96, &[&waits], Vec::new(), true);
+    publish_changes(&mut world, 98, &[&first], Vec::new(), true);
+    publish_changes(&mut world, 97, &[&second], Vec::new(), true);
+    let has = |world: &World, change: &Change| [0, 1].map(|node| changes(world, node).contains(change));
+    assert_eq!((has(&world, &held), has(&world, &waits)), ([false; 2], [false; 2]));
+    publish_changes(&mut world, MALLORY, &[&held], Vec::new(), true);
+    assert_eq!((has(&world, &held), has(&world, &waits)), ([true; 2], [true; 2]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -88,7 +88,9 @@ impl Replica {
         let mut inspected = BTreeMap::new();
         let mut batch = Batch::default();
         let mut sound = Vec::new();
-        for change in self.in_causal_order(changes, &mut taken.rejected) {
+        let ordered = self.in_causal_order(changes, &mut taken.rejected);
+        // Only what may be applied is worth the time that checking takes.
+        for change in settle(ordered, stands, &mut taken.unsettled) {
             match self.check(&change, &mut batch) {
                 Ok((touched, _)) => {
                     inspected.insert(change.hash(), touched);

@@ -19,6 +19,8 @@ pub(super) struct Admission<'a> {
     pub(super) own: (PeerId, Session),
     pub(super) message: &'a Message,
     pub(super) now: Now,
+    /// Under which name a packet was admitted that was not counted as its owner's.
+    pub(super) doubted: &'a mut Option<PeerId>,
     /// What was dropped, and whether the application is to be told of its sender.
     pub(super) dropped: &'a mut Option<(Kind, Option<PeerId>)>,
 }
@@ -33,6 +35,7 @@ impl Gate for Admission<'_> {
             return Ok(());
         }
         let verdict = self.throttle.admit(&header.sender, header.kind, self.now);
+        *self.doubted = (verdict == Verdict::Take).then_some(header.sender);
         self.carry_out(verdict, header)
     }
 
@@ -51,6 +54,7 @@ impl Gate for Admission<'_> {
         {
             return Ok(());
         }
+        *self.doubted = None;
         let verdict = self.throttle.count(header.sender, header.kind, topic, payload.len(), self.now);
         self.carry_out(verdict, header)
     }
@@ -71,14 +75,21 @@ impl CanvasP2PSynchronizer {
     /// A message was not taken in: changes are caught up with at the end of the period.
     pub(super) fn on_dropped(&mut self, step: &mut Step, message: &Message, kind: Kind, tell: Option<PeerId>) {
         if let Some(peer) = tell {
-            tracing::debug!(target: "mqtt:sync", %peer, "sends too much");
-            step.event(Event::PeerThrottled(peer));
+            self.tell_of_throttled(step, peer);
         }
         let due = if kind == Kind::Changes {
             self.throttle.owe_topic(&message.topic, step.now)
         } else {
             self.throttle.run(step.now)
         };
+        self.set_throttle_timer(due);
+    }
+
+    /// A peer has sent too much, and what it sends next is dropped.
+    pub(super) fn tell_of_throttled(&mut self, step: &mut Step, peer: PeerId) {
+        tracing::debug!(target: "mqtt:sync", %peer, "sends too much");
+        step.event(Event::PeerThrottled(peer));
+        let due = self.throttle.run(step.now);
         self.set_throttle_timer(due);
     }
 

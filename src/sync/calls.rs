@@ -119,7 +119,7 @@ impl CanvasP2PSynchronizer {
         let unreported = self.documents.get(id).is_some_and(|document| !document.reported);
         if unreported && let Some(entry) = self.canvas_of(id).and_then(|canvas| self.entry(&canvas)) {
             let author = entry.created_by.clone();
-            let source = Source { peer: self.peer, sent_unix_ms: step.now.unix_ms };
+            let source = Source { peer: self.peer, sent_unix_ms: step.now.unix_ms, kept: false };
             self.report_edit(step, id, author, source, Origin::Remote, CanvasChanges::default());
             self.saver.add(id);
         }

@@ -16,6 +16,8 @@ pub(crate) struct CausalBuffer {
     waiting: BTreeMap<ChangeHash, Waiting>,
     /// Missing dependency -> those that wait for it.
     waiters: BTreeMap<ChangeHash, BTreeSet<ChangeHash>>,
+    /// Those of them that do not wait here themselves.
+    lacking: BTreeSet<ChangeHash>,
     bytes: usize,
     /// How many changes ever had to wait.
     waited: u64,
@@ -71,7 +73,7 @@ impl CausalBuffer {
 
     /// What is missing: dependencies that neither the document nor the buffer has.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &ChangeHash> {
-        self.waiters.keys().filter(|hash| !self.waiting.contains_key(hash))
+        self.lacking.iter()
     }
 
     /// Forgets a change and all that waits for it: it will never be applied. Returns the hashes of what was forgotten.
@@ -83,6 +85,7 @@ impl CausalBuffer {
                 self.forget(&waiting.change);
                 forgotten.push(hash);
             }
+            self.lacking.remove(&hash);
             doomed.extend(self.waiters.remove(&hash).unwrap_or_default());
         }
         forgotten
@@ -94,6 +97,7 @@ impl CausalBuffer {
             let hash = change.hash();
             ready_hashes.insert(hash);
             ready.push(change);
+            self.lacking.remove(&hash);
             for waiter in self.waiters.remove(&hash).unwrap_or_default() {
                 let Some(waiting) = self.waiting.get_mut(&waiter) else { continue };
                 waiting.missing -= 1;
@@ -115,7 +119,11 @@ impl CausalBuffer {
         let hash = change.hash();
         for dep in missing {
             self.waiters.entry(*dep).or_default().insert(hash);
+            if !self.waiting.contains_key(dep) {
+                self.lacking.insert(*dep);
+            }
         }
+        self.lacking.remove(&hash);
         self.bytes += bytes;
         self.waited += 1;
         self.waiting.insert(hash, Waiting { change, missing: missing.len() });
@@ -129,6 +137,7 @@ impl CausalBuffer {
                 waiters.remove(&change.hash());
                 if waiters.is_empty() {
                     self.waiters.remove(dep);
+                    self.lacking.remove(dep);
                 }
             }
         }
@@ -177,11 +186,13 @@ mod tests {
                     prop_assert!(change.deps().iter().all(|dep| known.contains(dep)));
                     prop_assert!(known.insert(change.hash()));
                 }
+                let lacking = buffer.waiters.keys().filter(|hash| !buffer.waiting.contains_key(hash));
+                prop_assert!(lacking.eq(buffer.missing()));
             }
             prop_assert_eq!(known.len(), changes.len());
             prop_assert_eq!(buffer.len(), 0);
             prop_assert_eq!(buffer.bytes, 0);
-            prop_assert!(buffer.waiters.is_empty());
+            prop_assert!(buffer.waiters.is_empty() && buffer.lacking.is_empty());
         }
     }
 

@@ -12,12 +12,13 @@ use super::content::Content;
 use super::outbox::Outbox;
 use super::stored::{ActorMark, Summary};
 use super::unsaved::{Unsaved, only};
+use super::unsettled::Unsettled;
 use super::vouching::{Admitted, Incoming, Vouching};
 use crate::canvas::{CanvasDocument, IndexDocument, Replica, Told, decode_change, is_derived};
 use crate::crypto::Identity;
 use crate::crypto::actor::{ACTOR_NONCE_BYTES, actor_of, owns};
 use crate::ids::{DocumentId, PeerId};
-use crate::limits::{MAX_CAUSAL_BUFFER_BYTES, MAX_CAUSAL_BUFFER_CHANGES, MAX_QUARANTINED_HASHES};
+use crate::limits::MAX_QUARANTINED_HASHES;
 use crate::wire::{SavedDocument, Voucher};
 
 /// Under which actor a document is edited here.
@@ -79,8 +80,7 @@ pub(crate) struct Document {
     /// What storage lacks of it.
     pub(crate) unsaved: Unsaved,
     pub(crate) vouching: Vouching,
-    /// Changes that could be applied, but that which vouches for them cannot yet. Bounded as those in `causal` are.
-    held: Vec<Change>,
+    unsettled: Unsettled,
     /// When it was last needed.
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
@@ -106,7 +106,7 @@ impl Document {
             received_in_round: 0,
             unsaved: Unsaved::default(),
             vouching: Vouching::default(),
-            held: Vec::new(),
+            unsettled: Unsettled::default(),
             used_ms: 0,
             actor: Actor::None,
             state: State::Whole,
@@ -263,9 +263,9 @@ impl Document {
 
     /// Of what arrived, what somebody vouches for; see [`Vouching::admit`].
     pub(crate) fn admit(&mut self, incoming: Incoming) -> Admitted {
-        let Self { id, content, causal, held, vouching, .. } = self;
-        let (replica, held) = (content.replica(), hashes(held));
-        vouching.admit(id, incoming, |hash| replica.contains(hash), |hash| causal.contains(hash) || held.contains(hash))
+        let Self { id, content, causal, unsettled, vouching, .. } = self;
+        let waits = |hash: &ChangeHash| causal.contains(hash) || unsettled.contains(hash);
+        vouching.admit(id, incoming, |hash| content.replica().contains(hash), waits)
     }
 
     /// What a peer made itself, and what proves itself, of the changes that are no ancestors of these.
@@ -284,48 +284,53 @@ impl Document {
 
     /// How many changes wait for others.
     pub(crate) fn waiting(&self) -> usize {
-        self.causal.len() + self.held.len()
+        self.causal.len() + self.unsettled.len()
     }
 
     /// What waits is not to be had, or is brought again.
     pub(crate) fn forget_waiting(&mut self) {
         self.causal = CausalBuffer::default();
-        self.held.clear();
-        self.vouching.forget_awaited(|_| false);
+        self.unsettled = Unsettled::default();
+        self.vouching.forget_all_awaited();
     }
 
-    /// Forgets vouchers of changes that came to nothing.
-    pub(crate) fn forget_vouchers(&mut self) {
-        let Self { causal, held, vouching, .. } = self;
-        if vouching.awaits() {
-            let hashes = hashes(held);
-            vouching.forget_awaited(|hash| causal.contains(hash) || hashes.contains(hash));
-        }
+    /// Forgets the vouchers of those of these changes that came to nothing, and what nothing else vouches for.
+    pub(crate) fn forget_vouchers(&mut self, of: &BTreeSet<ChangeHash>) {
+        let Self { causal, unsettled, vouching, .. } = self;
+        let forgotten = vouching.forget_awaited(of, |hash| causal.contains(hash) || unsettled.contains(hash));
+        unsettled.drop_of(&forgotten, |change| vouching.may_settle(change));
     }
 
     /// Keeps changes until what vouches for them can be applied too. Returns what was dropped because there are too many.
-    pub(crate) fn hold(&mut self, unsettled: Vec<Change>) -> Vec<ChangeHash> {
-        self.held = unsettled;
-        self.forget_vouchers();
-        let Self { held, vouching, .. } = self;
-        let covered = vouching.covered();
-        held.retain(|change| is_derived(change) || covered.get(change.actor_id()) >= Some(&change.seq()));
-        let bytes: usize = held.iter().map(|change| change.raw_bytes().len()).sum();
-        if held.len() <= MAX_CAUSAL_BUFFER_CHANGES && bytes <= MAX_CAUSAL_BUFFER_BYTES {
+    pub(crate) fn hold(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
+        let dropped = changes.iter().map(Change::hash).collect();
+        let mut all = true;
+        for change in changes {
+            let refused = change.deps().iter().any(|dep| self.quarantined.contains(dep));
+            if self.vouching.may_settle(&change) && !refused {
+                let stands = self.vouching.stands(&change);
+                self.unsettled.add(change, stands);
+            } else {
+                all = false;
+            }
+        }
+        if !all {
+            self.unsettled.doubt();
+        }
+        if !self.unsettled.is_too_much() {
             return Vec::new();
         }
         // What waits for others may count on these.
-        let dropped = held.iter().map(Change::hash).collect();
         self.forget_waiting();
         dropped
     }
 
-    /// Puts incoming changes into causal order, after those that are held; see [`CausalBuffer::sort`]. What depends on a
-    /// refused change is refused.
+    /// Puts incoming changes into causal order; see [`CausalBuffer::sort`]. What depends on a refused change is refused,
+    /// and what builds on an unsettled one is held, unless there now is what that lacked.
     pub(crate) fn sort(&mut self, changes: Vec<Change>) -> (Vec<Change>, Vec<ChangeHash>) {
-        let held = std::mem::take(&mut self.held);
-        let mut wanted = Vec::with_capacity(held.len() + changes.len());
-        for change in held.into_iter().chain(changes) {
+        let doubted = self.unsettled.take_doubted();
+        let mut wanted = Vec::with_capacity(doubted.len() + changes.len());
+        for change in doubted.into_iter().chain(changes) {
             if change.deps().iter().any(|dep| self.quarantined.contains(dep)) {
                 self.quarantine(change.hash());
             }
@@ -333,14 +338,24 @@ impl Document {
                 wanted.push(change);
             }
         }
-        let replica = self.content.replica();
-        self.causal.sort(wanted, |hash| replica.contains(hash))
+        let Self { content, causal, unsettled, vouching, .. } = self;
+        let replica = content.replica();
+        let (ready, mut dropped) = causal.sort(wanted, |hash| replica.contains(hash) || unsettled.contains(hash));
+        let mut all = unsettled.take_if_settled_by(&ready, |change| vouching.stands(change));
+        all.extend(ready);
+        // What some of them did not wait for, since it was held, may have been dropped meanwhile.
+        let (ready, late) = causal.sort(all, |hash| replica.contains(hash) || unsettled.contains(hash));
+        dropped.extend(late);
+        (unsettled.keep_dependents(ready, |change| vouching.stands(change)), dropped)
     }
 
     /// Automerge refused a change: neither it nor what waits for it will ever be applied.
     pub(crate) fn quarantine(&mut self, hash: ChangeHash) {
-        self.quarantined.extend(self.causal.reject(&hash));
-        self.quarantined.insert(hash);
+        let mut refused: BTreeSet<ChangeHash> = self.causal.reject(&hash).into_iter().collect();
+        refused.insert(hash);
+        self.unsettled.doubt();
+        self.forget_vouchers(&refused);
+        self.quarantined.append(&mut refused);
         while self.quarantined.len() > MAX_QUARANTINED_HASHES {
             self.quarantined.pop_first();
         }
@@ -351,10 +366,6 @@ impl Document {
         let replica = self.content.replica();
         self.catch_up.settle(|hash| replica.contains(hash) || self.quarantined.contains(hash));
     }
-}
-
-fn hashes(changes: &[Change]) -> BTreeSet<ChangeHash> {
-    changes.iter().map(Change::hash).collect()
 }
 
 #[cfg(test)]

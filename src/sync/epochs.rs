@@ -267,6 +267,7 @@ impl CanvasP2PSynchronizer {
     pub(super) fn on_past_message(&mut self, step: &mut Step, message: &Message) -> bool {
         for at in 0..self.epochs.past.len() {
             let topics = self.epochs.past[at].topics.clone();
+            let mut doubted = None;
             let admission = Admission {
                 throttle: &mut self.throttle,
                 heard: &mut self.heard,
@@ -274,9 +275,14 @@ impl CanvasP2PSynchronizer {
                 own: (self.peer, self.config.session),
                 message,
                 now: step.now,
+                doubted: &mut doubted,
                 dropped: &mut None,
             };
-            let Ok(arrival) = read(&topics, &message.topic, &message.payload, admission) else { continue };
+            let outcome = read(&topics, &message.topic, &message.payload, admission);
+            if let Some(name) = doubted {
+                self.throttle.doubt(&name, step.now);
+            }
+            let Ok(arrival) = outcome else { continue };
             if let Arrival::Message(topic, opened) = arrival {
                 match (topic, opened.content) {
                     (Topic::Epoch(_), Content::Whole(Body::Epoch(record))) => {

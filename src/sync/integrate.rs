@@ -1,5 +1,7 @@
 //! Changes going into documents, and what follows: storage, events, the outbox.
 
+use std::collections::BTreeSet;
+
 use automerge::{ActorId, Change, ChangeHash};
 
 use super::content::Content;
@@ -23,6 +25,8 @@ const ENCODED_HEAD_BYTES: usize = 9;
 pub(super) struct Source {
     pub(super) peer: PeerId,
     pub(super) sent_unix_ms: u64,
+    /// The broker had kept it, and this peer asked for it.
+    pub(super) kept: bool,
 }
 
 impl Source {
@@ -53,7 +57,9 @@ impl CanvasP2PSynchronizer {
     pub(super) fn integrate(&mut self, step: &mut Step, id: &DocumentId, incoming: Incoming, source: Source) -> usize {
         let Some(document) = self.documents.get_mut(id) else { return 0 };
         document.used_ms = step.now.elapsed_ms;
-        let Admitted { changes, unvouched, forged } = document.admit(incoming);
+        let mut concerned: BTreeSet<ChangeHash> = incoming.changes.iter().map(Change::hash).collect();
+        let Admitted { changes, unvouched, forged, verified } = document.admit(incoming);
+        self.charge(step, source, verified);
         // Nothing is asked for on account of these: whoever has them with a voucher names them among its heads.
         self.statistics.reject_many("unvouched change", unvouched);
         self.statistics.reject_many("bad voucher", usize::from(forged));
@@ -61,7 +67,8 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.documents.get_mut(id) else { return 0 };
         let waited = document.causal.waited();
         let (ready, mut dropped) = document.sort(changes);
-        let mut count = 0;
+        concerned.extend(ready.iter().map(Change::hash));
+        let (mut count, mut unsettled) = (0, Vec::new());
         // What was told is read again, also if it should not come to be applied.
         if !ready.is_empty() || document.canvas().is_some_and(CanvasDocument::has_foretold) {
             let raw = ready.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
@@ -69,18 +76,30 @@ impl CanvasP2PSynchronizer {
             count = taken.hashes.len();
             self.statistics.remote_changes += count as u64;
             self.keep(id, only(raw, &taken.hashes));
-            let unsettled = self.after_taking(step, id, taken);
-            dropped.extend(self.documents.get_mut(id).map(|document| document.hold(unsettled)).unwrap_or_default());
+            unsettled = self.after_taking(step, id, taken);
+        }
+        if let Some(document) = self.documents.get_mut(id) {
+            for change in &unsettled {
+                concerned.remove(&change.hash());
+            }
+            document.forget_vouchers(&concerned);
+            dropped.extend(document.hold(unsettled));
         }
         self.after_integrating(step, id);
         let Some(document) = self.documents.get_mut(id) else {
             return count;
         };
         document.settle();
-        document.forget_vouchers();
         let waits = document.causal.waited() != waited || !dropped.is_empty();
         self.ask_for_lacking(step, id, source, waits, &dropped);
         count
+    }
+
+    /// The signatures within a message count as messages do. Nobody is to blame for what the broker keeps.
+    fn charge(&mut self, step: &mut Step, source: Source, signatures: usize) {
+        if signatures > 0 && !source.kept && self.throttle.charge(source.peer, signatures, step.now) {
+            self.tell_of_throttled(step, source.peer);
+        }
     }
 
     /// Asks for what waiting changes lack, unless that is being asked for already. `waits`: there are more than before.

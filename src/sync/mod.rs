@@ -21,7 +21,7 @@
 //! | `vouching.rs` | whose changes are whose: what is let into a document |
 //! | `membership.rs`, `members.rs` | who may take part, and what follows from it |
 //! | `content.rs`, `document.rs` | what a document holds; one document with what belongs to it: |
-//! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
+//! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `unsettled.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
 //!
 //! `docs/protocol.md` says what travels between peers.
@@ -63,6 +63,7 @@ mod synchronizer;
 mod throttle;
 mod timers;
 mod unsaved;
+mod unsettled;
 mod vouching;
 
 #[cfg(feature = "drivers")]

@@ -59,7 +59,10 @@ impl Clock for ToldClock {
 
 /// A limiter of a rate, which lets a burst pass at once.
 #[derive(Debug)]
-pub(super) struct Limiter(RateLimiter<NotKeyed, InMemoryState, ToldClock, NoOpMiddleware<Nanos>>);
+pub(super) struct Limiter {
+    limiter: RateLimiter<NotKeyed, InMemoryState, ToldClock, NoOpMiddleware<Nanos>>,
+    burst: u32,
+}
 
 impl Limiter {
     /// Lets what the rate allows in `burst_ms` pass at once.
@@ -69,14 +72,29 @@ impl Limiter {
 
     pub(super) fn with_burst(per_second: u32, burst: u32, clock: ToldClock) -> Self {
         let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        Self(RateLimiter::direct_with_clock(quota, clock))
+        Self { limiter: RateLimiter::direct_with_clock(quota, clock), burst }
     }
 
     /// Takes so much (or, if that is more, a whole burst), or says when there is room for it.
     pub(super) fn take(&self, amount: u32) -> Result<(), u64> {
-        let all = |InsufficientCapacity(burst)| self.0.check_n(at_least_one(burst));
-        let decision = self.0.check_n(at_least_one(amount)).or_else(all).unwrap_or(Ok(()));
+        let all = |InsufficientCapacity(burst)| self.limiter.check_n(at_least_one(burst));
+        let decision = self.limiter.check_n(at_least_one(amount)).or_else(all).unwrap_or(Ok(()));
         decision.map_err(|not_until| not_until.earliest_possible().as_u64().div_ceil(NANOS_PER_MS))
+    }
+
+    /// The most that may be taken at once.
+    pub(super) fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// Takes all that there is.
+    pub(super) fn drain(&self) {
+        let mut amount = self.burst;
+        while amount > 0 {
+            if self.take(amount).is_err() {
+                amount /= 2;
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ impl CanvasP2PSynchronizer {
             if let (Topic::Changes(id), Body::Changes(changes)) = (&topic, &body)
                 && !self.asleep.contains_key(id)
             {
-                let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+                let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
                 self.collect(step, &mut arrived, id, source, changes);
                 continue;
             }
@@ -57,7 +57,7 @@ impl CanvasP2PSynchronizer {
             let message = Parked::Message { topic: topic.clone(), header, body, retained };
             self.park(step, &id, message);
         } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
-            let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+            let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
             let follows = self.follows(id);
             let incoming = if follows { self.read_changes(id, header.sender, changes) } else { Incoming::default() };
             self.integrate(step, id, incoming, source);
@@ -76,7 +76,7 @@ impl CanvasP2PSynchronizer {
             }
             return None;
         }
-        let mut dropped = None;
+        let (mut dropped, mut doubted) = (None, None);
         let admission = Admission {
             throttle: &mut self.throttle,
             heard: &mut self.heard,
@@ -84,9 +84,14 @@ impl CanvasP2PSynchronizer {
             own: (self.peer, self.config.session),
             message,
             now: step.now,
+            doubted: &mut doubted,
             dropped: &mut dropped,
         };
-        let (topic, opened) = match read(&self.config.topics, &message.topic, &message.payload, admission) {
+        let outcome = read(&self.config.topics, &message.topic, &message.payload, admission);
+        if let Some(name) = doubted {
+            self.throttle.doubt(&name, step.now);
+        }
+        let (topic, opened) = match outcome {
             Ok(Arrival::Message(topic, opened)) => (topic, opened),
             Ok(Arrival::Echo(topic)) => {
                 self.on_echo(step, &topic, message.retained);

@@ -62,7 +62,7 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn here(&self, step: &Step) -> Source {
-        Source { peer: self.peer, sent_unix_ms: step.now.unix_ms }
+        Source { peer: self.peer, sent_unix_ms: step.now.unix_ms, kept: false }
     }
 
     /// The generation that a canvas created now gets: above all that the index knows of, and all that is kept here, in case

@@ -176,7 +176,7 @@ impl CanvasP2PSynchronizer {
                 }
             },
         };
-        let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms };
+        let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
         let count = self.integrate(step, &id, incoming, source);
         let counts = self.counts_on(&header.sender);
         let Some(document) = self.documents.get_mut(&id) else { return };

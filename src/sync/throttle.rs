@@ -10,6 +10,10 @@
 //! | over, until there is room for one message | dropped | dropped |
 //! | room again, in the same period | dropped | taken in, but for changes where some were dropped |
 //!
+//! Before a signature is verified, which is what takes long, nobody knows whose a message is. What turns out to be nobody's, or was
+//! heard before, counts against the name that it bears, and in all; names that nothing genuine was heard of yet share an allowance
+//! of their own. So who makes names up keeps newcomers out, who uses one name holds up its owner, and neither anybody else.
+//!
 //! Dropped changes are caught up with at the end of the period, once for each document however many there were. Those that
 //! follow build on what was dropped, and could not be applied.
 
@@ -24,6 +28,13 @@ use crate::limits::{
 use crate::time::Now;
 use crate::wire::Kind;
 
+/// Of all that is taken in, so much may bear names that nothing genuine was heard of yet: the reciprocal.
+const STRANGERS_SHARE: u32 = 4;
+/// So much, and at times twice that, may be verified in vain; beyond, nothing that bears one of the names to which that is due.
+const DOUBTED_SHARE: u32 = 4;
+/// It is due to a name under which more than so much was verified in vain.
+const DOUBTED_NAME_SHARE: u32 = 128;
+
 /// What a verified peer has sent lately.
 #[derive(Debug)]
 struct Account {
@@ -31,10 +42,16 @@ struct Account {
     /// Of messages for catching up, of which many come at once because they were asked for.
     exchange: Limiter,
     kibibytes: Limiter,
+    /// Of messages in its name that were not its own, or not new.
+    doubted: Limiter,
+    /// It was too much before.
+    doubted_until_ms: u64,
     /// Nothing of it is taken in before.
     over_until_ms: u64,
     /// Something of it was dropped in this period.
     throttled: bool,
+    /// When something of it was last dropped.
+    dropped_ms: u64,
     /// The application is told again from then on.
     report_at_ms: u64,
     heard_ms: u64,
@@ -71,7 +88,16 @@ impl Owed {
 pub(super) struct Throttle {
     rates: Rates,
     clock: ToldClock,
+    /// Of what is taken in.
     all: Limiter,
+    /// There is no room in `all` before.
+    full_until_ms: u64,
+    /// Of what bears a name that has no account.
+    strangers: Limiter,
+    /// Of what was verified in vain.
+    doubted: Limiter,
+    /// It was too much before.
+    doubted_until_ms: u64,
     accounts: BTreeMap<PeerId, Account>,
     /// Those of which something was dropped in this period.
     muted: BTreeSet<PeerId>,
@@ -86,6 +112,10 @@ impl Throttle {
         Self {
             rates,
             all: Limiter::new(rates.inbound, 4 * INBOUND_BURST_MS, clock.clone()),
+            full_until_ms: 0,
+            strangers: Limiter::new(rates.inbound / STRANGERS_SHARE, INBOUND_BURST_MS, clock.clone()),
+            doubted: Limiter::new(rates.inbound / DOUBTED_SHARE, INBOUND_BURST_MS, clock.clone()),
+            doubted_until_ms: 0,
             clock,
             accounts: BTreeMap::new(),
             muted: BTreeSet::new(),
@@ -98,17 +128,42 @@ impl Throttle {
     /// Before a message is verified: whether it is worth that.
     pub(super) fn admit(&mut self, claimed: &PeerId, kind: Kind, now: Now) -> Verdict {
         self.clock.tell(now);
-        if let Some(account) = self.accounts.get(claimed)
-            && (!now.reached(account.over_until_ms) || (account.throttled && is_passing(kind)))
-        {
+        let account = self.accounts.get_mut(claimed);
+        let in_vain = !now.reached(self.doubted_until_ms);
+        if let Some(account) = account {
+            if !now.reached(account.over_until_ms) || (account.throttled && is_passing(kind)) {
+                account.dropped_ms = now.elapsed_ms;
+                return Verdict::Drop;
+            }
+            if in_vain && !now.reached(account.doubted_until_ms) {
+                return Verdict::Drop;
+            }
+        } else if in_vain || self.strangers.take(1).is_err() {
             return Verdict::Drop;
         }
-        if self.all.take(1).is_ok() { Verdict::Take } else { Verdict::Drop }
+        if now.reached(self.full_until_ms) { Verdict::Take } else { Verdict::Drop }
+    }
+
+    /// What was admitted under this name was not signed by it, or not new.
+    pub(super) fn doubt(&mut self, claimed: &PeerId, now: Now) {
+        self.clock.tell(now);
+        if let Err(until_ms) = self.doubted.take(1) {
+            self.doubted_until_ms = until_ms;
+        }
+        if let Some(account) = self.accounts.get_mut(claimed)
+            && let Err(until_ms) = account.doubted.take(1)
+        {
+            account.doubted_until_ms = until_ms;
+        }
     }
 
     /// A message of a kind, which came on a topic, is its sender's: whether that may send so much.
     pub(super) fn count(&mut self, sender: PeerId, kind: Kind, topic: &str, bytes: usize, now: Now) -> Verdict {
         self.clock.tell(now);
+        if let Err(until_ms) = self.all.take(1) {
+            self.full_until_ms = until_ms;
+            return Verdict::Drop;
+        }
         let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let lacks_earlier = kind == Kind::Changes && self.owed.topics.contains(topic);
         let sample = share(self.rates.peer, u32::try_from(THROTTLE_SAMPLE_MS).unwrap_or(u32::MAX));
@@ -123,16 +178,40 @@ impl Throttle {
         let Err(until_ms) = taken else {
             return if account.throttled && lacks_earlier { Verdict::Drop } else { Verdict::Take };
         };
+        if self.mute(sender, until_ms, now) { Verdict::DropAndTell } else { Verdict::Drop }
+    }
+
+    /// A message that was taken in had so many further signatures verified as messages have one each. Whether the application
+    /// is to be told that its sender sends too much.
+    pub(super) fn charge(&mut self, sender: PeerId, signatures: usize, now: Now) -> bool {
+        self.clock.tell(now);
+        let signatures = u32::try_from(signatures).unwrap_or(u32::MAX);
+        let rate = u64::from(self.rates.peer.max(1));
+        let account = self.account(sender);
+        let at_once = account.exchange.burst();
+        let beyond_ms = u64::from(signatures.saturating_sub(at_once)) * 1_000 / rate;
+        let until_ms = match account.exchange.take(signatures.min(at_once)) {
+            Ok(()) if beyond_ms == 0 => return false,
+            Ok(()) => now.elapsed_ms,
+            Err(until_ms) => until_ms,
+        };
+        self.mute(sender, until_ms + beyond_ms, now)
+    }
+
+    /// A peer is over until then. Whether that is to be told.
+    fn mute(&mut self, sender: PeerId, until_ms: u64, now: Now) -> bool {
+        let account = self.account(sender);
         account.over_until_ms = account.over_until_ms.max(until_ms);
-        if !std::mem::replace(&mut account.throttled, true) {
+        account.dropped_ms = now.elapsed_ms;
+        let begins = !std::mem::replace(&mut account.throttled, true);
+        let tells = now.reached(account.report_at_ms);
+        if tells {
+            account.report_at_ms = now.after(THROTTLE_REPORT_MS);
+        }
+        if begins {
             self.muted.insert(sender);
         }
-        let account = self.account(sender);
-        if !now.reached(account.report_at_ms) {
-            return Verdict::Drop;
-        }
-        account.report_at_ms = now.after(THROTTLE_REPORT_MS);
-        Verdict::DropAndTell
+        tells
     }
 
     /// Changes that came on a topic were dropped. Returns when to call [`settle`](Self::settle), if that is news.
@@ -185,7 +264,11 @@ impl Throttle {
         self.running = !owed.is_empty() || !self.muted.is_empty();
         self.muted.clear();
         for account in self.accounts.values_mut() {
-            account.throttled = false;
+            if std::mem::take(&mut account.throttled) && !now.reached(account.dropped_ms + 2 * THROTTLE_SAMPLE_MS) {
+                // It goes on: what it did not use, since samples come late, is not for a burst of what builds on the rest.
+                account.messages.drain();
+                account.exchange.drain();
+            }
         }
         self.period_ms =
             if self.running { (2 * self.period_ms).min(MAX_THROTTLE_PERIOD_MS) } else { THROTTLE_PERIOD_MS };
@@ -204,13 +287,16 @@ impl Throttle {
             let silent = self.accounts.iter().min_by_key(|(_, account)| account.heard_ms).map(|(id, _)| *id);
             silent.and_then(|id| self.accounts.remove(&id));
         }
-        let rate = self.rates.peer;
+        let Rates { peer: rate, inbound, .. } = self.rates;
         self.accounts.entry(peer).or_insert_with(|| Account {
             messages: Limiter::new(rate, INBOUND_BURST_MS, self.clock.clone()),
             exchange: Limiter::new(rate, 4 * INBOUND_BURST_MS, self.clock.clone()),
             kibibytes: Limiter::with_burst(MAX_PEER_KIB_PER_SECOND, MAX_PEER_BURST_KIB, self.clock.clone()),
+            doubted: Limiter::new(inbound / DOUBTED_NAME_SHARE, INBOUND_BURST_MS, self.clock.clone()),
+            doubted_until_ms: 0,
             over_until_ms: 0,
             throttled: false,
+            dropped_ms: 0,
             report_at_ms: 0,
             heard_ms: 0,
         })
@@ -228,143 +314,4 @@ fn is_passing(kind: Kind) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FLOODER: PeerId = PeerId([1; 32]);
-    const OTHER: PeerId = PeerId([2; 32]);
-
-    fn at(elapsed_ms: u64) -> Now {
-        Now { elapsed_ms, unix_ms: 0 }
-    }
-
-    fn throttle(peer: u32, inbound: u32) -> Throttle {
-        Throttle::new(Rates { peer, inbound, outbound: 1 })
-    }
-
-    /// How many of so many messages of a peer, all at once, are taken in; small ones of a kind.
-    fn taken(throttle: &mut Throttle, peer: PeerId, kind: Kind, count: usize, now: Now) -> usize {
-        let take = |throttle: &mut Throttle| {
-            throttle.admit(&peer, kind, now) == Verdict::Take
-                && throttle.count(peer, kind, "t", 100, now) == Verdict::Take
-        };
-        (0..count).filter(|_| take(throttle)).count()
-    }
-
-    #[test]
-    fn who_sends_too_much_is_held_to_its_rate_and_nobody_else() {
-        let mut throttle = throttle(10, 1_000);
-        let burst = share(10, INBOUND_BURST_MS) as usize;
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Changes, burst, at(0)), burst, "exactly at the bound");
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Changes, 1, at(0)), 0, "one over");
-        assert_eq!(
-            taken(&mut throttle, FLOODER, Kind::Changes, 500, at(200)),
-            1,
-            "one is looked at, and there is room"
-        );
-        assert_eq!(taken(&mut throttle, OTHER, Kind::Changes, burst, at(500)), burst);
-    }
-
-    #[test]
-    fn what_bears_anothers_name_uses_up_nothing_of_it() {
-        let mut throttle = throttle(10, 1_000_000);
-        for _ in 0..10_000 {
-            // Admitted, and then its signature does not hold.
-            assert_eq!(throttle.admit(&OTHER, Kind::Changes, at(0)), Verdict::Take);
-        }
-        assert_eq!(taken(&mut throttle, OTHER, Kind::Changes, 5, at(0)), 5);
-    }
-
-    #[test]
-    fn all_together_are_limited_before_they_are_verified() {
-        let mut throttle = throttle(1_000, 100);
-        let burst = share(100, 4 * INBOUND_BURST_MS) as usize;
-        let from = |n: usize| PeerId([u8::try_from(n % 250).unwrap(); 32]);
-        let admitted = (0..10_000).filter(|n| throttle.admit(&from(*n), Kind::Changes, at(0)) == Verdict::Take).count();
-        assert_eq!(admitted, burst);
-        assert_eq!(throttle.admit(&OTHER, Kind::Changes, at(10)), Verdict::Take);
-    }
-
-    #[test]
-    fn cursors_are_dropped_before_changes_are() {
-        let mut throttle = throttle(1_000, 100_000);
-        assert!(taken(&mut throttle, FLOODER, Kind::Changes, 100_000, at(0)) < 100_000);
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Cursor, 5, at(100)), 0, "there is room, for changes");
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Changes, 5, at(100)), 1, "one is looked at");
-        throttle.settle(at(1_000));
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Cursor, 5, at(1_000)), 5);
-    }
-
-    #[test]
-    fn what_follows_dropped_changes_is_dropped_until_they_are_caught_up_with() {
-        let mut throttle = throttle(1_000, 100_000);
-        let flooded = taken(&mut throttle, FLOODER, Kind::Changes, 100_000, at(0));
-        assert!(flooded < 100_000);
-        throttle.owe_topic("t", at(0));
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Changes, 5, at(100)), 0);
-        assert_eq!(taken(&mut throttle, OTHER, Kind::Changes, 5, at(100)), 5);
-        assert_eq!(throttle.count(FLOODER, Kind::Changes, "u", 1, at(200)), Verdict::Take);
-        throttle.settle(at(1_000));
-        assert_eq!(taken(&mut throttle, FLOODER, Kind::Changes, 5, at(1_000)), 5);
-    }
-
-    #[test]
-    fn bytes_are_limited_too() {
-        let mut throttle = throttle(1_000_000, 1_000_000);
-        let mebibyte = 1 << 20;
-        let most = MAX_PEER_BURST_KIB as usize / 1024;
-        let passed = (0..10 * most)
-            .filter(|_| throttle.count(FLOODER, Kind::Changes, "t", mebibyte, at(0)) == Verdict::Take)
-            .count();
-        assert_eq!(passed, most);
-    }
-
-    #[test]
-    fn it_is_told_once_for_each_peer_and_period() {
-        let mut throttle = throttle(1, 1_000);
-        let mut told = Vec::new();
-        for ms in 0..2 * THROTTLE_REPORT_MS {
-            for peer in [FLOODER, OTHER] {
-                if throttle.count(peer, Kind::Changes, "t", 1, at(ms)) == Verdict::DropAndTell {
-                    told.push(peer);
-                }
-            }
-        }
-        assert_eq!(told, [FLOODER, OTHER, FLOODER, OTHER]);
-    }
-
-    #[test]
-    fn what_was_dropped_is_owed_once_a_period_and_periods_grow_while_it_goes_on() {
-        let mut throttle = throttle(1, 1_000);
-        let mut due = throttle.owe_topic("t", at(0));
-        assert_eq!(due, Some(THROTTLE_PERIOD_MS));
-        let mut lengths = Vec::new();
-        for _ in 0..6 {
-            assert_eq!(throttle.owe_topic("t", at(1)), None, "one period at a time");
-            let end = due.unwrap();
-            let (owed, next) = throttle.settle(at(end));
-            assert_eq!(owed.topics, BTreeSet::from(["t".to_owned()]));
-            lengths.push(next.unwrap() - end);
-            due = next;
-        }
-        assert!(lengths[0] > THROTTLE_PERIOD_MS && lengths.ends_with(&[MAX_THROTTLE_PERIOD_MS; 2]), "{lengths:?}");
-        assert_eq!(throttle.settle(at(due.unwrap())), (Owed::default(), None));
-        assert_eq!(throttle.owe_topic("t", at(100_000)), Some(100_000 + THROTTLE_PERIOD_MS));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut throttle = throttle(1, 1_000_000);
-        for n in 0..MAX_PEER_ACCOUNTS as u64 + 10 {
-            let mut id = [0; 32];
-            id[..8].copy_from_slice(&n.to_be_bytes());
-            throttle.count(PeerId(id), Kind::Changes, "t", 1, at(n));
-        }
-        assert_eq!(throttle.accounts.len(), MAX_PEER_ACCOUNTS);
-        for n in 0..=MAX_OWED_TOPICS {
-            throttle.owe_topic(&format!("t{n}"), at(0));
-        }
-        let (owed, _) = throttle.settle(at(1));
-        assert_eq!((owed.topics.len(), owed.everything), (MAX_OWED_TOPICS, true));
-    }
-}
+mod tests;

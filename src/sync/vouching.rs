@@ -37,6 +37,8 @@ pub(crate) struct Admitted {
     pub(crate) unvouched: usize,
     /// Whether a voucher was forged; what was not verified before it counts for nothing.
     pub(crate) forged: bool,
+    /// How many vouchers were verified.
+    pub(crate) verified: usize,
 }
 
 /// The vouchers of one document.
@@ -50,6 +52,8 @@ pub(crate) struct Vouching {
     newest: BTreeMap<ActorId, Voucher>,
     /// Verified, for changes that are not in the document yet. Bounded by the changes that wait.
     awaited: BTreeMap<ChangeHash, Voucher>,
+    /// The same, by actor and number.
+    reach: BTreeMap<ActorId, BTreeSet<(u64, ChangeHash)>>,
     /// Actors of which storage lacks the newest.
     unsaved: BTreeSet<ActorId>,
     /// Those of them in the batch under way.
@@ -67,13 +71,14 @@ impl Vouching {
         waits: impl Fn(&ChangeHash) -> bool,
     ) -> Admitted {
         let Incoming { mut changes, proven, claimed } = incoming;
-        let (chained, forged) = self.chained(document, &changes, proven, claimed, &holds);
+        let mut verified = 0;
+        let (chained, forged) = self.chained(document, &changes, proven, claimed, &holds, &mut verified);
         let arrived = changes.len();
         changes.retain(|change| {
             let hash = change.hash();
             is_derived(change) || chained.contains(&hash) || waits(&hash) || holds(&hash)
         });
-        Admitted { unvouched: arrived - changes.len(), changes, forged }
+        Admitted { unvouched: arrived - changes.len(), changes, forged, verified }
     }
 
     /// The changes among these that lead to one for which a voucher holds, and whether a voucher was forged.
@@ -82,18 +87,22 @@ impl Vouching {
         document: &DocumentId,
         changes: &[Change],
         proven: Vec<Voucher>,
-        claimed: Vec<Voucher>,
+        mut claimed: Vec<Voucher>,
         holds: impl Fn(&ChangeHash) -> bool,
+        verified: &mut usize,
     ) -> (BTreeSet<ChangeHash>, bool) {
         let by_hash: BTreeMap<ChangeHash, &Change> = changes.iter().map(|change| (change.hash(), change)).collect();
         let mut chained = BTreeSet::new();
         let proven = proven.into_iter().map(|voucher| (voucher, true));
-        for (voucher, verified) in proven.chain(claimed.into_iter().map(|voucher| (voucher, false))) {
+        // The last of each actor first: it speaks for those before.
+        claimed.sort_by_key(|voucher| std::cmp::Reverse(voucher.sequence));
+        for (voucher, proven) in proven.chain(claimed.into_iter().map(|voucher| (voucher, false))) {
             let Some(change) = by_hash.get(&voucher.hash) else { continue };
-            if holds(&voucher.hash) {
+            if holds(&voucher.hash) || (!proven && chained.contains(&voucher.hash)) {
                 continue;
             }
-            if !self.accept(document, change, voucher, verified) {
+            *verified += usize::from(!proven && !self.awaited.contains_key(&voucher.hash));
+            if !self.accept(document, change, voucher, proven) {
                 // Nobody passes on what does not hold: whoever does is not listened to further.
                 return (chained, true);
             }
@@ -113,9 +122,21 @@ impl Vouching {
         let owned = || self.owned_by(&voucher.actor, &voucher.owner);
         let holds = if verified { owned() } else { voucher.verify(document).is_ok() };
         if holds {
+            self.reach.entry(voucher.actor.clone()).or_default().insert((voucher.sequence, voucher.hash));
             self.awaited.insert(voucher.hash, voucher);
         }
         holds
+    }
+
+    fn take_awaited(&mut self, hash: &ChangeHash) -> Option<Voucher> {
+        let voucher = self.awaited.remove(hash)?;
+        if let Some(others) = self.reach.get_mut(&voucher.actor) {
+            others.remove(&(voucher.sequence, *hash));
+            if others.is_empty() {
+                self.reach.remove(&voucher.actor);
+            }
+        }
+        Some(voucher)
     }
 
     fn owned_by(&self, actor: &ActorId, owner: &PeerId) -> bool {
@@ -146,30 +167,34 @@ impl Vouching {
 
     /// These changes are in the document now.
     pub(crate) fn applied(&mut self, hashes: &[ChangeHash]) {
-        for voucher in hashes.iter().filter_map(|hash| self.awaited.remove(hash)) {
-            self.unsaved.insert(voucher.actor.clone());
-            self.newest.insert(voucher.actor.clone(), voucher);
+        for hash in hashes {
+            if let Some(voucher) = self.take_awaited(hash) {
+                self.unsaved.insert(voucher.actor.clone());
+                self.newest.insert(voucher.actor.clone(), voucher);
+            }
         }
     }
 
-    /// Up to which change of each actor there are vouchers for what waits.
-    pub(crate) fn covered(&self) -> BTreeMap<&ActorId, u64> {
-        let mut covered = BTreeMap::new();
-        for Voucher { actor, sequence, .. } in self.awaited.values() {
-            let last: &mut u64 = covered.entry(actor).or_default();
-            *last = (*last).max(*sequence);
-        }
-        covered
+    /// Whether a voucher that waits for its change could vouch for this one too, or none is needed.
+    pub(crate) fn may_settle(&self, change: &Change) -> bool {
+        let last = self.reach.get(change.actor_id()).and_then(BTreeSet::last);
+        is_derived(change) || last.is_some_and(|(sequence, _)| *sequence >= change.seq())
     }
 
-    /// Whether a verified voucher waits for its change.
-    pub(crate) fn awaits(&self) -> bool {
-        !self.awaited.is_empty()
+    /// Forgets, of these, what was awaited and does not wait. Returns the actors of what was forgotten.
+    pub(crate) fn forget_awaited(
+        &mut self,
+        of: &BTreeSet<ChangeHash>,
+        waits: impl Fn(&ChangeHash) -> bool,
+    ) -> BTreeSet<ActorId> {
+        let gone = of.iter().filter(|hash| !waits(hash));
+        gone.filter_map(|hash| self.take_awaited(hash)).map(|voucher| voucher.actor).collect()
     }
 
-    /// Forgets what was awaited and does not wait any more.
-    pub(crate) fn forget_awaited(&mut self, waits: impl Fn(&ChangeHash) -> bool) {
-        self.awaited.retain(|hash, _| waits(hash));
+    /// Forgets all that was awaited.
+    pub(crate) fn forget_all_awaited(&mut self) {
+        self.awaited.clear();
+        self.reach.clear();
     }
 
     /// Who made a change of this actor, where that is known: an owner, not who passed it on.
@@ -180,9 +205,11 @@ impl Vouching {
 
     /// The owners of the actors of these changes, as far as somebody vouched for them.
     pub(crate) fn owners<'a>(&self, changes: &'a [Change], own: &PeerId) -> BTreeMap<&'a ActorId, PeerId> {
-        let awaited: BTreeMap<&ActorId, PeerId> =
-            self.awaited.values().map(|voucher| (&voucher.actor, voucher.owner)).collect();
-        let owner = |actor| awaited.get(actor).copied().or_else(|| self.owner(actor, own));
+        let awaited = |actor| {
+            let (_, hash) = self.reach.get(actor)?.first()?;
+            Some(self.awaited.get(hash)?.owner)
+        };
+        let owner = |actor| awaited(actor).or_else(|| self.owner(actor, own));
         let actors: BTreeSet<&ActorId> = changes.iter().map(Change::actor_id).collect();
         actors.into_iter().filter_map(|actor| Some((actor, owner(actor)?))).collect()
     }
@@ -208,7 +235,7 @@ impl Vouching {
     /// known before, what the document still has stays.
     pub(crate) fn restore(&mut self, stored: Vec<Voucher>, newest: &BTreeMap<ActorId, Newest>) {
         let before = std::mem::take(&mut self.newest).into_values();
-        self.awaited.clear();
+        self.forget_all_awaited();
         for voucher in stored.into_iter().chain(before) {
             if newest.get(&voucher.actor).is_some_and(|last| last.hash == voucher.hash) {
                 self.newest.insert(voucher.actor.clone(), voucher);

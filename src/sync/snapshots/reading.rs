@@ -170,7 +170,7 @@ impl CanvasP2PSynchronizer {
             }
         };
         let Some(Fetch { writer, known, .. }) = self.cancel_fetch(step, id) else { return };
-        let source = Source { peer: writer, sent_unix_ms: known.sent_unix_ms };
+        let source = Source { peer: writer, sent_unix_ms: known.sent_unix_ms, kept: true };
         let count = self.integrate(step, id, Incoming { changes, proven: Vec::new(), claimed }, source);
         self.statistics.snapshots_read += 1;
         if let Some(document) = self.documents.get_mut(id) {
