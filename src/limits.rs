@@ -242,6 +242,12 @@ pub const MIN_SEALED_BYTES: usize = 256;
 /// Repositories whose keys are remembered: one's own, and those in which canvases shared with it live. One more: what
 /// comes from there is not recognised.
 pub const MAX_KEYED_REPOSITORIES: usize = 1_024;
+/// Canvases of one encrypted repository that are shared and have keys of their own, for each peer. More:
+/// `ERR_PAYLOAD_TOO_LARGE`, and what others share beyond that is not read.
+pub const MAX_SHARED_CANVASES: usize = 512;
+/// How long who has replaced a repository's key has to replace those of its shared canvases, too, before others do; and half
+/// of that at random.
+pub const SHARE_RENEWAL_MS: u64 = 5_000;
 /// Memory that the slow hash of an encrypted repository's name takes, in KiB; once at the start.
 pub const NAME_TAG_MEMORY_KIB: u32 = 8 << 10;
 /// How often that hash goes over its memory.

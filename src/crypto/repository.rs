@@ -1,6 +1,7 @@
 //! The keys of one encrypted repository: derived from the root secret and its name, and what they do.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
@@ -11,6 +12,7 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::identity::Identity;
 use super::secret::RootSecret;
 
 /// Length of a key id in bytes.
@@ -25,6 +27,7 @@ const DOMAIN: &[u8] = b"mind-git/mqtt-p2p/encryption/v1";
 const SEALING: &[u8] = b"sealing";
 const TOPICS: &[u8] = b"topics";
 const KEY_ID: &[u8] = b"key id";
+const SHARING: &[u8] = b"sharing";
 
 /// Length of a keyed name in bytes; 128 bits of HMAC-SHA-256.
 const NAME_BYTES: usize = 16;
@@ -44,6 +47,7 @@ pub struct RepositoryKeys {
     id: KeyId,
     sealing: XChaCha20Poly1305,
     topics: SecretBox<[u8; 32]>,
+    sharing: Arc<Identity>,
 }
 
 impl RepositoryKeys {
@@ -64,6 +68,7 @@ impl RepositoryKeys {
             id: KeyId(*derive(KEY_ID)),
             sealing: XChaCha20Poly1305::new(&(*sealing).into()),
             topics: SecretBox::init_with_mut(|key: &mut [u8; 32]| key.copy_from_slice(&*topics)),
+            sharing: Arc::new(Identity::from_seed(*derive(SHARING))),
         }
     }
 
@@ -71,6 +76,12 @@ impl RepositoryKeys {
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// Whom keys of shared canvases are wrapped for, so that all who have this key can unwrap them.
+    #[must_use]
+    pub fn sharing(&self) -> Arc<Identity> {
+        self.sharing.clone()
     }
 
     /// Encrypts and authenticates `text` (XChaCha20-Poly1305), and authenticates `associated` with it. The nonce must be

@@ -28,21 +28,21 @@ impl P2PNetworkManager {
         if !self.inner.repositories.contains_key(&target) {
             return self.call(call, repository, move || Ok(Command::ShareOut { canvas, target }));
         }
-        let source = RepositoryName::new(repository)?;
-        if self.inner.keys.get().is_some_and(|keys| !keys.are_same(&source, &target)) {
-            return Err(ServiceError::EncryptionKey(format!(
-                "'{repository}' and '{target}' have different keys, and a canvas can be shared between repositories of one \
-                 key only"
-            )));
-        }
         let repository = repository.to_owned();
         self.run(call, |this| async move {
-            let described = Self::ask(this.repository(&repository)?, Command::Describe { canvas }).await?;
-            let Reply::Entry(entry) = described else {
+            let (source, target) = (this.repository(&repository)?, this.repository(target.as_str())?);
+            let Reply::Entry(entry) = Self::ask(source, Command::Describe { canvas: canvas.clone() }).await? else {
                 return Err(SyncError::Closed.into());
             };
+            let share = match Self::ask(target, Command::SharingKey { entry: entry.clone() }).await? {
+                Reply::SharingKey(Some(with)) => match Self::ask(source, Command::Share { canvas, with }).await? {
+                    Reply::Share(share) => Some(share),
+                    _ => return Err(SyncError::Closed.into()),
+                },
+                _ => None,
+            };
             let author = entry.created_by.clone().unwrap_or_default();
-            Self::ask(this.repository(target.as_str())?, Command::Adopt { entry, author }).await?;
+            Self::ask(target, Command::Adopt { entry, author, share }).await?;
             Ok("null".to_owned())
         })
     }

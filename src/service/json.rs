@@ -40,7 +40,9 @@ pub(crate) fn error_json(error: &ServiceError) -> Value {
 pub(crate) fn reply(repository: &RepositoryName, reply: &Reply) -> String {
     match reply {
         // Entries and standings are for the service itself.
-        Reply::Done | Reply::Entry(_) | Reply::Standing(_) => "null".to_owned(),
+        Reply::Done | Reply::Entry(_) | Reply::Standing(_) | Reply::SharingKey(_) | Reply::Share(_) => {
+            "null".to_owned()
+        }
         Reply::Version(version) => text(&version.to_string()),
         Reply::Canvas { version, json } => format!(r#"{{"version":{},"canvas":{json}}}"#, text(&version.to_string())),
         Reply::Canvases(canvases) => {

@@ -97,6 +97,7 @@ impl CanvasP2PSynchronizer {
         if let (Some(stored), Some(known)) = (index, own.into_iter().next()) {
             let (_, asleep) = Asleep::left(known, live);
             self.wake_up(step, &index_id, asleep, Some(stored));
+            self.follow_shares(step);
         }
         for known in others {
             let (id, mut asleep) = Asleep::left(known, live);
@@ -301,7 +302,7 @@ impl CanvasP2PSynchronizer {
         let differs =
             self.asleep.get(id).is_some_and(|asleep| asleep.loading.is_some() || asleep.summary.heads != *heads);
         if differs {
-            let topic = Topic::Sync(id.repository().clone());
+            let topic = Topic::Sync(self.space_of(id));
             let body = Body::HeadsAnnouncement(HeadsAnnouncement { documents: vec![(id.clone(), heads.clone())] });
             let header = Box::new(header.clone());
             let message = Parked::Message { topic, header, body, retained: false };

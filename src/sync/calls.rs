@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::asleep::Parked;
 use super::error::SyncError;
 use super::integrate::Source;
-use super::io::{CanvasEventKind, Command, Event, Notice, Origin, Reply, SyncReport};
+use super::io::{Command, Event, Notice, Origin, Reply, SyncReport};
 use super::link::Link;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
@@ -206,21 +206,6 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// The foreign index is as far caught up as can be had now: list the canvases that wait for it.
-    fn share_into(&mut self, step: &mut Step, index_id: &DocumentId) {
-        let waiting: Vec<u64> = self
-            .calls
-            .iter()
-            .filter(|(_, waiting)| matches!(waiting, Waiting::ShareOut { index, .. } if index == index_id))
-            .map(|(call, _)| *call)
-            .collect();
-        for call in waiting {
-            if self.link.is_up() {
-                self.on_call_due(step, call);
-            }
-        }
-    }
-
     /// A call has waited long enough, or has what it waited for.
     pub(super) fn on_call_due(&mut self, step: &mut Step, call: u64) {
         self.timers.clear(&Timer::Call(call));
@@ -246,39 +231,6 @@ impl CanvasP2PSynchronizer {
             }
             Some(waiting @ Waiting::Flush(_)) => drop(self.calls.insert(call, waiting)),
             None => {}
-        }
-    }
-
-    fn share_now(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, index_id: &DocumentId) {
-        let listed = match self.documents.get(index_id).map(|document| &document.content) {
-            Some(super::content::Content::Index(index)) => index.entry(&entry.canvas).cloned(),
-            _ => None,
-        };
-        let result = match listed {
-            Some(other) if other.origin != entry.origin => {
-                Err(SyncError::CanvasExists { repository: index_id.repository().clone(), canvas: entry.canvas.clone() })
-            }
-            Some(_) => Ok(Reply::Done),
-            None => {
-                let author = entry.created_by.clone().unwrap_or_default();
-                self.put_entry_into(step, index_id, entry, &author);
-                Ok(Reply::Done)
-            }
-        };
-        if result.is_ok() {
-            self.report_shared_out(step, entry, index_id);
-        }
-        Self::resolve(step, call, result);
-    }
-
-    fn report_shared_out(&self, step: &mut Step, entry: &IndexEntry, index_id: &DocumentId) {
-        let id = super::repository::document_id(entry);
-        let before = step.out.notices.len();
-        let source = self.here(step);
-        let author = entry.created_by.clone();
-        self.report(step, &id, CanvasEventKind::Shared, author, source, Origin::Local, CanvasChanges::default());
-        if let Some(Notice::Event(Event::Canvas(event))) = step.out.notices.get_mut(before) {
-            event.shared_with = Some(index_id.repository().clone());
         }
     }
 

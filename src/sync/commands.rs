@@ -5,15 +5,13 @@ use super::calls::Waiting;
 use super::content::Content;
 use super::document::Document;
 use super::error::SyncError;
-use super::io::{CanvasEventKind, CanvasInfo, Command, Origin, Reply};
+use super::io::{CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Owed, Step, Unread};
 use super::timers::Timer;
-use crate::canvas::{
-    Base, CanvasChanges, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version, Written,
-};
-use crate::ids::{CanvasId, DocumentId, RepositoryName};
-use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES, SHARE_WAIT_MS};
+use crate::canvas::{Base, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version, Written};
+use crate::ids::{CanvasId, DocumentId};
+use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
 
 impl CanvasP2PSynchronizer {
@@ -50,10 +48,13 @@ impl CanvasP2PSynchronizer {
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author, Origin::Local),
             Command::Describe { canvas } => self
-                .check_sharing()
-                .and_then(|()| self.require(&canvas))
+                .require(&canvas)
                 .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
-            Command::Adopt { entry, author } => return self.adopt(step, call, &entry, &author),
+            Command::SharingKey { entry } => self.sharing_key(&entry).map(Reply::SharingKey),
+            Command::Share { canvas, with } => self.share(step, &canvas, &with).map(Reply::Share),
+            Command::Adopt { entry, author, share } => {
+                return self.adopt(step, call, &entry, &author, share.as_deref());
+            }
             Command::Announce { canvas } => self.announce(step, &canvas),
             Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),
             Command::Broadcast { message } => self.broadcast(step, message),
@@ -287,46 +288,7 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    // ---- sharing --------------------------------------------------------------------------------------------------
-
-    /// Lists a canvas of another repository; the call returns when its content is here, as far as it can be had now.
-    fn adopt(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, author: &str) {
-        match self.entry(&entry.canvas) {
-            Some(listed) if listed.origin == entry.origin => return Self::resolve(step, call, Ok(Reply::Done)),
-            Some(_) => {
-                let repository = self.config.repository.clone();
-                let error = SyncError::CanvasExists { repository, canvas: entry.canvas.clone() };
-                return Self::resolve(step, call, Err(error));
-            }
-            None => {}
-        }
-        if let Err(error) = self.check_sharing() {
-            return Self::resolve(step, call, Err(error));
-        }
-        self.put_entry(step, entry, author);
-        let id = super::repository::document_id(entry);
-        let source = self.here(step);
-        self.open(step, &id, Some(author), source);
-        let changes = CanvasChanges::default();
-        self.report(step, &id, CanvasEventKind::Shared, Some(author.to_owned()), source, Origin::Local, changes);
-        self.serve_canvas_waits(step, &entry.canvas);
-        self.start_sync(step, call, Some(entry.canvas.clone()), &id, false);
-    }
-
-    fn share_out(&mut self, step: &mut Step, call: u64, canvas: &CanvasId, target: &RepositoryName) {
-        if let Err(error) = self.check_sharing() {
-            return Self::resolve(step, call, Err(error));
-        }
-        let Some(entry) = self.entry(canvas).cloned() else {
-            let error = self.require(canvas).map(|_| Reply::Done);
-            return Self::resolve(step, call, error);
-        };
-        let index = self.open_foreign_index(step, target);
-        if self.wait(step, call, Waiting::ShareOut { entry, index: index.clone() }) {
-            self.timers.set(Timer::Call(call), step.now.after(SHARE_WAIT_MS));
-            self.ask(step, &index);
-        }
-    }
+    // ---- the network ----------------------------------------------------------------------------------------------
 
     fn announce(&mut self, step: &mut Step, canvas: &CanvasId) -> Result<Reply, SyncError> {
         let id = self.require(canvas)?;
@@ -334,8 +296,6 @@ impl CanvasP2PSynchronizer {
         self.announcing.extend([self.index_id(), id]);
         Ok(Reply::Done)
     }
-
-    // ---- the network ----------------------------------------------------------------------------------------------
 
     fn sync(&mut self, step: &mut Step, call: u64, canvas: Option<CanvasId>) {
         let id = match &canvas {

@@ -12,8 +12,8 @@ use super::error::SyncError;
 use super::io::{Event, Message, Publish, QualityOfService, Reply};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::crypto::{KeyId, RootSecret, Wrapping};
-use crate::ids::{Nonce, PeerId, RepositoryName};
+use crate::crypto::{KeyId, RepositoryKeys, RootSecret, Wrapping};
+use crate::ids::{DocumentId, Nonce, PeerId, RepositoryName};
 use crate::limits::{
     EPOCH_ANSWER_INTERVAL_MS, HELLO_JITTER_PER_PEER_MS, MAX_EPOCH_RECIPIENTS, MAX_HELLO_JITTER_MS, MAX_PAST_EPOCHS,
 };
@@ -66,8 +66,8 @@ impl CanvasP2PSynchronizer {
     pub(super) fn resume_epochs(&mut self, mut stored: Vec<Epoch>) {
         loop {
             let next = stored.iter().position(|epoch| self.follows_on(&epoch.repository, &epoch.record));
-            let Some(epoch) = next.map(|at| stored.swap_remove(at)) else { return };
-            if let Some(secret) = epoch.record.open(&self.config.identity, &epoch.repository) {
+            let Some(epoch) = next.map(|at| stored.swap_remove(at)) else { return self.shares.remember(stored) };
+            if let Some(secret) = self.open_epoch(&epoch.repository, &epoch.record) {
                 self.leave_epoch(epoch, secret);
             }
         }
@@ -142,11 +142,20 @@ impl CanvasP2PSynchronizer {
         let record = EpochRecord::new(&identity, &repository, previous, &secret, peers, &Wrapping::new(seed))
             .map_err(|(peer, _)| SyncError::NotARecipient { peer })?;
         self.check_size_of(&repository, &record)?;
+        let me = RepositoryKeys::derive(&secret, repository.as_str()).sharing();
         let ended = Epoch { repository, record };
-        let topics = self.config.topics.clone();
-        self.publish_epoch(step, &topics, &ended);
-        self.move_on(step, ended, secret);
+        self.tell_epoch(step, &ended);
+        let listened = self.take_leave_of(step, &ended.repository);
+        let shares = self.renew_shares_for(step, &me);
+        self.go_over(step, &listened, ended, secret);
+        self.state_shares(step, &self.index_id(), &shares);
         Ok(Reply::Epoch(epoch + 1))
+    }
+
+    /// Tells those who have a key what replaces it.
+    pub(super) fn tell_epoch(&mut self, step: &mut Step, ended: &Epoch) {
+        let topics = self.config.topics.clone();
+        self.publish_epoch(step, &topics, ended);
     }
 
     /// A broker retains one message a topic, so the record must fit one.
@@ -199,7 +208,7 @@ impl CanvasP2PSynchronizer {
             return self.statistics.reject("epoch");
         }
         let epoch = Epoch { repository: repository.clone(), record };
-        match epoch.record.open(&self.config.identity, repository) {
+        match self.open_epoch(repository, &epoch.record) {
             Some(secret) => self.move_on(step, epoch, secret),
             None => self.stay_behind(step, epoch),
         }
@@ -207,13 +216,22 @@ impl CanvasP2PSynchronizer {
 
     fn stay_behind(&mut self, step: &mut Step, epoch: Epoch) {
         let repository = epoch.repository.clone();
+        let left_out = match self.shares.document_of(&repository) {
+            // Whose canvas it is does not let itself be left out by others.
+            Some(document) if *document.repository() == self.config.repository => {
+                return self.statistics.reject("epoch");
+            }
+            Some(DocumentId::Canvas { canvas, .. }) => {
+                SyncError::ShareEnded { repository: self.config.repository.clone(), canvas: canvas.clone() }
+            }
+            _ => SyncError::KeyReplaced { repository: repository.clone(), epoch: epoch.record.epoch },
+        };
         if repository == self.config.repository {
             // This says it all; that there is another key is no more news.
             self.say_nothing_of_other_keys();
         }
         if self.epochs.told.insert(repository.clone()) {
-            let epoch = epoch.record.epoch;
-            step.event(Event::Error(SyncError::KeyReplaced { repository: repository.clone(), epoch }));
+            step.event(Event::Error(left_out));
         }
         self.epochs.left_out.retain(|known| known.repository != repository);
         self.epochs.left_out.push(epoch);
@@ -230,7 +248,20 @@ impl CanvasP2PSynchronizer {
         if *repository == self.config.repository {
             self.clear_presence(step);
         }
+        self.listened()
+    }
+
+    /// What is listened to at present.
+    pub(super) fn listened(&self) -> BTreeSet<String> {
         self.filters().into_iter().map(|(filter, _)| filter).collect()
+    }
+
+    /// Listens on the topics of the present keys and no longer on those of earlier ones, as after a reconnect.
+    pub(super) fn listen_anew(&mut self, step: &mut Step, listened: &BTreeSet<String>) {
+        if let Some(connection) = self.link.connection() {
+            self.on_connected(step, connection);
+            step.out.unsubscribe.extend(listened.difference(&self.listened()).cloned());
+        }
     }
 
     /// The same documents, under other topics, as after a reconnect.
@@ -243,21 +274,28 @@ impl CanvasP2PSynchronizer {
         step.event(Event::KeyRotated(Box::new(epoch.clone())));
         step.out.epochs.push(epoch.clone());
         self.leave_epoch(epoch, secret);
-        if let Some(connection) = self.link.connection() {
-            self.on_connected(step, connection);
-            let listens: BTreeSet<String> = self.filters().into_iter().map(|(filter, _)| filter).collect();
-            step.out.unsubscribe.extend(listened.difference(&listens).cloned());
-        }
+        self.listen_anew(step, listened);
+        self.watch_shares(step);
     }
 
-    fn leave_epoch(&mut self, ended: Epoch, secret: RootSecret) {
+    /// The topics of an epoch that was left, the newest first.
+    pub(super) fn past_topics<'a>(&'a self, repository: &'a RepositoryName) -> impl Iterator<Item = &'a TopicSpace> {
+        let past = self.epochs.past.iter().rev();
+        past.filter(move |past| past.ended.repository == *repository).map(|past| &past.topics)
+    }
+
+    pub(super) fn leave_epoch(&mut self, ended: Epoch, secret: RootSecret) {
+        self.shares.went_over(&ended);
         let topics = self.config.topics.rotated(&ended.repository, Arc::new(secret));
         let left = std::mem::replace(&mut self.config.topics, topics);
         self.epochs.left_out.retain(|known| known.repository != ended.repository);
-        self.epochs.past.push(Past { ended, topics: left, quiet_until_ms: 0 });
-        if self.epochs.past.len() > MAX_PAST_EPOCHS {
-            self.epochs.past.remove(0);
+        let is_of_same = |past: &Past| past.ended.repository == ended.repository;
+        if self.epochs.past.iter().filter(|past| is_of_same(past)).count() >= MAX_PAST_EPOCHS
+            && let Some(oldest) = self.epochs.past.iter().position(is_of_same)
+        {
+            self.epochs.past.remove(oldest);
         }
+        self.epochs.past.push(Past { ended, topics: left, quiet_until_ms: 0 });
     }
 
     // ---- those who come with a past key ---------------------------------------------------------------------------
@@ -325,7 +363,7 @@ impl CanvasP2PSynchronizer {
             return self.statistics.reject("epoch");
         }
         let rival = Epoch { repository, record };
-        match rival.record.open(&self.config.identity, &rival.repository) {
+        match self.open_epoch(&rival.repository, &rival.record) {
             Some(secret) => self.change_sides(step, at, rival, secret),
             None => self.stay_behind(step, rival),
         }

@@ -123,10 +123,29 @@ pub enum SyncError {
         /// How often its key has been replaced.
         epoch: u64,
     },
+    /// A canvas of another repository is shared with ours no longer.
+    #[error(
+        "canvas '{canvas}' is no longer shared with repository '{repository}'; what is here stays, and nobody else sees what is \
+         edited from now on"
+    )]
+    ShareEnded {
+        /// Our repository.
+        repository: RepositoryName,
+        /// Which canvas.
+        canvas: CanvasId,
+    },
+    /// One more canvas was to be shared.
+    #[error("repository '{repository}' has {max} shared canvases, and can have no more; delete some")]
+    TooManyShares {
+        /// The repository.
+        repository: RepositoryName,
+        /// The cap.
+        max: usize,
+    },
     /// A canvas was to be shared, out of or into a repository whose key was replaced.
     #[error(
-        "the key of repository '{repository}' has been replaced, so that others no longer have the same; a canvas can be shared \
-         between repositories of one key only"
+        "the key of repository '{repository}' has been replaced, so that others no longer have the same; let this peer take part in \
+         the other repository, too, and share the canvas then"
     )]
     OtherKeySince {
         /// The repository.
@@ -172,7 +191,9 @@ impl SyncError {
         match self {
             Self::CanvasNotFound { .. } => "ERR_CANVAS_NOT_FOUND",
             Self::CanvasExists { .. } => "ERR_CANVAS_EXISTS",
-            Self::Canvas(CanvasError::TooLarge { .. }) | Self::TooLarge { .. } => "ERR_PAYLOAD_TOO_LARGE",
+            Self::Canvas(CanvasError::TooLarge { .. }) | Self::TooLarge { .. } | Self::TooManyShares { .. } => {
+                "ERR_PAYLOAD_TOO_LARGE"
+            }
             Self::Canvas(_) => "ERR_CANVAS_INVALID",
             Self::FeatureDisabled { .. } | Self::Membership { .. } => "ERR_FEATURE_DISABLED",
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
@@ -183,6 +204,7 @@ impl SyncError {
             Self::OtherKey { .. }
             | Self::KeyReplaced { .. }
             | Self::OtherKeySince { .. }
+            | Self::ShareEnded { .. }
             | Self::EpochMoved { .. }
             | Self::NotARecipient { .. }
             | Self::TooManyRecipients { .. } => "ERR_ENCRYPTION_KEY",

@@ -184,6 +184,8 @@ impl CanvasP2PSynchronizer {
                     damaged: applied.damaged,
                 };
                 if *id == self.index_id() {
+                    // What has a key of its own is listened to where it is.
+                    self.follow_shares(step);
                     let author = applied.author.as_deref();
                     self.on_index_changed(step, applied.appeared, applied.disappeared, author, source);
                 }

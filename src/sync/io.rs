@@ -9,11 +9,12 @@ use super::error::SyncError;
 use super::files::{FileCommand, Standing};
 use super::membership::Member;
 use super::peers::PeerInfo;
+use super::shares::SharingKey;
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Version};
 use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
-use crate::wire::{Header, Priority, Role};
+use crate::wire::{Header, Priority, Role, Share};
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
 #[derive(Debug)]
@@ -158,12 +159,26 @@ pub enum Command {
         /// Which canvas.
         canvas: CanvasId,
     },
+    /// Say for whom the key of a canvas must be wrapped that is to be listed here too. Answer: [`Reply::SharingKey`].
+    SharingKey {
+        /// What is to be listed.
+        entry: IndexEntry,
+    },
+    /// Wrap the key of a canvas for another repository, and give it one if it has none. Answer: [`Reply::Share`].
+    Share {
+        /// Which canvas.
+        canvas: CanvasId,
+        /// For whom.
+        with: SharingKey,
+    },
     /// Take a canvas of another repository into this repository's index. Answer: [`Reply::Done`].
     Adopt {
         /// What to take in.
         entry: IndexEntry,
         /// Who shares.
         author: String,
+        /// With encryption, the key of the canvas.
+        share: Option<Box<Share>>,
     },
     /// Put a canvas into the index of a repository in which this service takes no part. Answer: [`Reply::Done`].
     ShareOut {
@@ -262,6 +277,10 @@ pub enum Reply {
     Members(Vec<Member>),
     /// How often the key has been replaced.
     Epoch(u64),
+    /// For whom the key of a canvas must be wrapped; nothing without encryption.
+    SharingKey(Option<SharingKey>),
+    /// The key of a shared canvas.
+    Share(Box<Share>),
 }
 
 /// One canvas of a repository.

@@ -75,11 +75,16 @@ impl CanvasP2PSynchronizer {
             filters.push((topics.all_cursors(repository), QualityOfService::AtMostOnce));
         }
         let mut foreign = BTreeSet::new();
-        for id in self.document_ids().into_iter().filter(|id| id.repository() != repository) {
+        for id in self.document_ids() {
+            let space = self.space_of(id);
+            if space == *repository {
+                continue;
+            }
             filters.extend(self.document_filters(id));
-            if foreign.insert(id.repository().clone()) {
-                filters.extend(self.epoch_filters(id.repository()));
-                filters.extend(self.exchange_filters(id.repository()));
+            if !foreign.contains(&space) {
+                filters.extend(self.epoch_filters(&space));
+                filters.extend(self.exchange_filters(&space));
+                foreign.insert(space);
             }
         }
         filters
@@ -130,7 +135,7 @@ impl CanvasP2PSynchronizer {
             return;
         }
         let foreign: Vec<DocumentId> =
-            self.documents.keys().filter(|id| *id.repository() == repository).cloned().collect();
+            self.documents.keys().filter(|id| self.space_of(id) == repository).cloned().collect();
         for id in foreign {
             self.ask(step, &id);
         }

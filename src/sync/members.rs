@@ -90,7 +90,7 @@ impl CanvasP2PSynchronizer {
         replica.is_pristine() || replica.head_actors().into_iter().all(by_writer)
     }
 
-    fn may_write_here(&self) -> bool {
+    pub(super) fn may_write_here(&self) -> bool {
         self.membership.as_ref().is_none_or(|members| members.may_write(&self.peer))
     }
 
@@ -150,7 +150,11 @@ impl CanvasP2PSynchronizer {
         }
         match command {
             // Whose edits the other repository would take in, nobody here can know.
-            Command::ShareOut { .. } | Command::Adopt { .. } | Command::Describe { .. } => {
+            Command::ShareOut { .. }
+            | Command::Adopt { .. }
+            | Command::Describe { .. }
+            | Command::SharingKey { .. }
+            | Command::Share { .. } => {
                 Err(self
                     .no_membership("canvases cannot be shared into or out of it, for only its members' edits count"))
             }

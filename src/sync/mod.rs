@@ -14,6 +14,7 @@
 //! | `requests.rs` | catching up, both sides; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
+//! | `sharing.rs`, `shares.rs` | sharing canvases between repositories; the keys that they have then |
 //! | `files.rs` | what the binding of canvases to files asks for |
 //! | `snapshots/` | what the broker keeps for those who come when nobody is there |
 //! | `stored.rs`, `storing.rs` | what storage is asked, and gives back; what waits for it |
@@ -55,6 +56,8 @@ mod receive;
 mod repository;
 mod requests;
 mod saver;
+mod shares;
+mod sharing;
 mod snapshots;
 mod status;
 mod stored;
@@ -78,6 +81,7 @@ pub use io::{
 pub use membership::{Member, Root};
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use rates::{Outbound, Rates};
+pub use shares::SharingKey;
 pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 pub use synchronizer::{CanvasP2PSynchronizer, Config};

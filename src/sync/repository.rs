@@ -56,9 +56,10 @@ impl CanvasP2PSynchronizer {
         SyncError::CanvasNotFound { repository: self.config.repository.clone(), canvas: canvas.clone() }
     }
 
-    /// Whether a document is subscribed by itself at present: it lives in another repository, and there is a connection.
+    /// Whether a document is subscribed by itself at present: it lives in another repository or has a key of its own, and
+    /// there is a connection.
     fn is_subscribed_apart(&self, id: &DocumentId) -> bool {
-        *id.repository() != self.config.repository && !matches!(self.link, super::link::Link::Down)
+        self.space_of(id) != self.config.repository && !matches!(self.link, super::link::Link::Down)
     }
 
     pub(super) fn here(&self, step: &Step) -> Source {
@@ -171,9 +172,10 @@ impl CanvasP2PSynchronizer {
         if self.is_subscribed_apart(id) {
             let filters = self.document_filters(id);
             step.out.subscribe.extend(filters);
-            let epochs = self.epoch_filters(id.repository());
+            let space = self.space_of(id);
+            let epochs = self.epoch_filters(&space);
             step.out.subscribe.extend(epochs);
-            let exchange = self.exchange_filters(id.repository());
+            let exchange = self.exchange_filters(&space);
             step.out.subscribe.extend(exchange);
         }
     }

@@ -136,7 +136,7 @@ impl CanvasP2PSynchronizer {
 
     /// Whether, as far as is known, nobody else has the document. Of other repositories' peers nothing is known.
     pub(super) fn is_alone(&self, id: &DocumentId) -> bool {
-        let own = *id.repository() == self.config.repository;
+        let own = self.space_of(id) == self.config.repository;
         own && self.config.discovery && self.peers.confirmed().next().is_none()
     }
 
@@ -150,7 +150,7 @@ impl CanvasP2PSynchronizer {
         });
         self.statistics.requests += 1;
         tracing::debug!(target: "mqtt:sync", document = %id, request = request.0, "asking");
-        self.publish(step, &Topic::Sync(id.repository().clone()), &body, Delivery::once(Priority::Medium));
+        self.publish(step, &Topic::Sync(self.space_of(id)), &body, Delivery::once(Priority::Medium));
     }
 
     pub(super) fn on_reply(&mut self, step: &mut Step, header: &Header, reply: SyncReply) {
@@ -279,7 +279,7 @@ impl CanvasP2PSynchronizer {
         };
         self.statistics.answers += 1;
         tracing::debug!(target: "mqtt:sync", document = %answer.document, changes = missing.len(), "answering");
-        let repository = answer.document.repository().clone();
+        let repository = self.space_of(&answer.document);
         let announcement = Body::SyncAnnouncement(SyncAnnouncement { request, heads: heads.clone() });
         self.publish(step, &Topic::Sync(repository.clone()), &announcement, Delivery::once(Priority::High));
         let reply = Body::SyncReply(SyncReply { request, document: answer.document, heads, content });
@@ -318,7 +318,7 @@ impl CanvasP2PSynchronizer {
             let awake = self.documents.get(&id).map(|document| document.replica().heads());
             let heads = awake.or_else(|| self.asleep.get(&id).map(|asleep| asleep.summary.heads.clone()));
             if let Some(heads) = heads {
-                by_repository.entry(id.repository().clone()).or_default().push((id, heads));
+                by_repository.entry(self.space_of(&id)).or_default().push((id, heads));
             }
         }
         for (repository, documents) in by_repository {

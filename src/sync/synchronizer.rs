@@ -22,6 +22,7 @@ use super::rates::{Outbound, Rates};
 use super::receive::Arrived;
 use super::requests::PendingAnswer;
 use super::saver::Saver;
+use super::shares::Shares;
 use super::snapshots::Snapshots;
 use super::status::Statistics;
 use super::storing::HeldNotice;
@@ -120,6 +121,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) cursors: BTreeSet<(PeerId, CanvasId)>,
     pub(super) other_keys: OtherKeys,
     pub(super) epochs: Epochs,
+    pub(super) shares: Shares,
     /// Who may take part, where not everybody may.
     pub(super) membership: Option<Membership>,
     pub(super) statistics: Statistics,
@@ -227,6 +229,7 @@ impl CanvasP2PSynchronizer {
             cursors: BTreeSet::new(),
             other_keys: OtherKeys::default(),
             epochs: Epochs::default(),
+            shares: Shares::default(),
             membership: None,
             statistics: Statistics::default(),
             unread: None,
@@ -303,6 +306,12 @@ impl CanvasP2PSynchronizer {
         self.documents.get(id).map(|document| document.replica().history())
     }
 
+    /// Where the topics are now, with all keys that are known: to read what the broker keeps, in tests.
+    #[must_use]
+    pub fn topics(&self) -> &TopicSpace {
+        &self.config.topics
+    }
+
     /// A document as bytes, for comparisons in tests; `None` when it is not in memory.
     #[must_use]
     pub fn save_document(&self, id: &DocumentId) -> Option<Vec<u8>> {
@@ -342,6 +351,7 @@ impl CanvasP2PSynchronizer {
                 Timer::OtherKey => self.on_other_key_due(step),
                 Timer::Epoch(repository, epoch) => self.on_epoch_due(step, &repository, epoch),
                 Timer::StandBy => self.stand_by_all(step),
+                Timer::Shares => self.on_shares_due(step),
                 Timer::Throttle => self.on_throttle_due(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }

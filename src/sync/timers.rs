@@ -47,6 +47,8 @@ pub(crate) enum Timer {
     OtherKey,
     /// Our turn to tell what began this epoch of a repository.
     Epoch(RepositoryName, u64),
+    /// Keys of shared canvases that somebody has who should not any more are to be replaced, unless others did.
+    Shares,
     /// An application's call has waited long enough.
     Call(u64),
 }

@@ -1,4 +1,5 @@
-//! The keys of the encrypted repositories that a peer listens to, all derived from one root secret.
+//! The keys of the encrypted repositories that a peer listens to, derived from one root secret unless they were replaced, and
+//! those of shared canvases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -60,12 +61,14 @@ impl Keyed {
 #[derive(Debug)]
 pub(super) struct Keyring {
     root: Arc<RootSecret>,
-    /// Of repositories whose key was replaced.
+    /// Of repositories whose key was replaced, and of the spaces of shared canvases.
     rotated: BTreeMap<RepositoryName, Arc<RootSecret>>,
+    /// Where the canvases are that have keys of their own.
+    spaces: BTreeMap<DocumentId, RepositoryName>,
     known: RwLock<Known>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Known {
     by_name: HashMap<RepositoryName, Arc<Keyed>>,
     by_level: HashMap<String, Arc<Keyed>>,
@@ -73,19 +76,36 @@ struct Known {
 
 impl Keyring {
     pub(super) fn new(root: Arc<RootSecret>) -> Self {
-        Self { root, rotated: BTreeMap::new(), known: RwLock::default() }
+        Self { root, rotated: BTreeMap::new(), spaces: BTreeMap::new(), known: RwLock::default() }
     }
 
     /// The same keys, but for one repository, whose key was replaced.
     pub(super) fn rotated(&self, repository: &RepositoryName, root: Arc<RootSecret>) -> Self {
         let mut rotated = self.rotated.clone();
         rotated.insert(repository.clone(), root);
-        let keyring = Self { root: self.root.clone(), rotated, known: RwLock::default() };
+        let before = self.of(repository);
+        let mut known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        known.by_name.remove(repository);
+        known.by_level.remove(&before.level);
+        let known = RwLock::new(known);
+        let keyring = Self { root: self.root.clone(), rotated, spaces: self.spaces.clone(), known };
         // The name is the same, and its slow hash need not be computed again.
-        if let Some(tag) = self.of(repository).tag.get() {
+        if let Some(tag) = before.tag.get() {
             let _ = keyring.of(repository).tag.set(*tag);
         }
         keyring
+    }
+
+    /// The same keys, but one canvas has its own.
+    pub(super) fn shared(&self, document: &DocumentId, space: &RepositoryName, root: Arc<RootSecret>) -> Self {
+        let mut keyring = self.rotated(space, root);
+        keyring.spaces.insert(document.clone(), space.clone());
+        keyring
+    }
+
+    /// What a document's topics are under: its repository, or the space of a canvas with a key of its own.
+    pub(super) fn space_of<'a>(&'a self, document: &'a DocumentId) -> &'a RepositoryName {
+        self.spaces.get(document).unwrap_or(document.repository())
     }
 
     pub(super) fn is_rotated(&self, repository: &RepositoryName) -> bool {

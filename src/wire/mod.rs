@@ -17,6 +17,7 @@ pub mod header;
 pub mod member;
 pub mod messages;
 pub mod sealed;
+pub mod share;
 pub mod topics;
 pub mod voucher;
 
@@ -39,6 +40,7 @@ pub use kind::Kind;
 pub use member::{MemberStatement, Role};
 pub use messages::*;
 pub use sealed::{Arrival, content_room, read, seal_on};
+pub use share::{Share, space_name};
 pub use topics::{Topic, TopicError, TopicSpace};
 pub use voucher::{EnvelopeProof, Statement, Voucher};
 

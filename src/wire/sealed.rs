@@ -51,7 +51,7 @@ pub fn seal_on(
     priority: Priority,
     max_packet_bytes: usize,
 ) -> Result<Vec<Vec<u8>>, WireError> {
-    let keyed = topic.repository().and_then(|repository| space.keyed(repository));
+    let keyed = space.keyed_of(topic);
     let sealer = keyed.map(|keyed| Sealer::new(keyed, topic, rng));
     seal_with(sealer, identity, topic, stamp, priority, body, max_packet_bytes)
 }

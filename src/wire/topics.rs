@@ -5,7 +5,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
-use crate::crypto::{KeyId, NameTag, RootSecret};
+use crate::crypto::{Identity, KeyId, NameTag, RootSecret};
 use crate::ids::{CanvasId, DocumentId, Generation, PeerId, RepositoryName};
 use crate::limits::MAX_TOPIC_PREFIX_BYTES;
 use crate::wire::keyring::{Keyed, Keyring, Spelling};
@@ -131,6 +131,28 @@ impl TopicSpace {
         }
     }
 
+    /// The same topics, but a canvas has a key of its own, and its topics are in a space of their own.
+    #[must_use]
+    pub fn shared(&self, document: &DocumentId, space: &RepositoryName, root: Arc<RootSecret>) -> Self {
+        let keyring = self.keyring.as_ref().map(|keyring| Arc::new(keyring.shared(document, space, root)));
+        Self { prefix: self.prefix.clone(), keyring }
+    }
+
+    /// What a document's topics are under: its repository, or the space of a canvas with a key of its own.
+    #[must_use]
+    pub fn space_of(&self, document: &DocumentId) -> RepositoryName {
+        match &self.keyring {
+            Some(keyring) => keyring.space_of(document).clone(),
+            None => document.repository().clone(),
+        }
+    }
+
+    /// Whom keys of canvases are wrapped for that are shared into a repository; `None` without encryption.
+    #[must_use]
+    pub fn sharing(&self, repository: &RepositoryName) -> Option<Arc<Identity>> {
+        self.keyed(repository).map(|keyed| keyed.keys.sharing())
+    }
+
     /// Whether a repository's key was replaced, so that it is no longer that of the others.
     #[must_use]
     pub fn is_rotated(&self, repository: &RepositoryName) -> bool {
@@ -152,7 +174,7 @@ impl TopicSpace {
     /// The topic as text.
     #[must_use]
     pub fn format(&self, topic: &Topic) -> String {
-        let keyed = topic.repository().and_then(|repository| self.keyed(repository));
+        let keyed = self.keyed_of(topic);
         format!("{}{}", self.prefix, topic.path(Spelling::of(keyed.as_deref())))
     }
 
@@ -185,6 +207,14 @@ impl TopicSpace {
     /// The keys of a repository, if it is encrypted.
     pub(super) fn keyed(&self, repository: &RepositoryName) -> Option<Arc<Keyed>> {
         self.keyring.as_ref().map(|keyring| keyring.of(repository))
+    }
+
+    /// The keys of what a topic is under, if it is encrypted.
+    pub(super) fn keyed_of(&self, topic: &Topic) -> Option<Arc<Keyed>> {
+        match topic.document() {
+            Some(document) => self.keyring.as_ref().map(|keyring| keyring.of(keyring.space_of(document))),
+            None => self.keyed(topic.repository()?),
+        }
     }
 
     /// The encrypted repository to which a topic belongs, if it is one that is listened to.
@@ -252,7 +282,7 @@ impl TopicSpace {
     /// The filter that matches all writers' manifests of a document.
     #[must_use]
     pub fn all_manifests(&self, document: &DocumentId) -> String {
-        let keyed = self.keyed(document.repository());
+        let keyed = self.keyring.as_ref().map(|keyring| keyring.of(keyring.space_of(document)));
         format!("{}{VERSION_LEVEL}/{}/heads/+", self.prefix, Spelling::of(keyed.as_deref()).document(document))
     }
 }
@@ -267,11 +297,21 @@ impl Topic {
             | Self::Sync(repository)
             | Self::Messages(repository)
             | Self::Epoch(repository) => Some(repository),
+            Self::Changes(_) | Self::Cursor(_) | Self::Manifest { .. } | Self::SnapshotPart { .. } => {
+                self.document().map(DocumentId::repository)
+            }
+            Self::Will { .. } | Self::KeyNotices(_) => None,
+        }
+    }
+
+    /// The document that it is about.
+    fn document(&self) -> Option<&DocumentId> {
+        match self {
             Self::Changes(document)
             | Self::Cursor(document)
             | Self::Manifest { document, .. }
-            | Self::SnapshotPart { document, .. } => Some(document.repository()),
-            Self::Will { .. } | Self::KeyNotices(_) => None,
+            | Self::SnapshotPart { document, .. } => Some(document),
+            _ => None,
         }
     }
 

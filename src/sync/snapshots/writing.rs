@@ -195,7 +195,7 @@ impl CanvasP2PSynchronizer {
     /// By when the broker has delivered the manifests of a document. One of another repository may have been subscribed
     /// only lately, and no echo tells when.
     fn heard_manifests_ms(&self, id: &DocumentId) -> u64 {
-        let foreign = *id.repository() != self.config.repository;
+        let foreign = self.space_of(id) != self.config.repository;
         match self.snapshots.elections.get(id) {
             Some(election) if foreign => {
                 election.since_ms.saturating_add(MANIFEST_MAX_WAIT_MS).max(self.snapshots.heard_ms)
