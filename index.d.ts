@@ -273,10 +273,7 @@ export interface RepositoryConfig {
    * 3600000: such a save is taken as a difference from what the editor had read. Default: 5000.
    */
   staleWindowMs?: number;
-  /**
-   * File with the key of this repository; needs `features.encryption: true`. Canvases can be shared between repositories
-   * of one key only. Default: the key of `encryption`.
-   */
+  /** File with the key of this repository; needs `features.encryption: true`. Default: the key of `encryption`. */
   keyFile?: string;
   /** Passphrase of this repository instead; see `encryption.passphrase`. Needs its own `invite`. Default: none. */
   passphrase?: string;
@@ -863,10 +860,22 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   /**
    * Puts the canvas into another repository's list as well. Nothing is copied: both edit one document.
    * @param targetRepository default: announces the canvas to its own repository only.
+   * With encryption, whoever has the target's key can then read and edit this canvas, and nothing else of the repository;
+   * the two may have different keys if this service takes part in both. See `docs/security.md`.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
-   *   that id), `ERR_ENCRYPTION_KEY` (the two are encrypted with different keys, or the key of one was replaced).
+   *   that id), `ERR_ENCRYPTION_KEY` (this service takes no part in the target, and the repository's key was replaced),
+   *   `ERR_PAYLOAD_TOO_LARGE` (512 canvases of the repository are shared).
    */
   shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
+
+  /**
+   * Ends that a canvas of an encrypted repository is shared with others: it gets a new key, which none of them is given. They
+   * keep what they have, and are told (`error`, `ERR_ENCRYPTION_KEY`). To take the canvas out of a repository that it was
+   * shared into, delete it there.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_FEATURE_DISABLED` (without encryption anybody can read it;
+   *   or the canvas lives in another repository).
+   */
+  unshareCanvas(repository: string, canvasId: string): Promise<void>;
 
   /**
    * Replaces the key of an encrypted repository. The recipients get the new one, wrapped for each of them, now or when they

@@ -139,6 +139,10 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     await this.#call((call) => this.#native.shareCanvas(call, repository, canvasId, targetRepository));
   }
 
+  async unshareCanvas(repository: string, canvasId: string): Promise<void> {
+    await this.#call((call) => this.#native.unshareCanvas(call, repository, canvasId));
+  }
+
   rotateKey(repository: string, options: RotationOptions): Promise<{ epoch: number }> {
     return this.#call((call) => {
       this.#native.rotateKey(call, repository, toJson(options, 'ERR_ENCRYPTION_KEY', 'the options'));

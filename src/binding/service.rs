@@ -230,6 +230,12 @@ impl NativeService {
         map(self.manager.share(number(call), &repository, &canvas_id, target.as_deref()))
     }
 
+    /// Value: null.
+    #[napi]
+    pub fn unshare_canvas(&self, call: f64, repository: String, canvas_id: String) -> napi::Result<(), String> {
+        self.call(call, &repository, move || Ok(Command::Unshare { canvas: CanvasId::new(&canvas_id)? }))
+    }
+
     /// Value: how often the key has been replaced.
     #[napi]
     pub fn rotate_key(&self, call: f64, repository: String, options_json: String) -> napi::Result<(), String> {

@@ -55,6 +55,7 @@ impl CanvasP2PSynchronizer {
             Command::Adopt { entry, author, share } => {
                 return self.adopt(step, call, &entry, &author, share.as_deref());
             }
+            Command::Unshare { canvas } => self.unshare(step, &canvas),
             Command::Announce { canvas } => self.announce(step, &canvas),
             Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),
             Command::Broadcast { message } => self.broadcast(step, message),
@@ -81,6 +82,8 @@ impl CanvasP2PSynchronizer {
             | Command::Get { canvas, .. }
             | Command::Delete { canvas, .. }
             | Command::Announce { canvas }
+            | Command::Share { canvas, .. }
+            | Command::Unshare { canvas }
             | Command::Sync { canvas: Some(canvas) }
             | Command::SetLive { canvas, .. } => self.document_of(canvas),
             Command::File(command) => self.document_of(command.canvas()),

@@ -230,7 +230,10 @@ impl CanvasP2PSynchronizer {
             // This says it all; that there is another key is no more news.
             self.say_nothing_of_other_keys();
         }
-        if self.epochs.told.insert(repository.clone()) {
+        // Who does not have the repository's key any more has been told so of all that was shared with it.
+        let own = &self.config.repository;
+        let known = repository != *own && self.epochs.left_out.iter().any(|epoch| epoch.repository == *own);
+        if self.epochs.told.insert(repository.clone()) && !known {
             step.event(Event::Error(left_out));
         }
         self.epochs.left_out.retain(|known| known.repository != repository);

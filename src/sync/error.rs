@@ -134,6 +134,17 @@ pub enum SyncError {
         /// Which canvas.
         canvas: CanvasId,
     },
+    /// A canvas that lives in another repository was to be shared no longer.
+    #[error(
+        "canvas '{canvas}' lives in repository '{origin}', whose peers alone can end that it is shared; to have it here no \
+         longer, delete it here"
+    )]
+    OfAnother {
+        /// Which canvas.
+        canvas: CanvasId,
+        /// Where it lives.
+        origin: RepositoryName,
+    },
     /// One more canvas was to be shared.
     #[error("repository '{repository}' has {max} shared canvases, and can have no more; delete some")]
     TooManyShares {
@@ -195,7 +206,7 @@ impl SyncError {
                 "ERR_PAYLOAD_TOO_LARGE"
             }
             Self::Canvas(_) => "ERR_CANVAS_INVALID",
-            Self::FeatureDisabled { .. } | Self::Membership { .. } => "ERR_FEATURE_DISABLED",
+            Self::FeatureDisabled { .. } | Self::Membership { .. } | Self::OfAnother { .. } => "ERR_FEATURE_DISABLED",
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
             Self::Offline => "ERR_BROKER_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",

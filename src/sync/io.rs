@@ -180,6 +180,11 @@ pub enum Command {
         /// With encryption, the key of the canvas.
         share: Option<Box<Share>>,
     },
+    /// Have a canvas of this repository shared with no other any more. Answer: [`Reply::Done`].
+    Unshare {
+        /// Which canvas.
+        canvas: CanvasId,
+    },
     /// Put a canvas into the index of a repository in which this service takes no part. Answer: [`Reply::Done`].
     ShareOut {
         /// Which canvas.

@@ -154,7 +154,8 @@ impl CanvasP2PSynchronizer {
             | Command::Adopt { .. }
             | Command::Describe { .. }
             | Command::SharingKey { .. }
-            | Command::Share { .. } => {
+            | Command::Share { .. }
+            | Command::Unshare { .. } => {
                 Err(self
                     .no_membership("canvases cannot be shared into or out of it, for only its members' edits count"))
             }

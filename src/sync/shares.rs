@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::epochs::Epoch;
 use super::error::SyncError;
+use super::io::Reply;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::canvas::IndexEntry;
@@ -136,7 +137,29 @@ impl CanvasP2PSynchronizer {
         let stay = record.into_iter().flat_map(|record| &record.recipients).map(|recipient| recipient.peer);
         let stay: Vec<PeerId> = stay.filter(|peer| !with.former.contains(peer)).chain([with.identity]).collect();
         let (epoch, secret) = new_epoch(step, &me, space, (previous, epoch), &stay)?;
-        if previous != NO_KEY {
+        Ok(Box::new(self.give_key(step, document, epoch, secret)))
+    }
+
+    /// The key of a canvas of this repository is replaced, for this repository alone.
+    pub(super) fn unshare(&mut self, step: &mut Step, canvas: &CanvasId) -> Result<Reply, SyncError> {
+        let document = self.require(canvas)?;
+        let repository = &self.config.repository;
+        let me = self.config.topics.sharing(repository).ok_or(SyncError::FeatureDisabled { feature: "encryption" })?;
+        if document.repository() != repository {
+            return Err(SyncError::OfAnother { canvas: canvas.clone(), origin: document.repository().clone() });
+        }
+        let present = space_name(&document).and_then(|space| Some((self.shares.present.get(&space)?, space)));
+        let Some((Share { record, .. }, space)) = present else { return Ok(Reply::Done) };
+        if record.recipients.iter().any(|recipient| recipient.peer != me.peer()) {
+            let (epoch, secret) = new_epoch(step, &me, space, (record.key, record.epoch.saturating_add(1)), &[])?;
+            self.give_key(step, document, epoch, secret);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// From now on a canvas has this key, and those who have the one before are told.
+    fn give_key(&mut self, step: &mut Step, document: DocumentId, epoch: Epoch, secret: RootSecret) -> Share {
+        if epoch.record.previous != NO_KEY {
             self.tell_epoch(step, &epoch);
         }
         let share = Share { document: document.clone(), record: epoch.record.clone() };
@@ -144,7 +167,7 @@ impl CanvasP2PSynchronizer {
         self.begin_share(step, document, epoch, secret);
         self.listen_anew(step, &listened);
         self.state_shares(step, &self.index_id(), std::slice::from_ref(&share));
-        Ok(Box::new(share))
+        share
     }
 
     /// Has an index say what keys canvases have.

@@ -51,7 +51,9 @@ impl Application {
             Notice::Event(Event::Error(
                 SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. } | SyncError::RolledBack { .. },
             )) => {}
-            Notice::Event(Event::Error(error @ (SyncError::OtherKey { .. } | SyncError::KeyReplaced { .. }))) => {
+            Notice::Event(Event::Error(
+                error @ (SyncError::OtherKey { .. } | SyncError::KeyReplaced { .. } | SyncError::ShareEnded { .. }),
+            )) => {
                 self.key_errors.push(error);
             }
             Notice::Event(Event::Error(error)) => panic!("an error nobody asked for: {error}"),

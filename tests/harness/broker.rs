@@ -45,6 +45,8 @@ pub struct Broker {
     /// Node -> filters. A node that is not connected has no entry.
     sessions: BTreeMap<usize, BTreeMap<String, QualityOfService>>,
     retained: BTreeMap<String, Message>,
+    /// All that was published, if somebody wants to know.
+    pub recording: Option<Vec<Message>>,
 }
 
 impl Broker {
@@ -106,6 +108,9 @@ impl Broker {
         rng: &mut ChaCha8Rng,
     ) -> Vec<Delivery> {
         let message = Message { topic, payload: payload.into(), retained: false };
+        if let Some(recording) = &mut self.recording {
+            recording.push(message.clone());
+        }
         if retain {
             if message.payload.is_empty() {
                 self.retained.remove(&message.topic);

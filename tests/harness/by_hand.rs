@@ -39,7 +39,13 @@ impl World {
 
     /// Somebody comes; the number names the node.
     pub fn join(&mut self, node: Node) -> usize {
-        self.nodes.push(node.with_topics(self.topics.clone()));
+        let topics = self.topics.clone();
+        self.join_on(topics, node)
+    }
+
+    /// The same, with a key of its own.
+    pub fn join_on(&mut self, topics: TopicSpace, node: Node) -> usize {
+        self.nodes.push(node.with_topics(topics));
         let node = self.nodes.len() - 1;
         self.connect(node);
         node

@@ -102,6 +102,12 @@ export class Session {
       least: 1,
       run: ([to]) => this.#share(to ?? ''),
     },
+    unshare: {
+      usage: '',
+      what: 'share the canvas with no other repository any more',
+      least: 0,
+      run: () => this.#unshare(),
+    },
     sync: { usage: '', what: 'ask the others for what is missing', least: 0, run: () => this.#sync() },
     peers: { usage: '', what: 'who is online', least: 0, run: () => this.#peers() },
     say: {
@@ -189,6 +195,11 @@ export class Session {
   async #share(target: string): Promise<void> {
     await this.#service.shareCanvas(this.#repository, this.#canvas, target);
     this.#done(`it is in ${visible(target)} too`);
+  }
+
+  async #unshare(): Promise<void> {
+    await this.#service.unshareCanvas(this.#repository, this.#canvas);
+    this.#done('it is shared no longer');
   }
 
   async #sync() {
