@@ -533,6 +533,7 @@ export type ErrorCode =
   | 'ERR_ENCRYPTION_KEY'
   | 'ERR_ROLLBACK_SUSPECTED'
   | 'ERR_NOT_A_MEMBER'
+  | 'ERR_SHARE_ENDED'
   | 'ERR_MEMBERSHIP_ROOT'
   | 'ERR_RATE_LIMITED'
   | 'ERR_TIMEOUT';
@@ -861,19 +862,21 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * Puts the canvas into another repository's list as well. Nothing is copied: both edit one document.
    * @param targetRepository default: announces the canvas to its own repository only.
    * With encryption, whoever has the target's key can then read and edit this canvas, and nothing else of the repository;
-   * the two may have different keys if this service takes part in both. See `docs/security.md`.
+   * the two may have different keys if this service takes part in both. Where only members take part, both must be of mode
+   * `members`, this peer a writer of both, and then the writers of both edit it. See `docs/security.md`.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
    *   that id), `ERR_ENCRYPTION_KEY` (this service takes no part in the target, and the repository's key was replaced),
-   *   `ERR_PAYLOAD_TOO_LARGE` (512 canvases of the repository are shared).
+   *   `ERR_PAYLOAD_TOO_LARGE` (512 canvases of the repository are shared), `ERR_NOT_A_MEMBER`, `ERR_FEATURE_DISABLED` (one
+   *   has members, and the other is none or is not of this service).
    */
   shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
 
   /**
-   * Ends that a canvas of an encrypted repository is shared with others: it gets a new key, which none of them is given. They
-   * keep what they have, and are told (`error`, `ERR_ENCRYPTION_KEY`). To take the canvas out of a repository that it was
-   * shared into, delete it there.
-   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_FEATURE_DISABLED` (without encryption anybody can read it;
-   *   or the canvas lives in another repository).
+   * Ends that a canvas is shared with others: of an encrypted repository it gets a new key, which none of them is given; where
+   * only members take part, the writers of others may not edit it any more. They keep what they have, and are told (`error`,
+   * `ERR_SHARE_ENDED`). To take the canvas out of a repository that it was shared into, delete it there.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_NOT_A_MEMBER`, `ERR_FEATURE_DISABLED` (the repository is
+   *   neither encrypted nor of members, so that anybody can edit it; or the canvas lives in another repository).
    */
   unshareCanvas(repository: string, canvasId: string): Promise<void>;
 

@@ -116,7 +116,7 @@ describe('members', () => {
     );
   });
 
-  test('canvases are not shared into or out of such a repository', async (t) => {
+  test('canvases are not shared with a repository of another mode', async (t) => {
     const broker = await embedded(t);
     const { peerId, data } = await admin(t, broker);
     const peer = newPeer(t, broker, {
@@ -126,8 +126,9 @@ describe('members', () => {
     await peer.initialize();
     await peer.createCanvas(REPOSITORY, CANVAS, smallCanvas(), 'ada');
     await peer.createCanvas('other', 'theirs', smallCanvas(), 'ada');
-    await rejectsWith(peer.shareCanvas(REPOSITORY, CANVAS, 'other'), 'ERR_FEATURE_DISABLED', /cannot be shared/);
-    await rejectsWith(peer.shareCanvas('other', 'theirs', REPOSITORY), 'ERR_FEATURE_DISABLED', /cannot be shared/);
+    await rejectsWith(peer.shareCanvas(REPOSITORY, CANVAS, 'other'), 'ERR_FEATURE_DISABLED', /of mode 'members'/);
+    await rejectsWith(peer.shareCanvas('other', 'theirs', REPOSITORY), 'ERR_FEATURE_DISABLED', /of mode 'members'/);
+    await rejectsWith(peer.shareCanvas(REPOSITORY, CANVAS, 'elsewhere'), 'ERR_FEATURE_DISABLED', /take part/);
     await rejectsWith(peer.listMembers('other'), 'ERR_FEATURE_DISABLED', /has no members/);
   });
 });

@@ -156,7 +156,7 @@ describe('a canvas shared between repositories of different keys', () => {
     const told = nextEvent(tom, 'error');
     await both.unshareCanvas('home', CANVAS);
     const { code, message } = await told;
-    assert.equal(code, 'ERR_ENCRYPTION_KEY');
+    assert.equal(code, 'ERR_SHARE_ENDED');
     assert.match(message, /no longer shared with repository 'target'/);
     await move(hal, 'home', 32);
     await untilAt(both, 'home', 32);

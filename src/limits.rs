@@ -245,6 +245,12 @@ pub const MAX_KEYED_REPOSITORIES: usize = 1_024;
 /// Canvases of one encrypted repository that are shared and have keys of their own, for each peer. More:
 /// `ERR_PAYLOAD_TOO_LARGE`, and what others share beyond that is not read.
 pub const MAX_SHARED_CANVASES: usize = 512;
+/// Repositories of members that one canvas is shared between, its own included. More: `ERR_PAYLOAD_TOO_LARGE`.
+pub const MAX_PARTIES: usize = 64;
+/// What is told of the members of one of these at most, in statements; further ones are not told.
+pub const MAX_STATEMENTS_PER_PARTY: usize = 4_096;
+/// A peer tells others of the parties to a canvas at most this often, and up to as long after it had reason to.
+pub const PARTIES_INTERVAL_MS: u64 = 5_000;
 /// How long who has replaced a repository's key has to replace those of its shared canvases, too, before others do; and half
 /// of that at random.
 pub const SHARE_RENEWAL_MS: u64 = 5_000;

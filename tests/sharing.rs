@@ -77,9 +77,8 @@ fn ask(world: &mut World, node: usize, command: Command) -> Result<Reply, SyncEr
 fn share(world: &mut World, from: usize, to: usize, id: &str) -> Result<Reply, SyncError> {
     let Reply::Entry(entry) = ask(world, from, Command::Describe { canvas: canvas(id) })? else { panic!() };
     let Reply::SharingKey(with) = ask(world, to, Command::SharingKey { entry: entry.clone() })? else { panic!() };
-    let with = with.expect("it is encrypted");
-    let Reply::Share(share) = ask(world, from, Command::Share { canvas: canvas(id), with })? else { panic!() };
-    ask(world, to, Command::Adopt { entry, author: "ada".to_owned(), share: Some(share) })
+    let Reply::Share(grant) = ask(world, from, Command::Share { canvas: canvas(id), with })? else { panic!() };
+    ask(world, to, Command::Adopt { entry, author: "ada".to_owned(), grant })
 }
 
 fn rotate(world: &mut World, node: usize, (secret, epoch): (u8, u64), stay: &[usize]) -> Result<Reply, SyncError> {

@@ -34,15 +34,14 @@ impl P2PNetworkManager {
             let Reply::Entry(entry) = Self::ask(source, Command::Describe { canvas: canvas.clone() }).await? else {
                 return Err(SyncError::Closed.into());
             };
-            let share = match Self::ask(target, Command::SharingKey { entry: entry.clone() }).await? {
-                Reply::SharingKey(Some(with)) => match Self::ask(source, Command::Share { canvas, with }).await? {
-                    Reply::Share(share) => Some(share),
-                    _ => return Err(SyncError::Closed.into()),
-                },
-                _ => None,
+            let Reply::SharingKey(with) = Self::ask(target, Command::SharingKey { entry: entry.clone() }).await? else {
+                return Err(SyncError::Closed.into());
+            };
+            let Reply::Share(grant) = Self::ask(source, Command::Share { canvas, with }).await? else {
+                return Err(SyncError::Closed.into());
             };
             let author = entry.created_by.clone().unwrap_or_default();
-            Self::ask(target, Command::Adopt { entry, author, share }).await?;
+            Self::ask(target, Command::Adopt { entry, author, grant }).await?;
             Ok("null".to_owned())
         })
     }

@@ -50,11 +50,9 @@ impl CanvasP2PSynchronizer {
             Command::Describe { canvas } => self
                 .require(&canvas)
                 .and_then(|_| self.entry(&canvas).cloned().map(Reply::Entry).ok_or(SyncError::Closed)),
-            Command::SharingKey { entry } => self.sharing_key(&entry).map(Reply::SharingKey),
+            Command::SharingKey { entry } => self.sharing_key(&entry).map(Box::new).map(Reply::SharingKey),
             Command::Share { canvas, with } => self.share(step, &canvas, &with).map(Reply::Share),
-            Command::Adopt { entry, author, share } => {
-                return self.adopt(step, call, &entry, &author, share.as_deref());
-            }
+            Command::Adopt { entry, author, grant } => return self.adopt(step, call, &entry, &author, &grant),
             Command::Unshare { canvas } => self.unshare(step, &canvas),
             Command::Announce { canvas } => self.announce(step, &canvas),
             Command::SetCursor { canvas, presence, author } => self.set_cursor(step, &canvas, presence, author),

@@ -215,11 +215,11 @@ impl SyncError {
             Self::OtherKey { .. }
             | Self::KeyReplaced { .. }
             | Self::OtherKeySince { .. }
-            | Self::ShareEnded { .. }
             | Self::EpochMoved { .. }
             | Self::NotARecipient { .. }
             | Self::TooManyRecipients { .. } => "ERR_ENCRYPTION_KEY",
             Self::NotAMember { .. } => "ERR_NOT_A_MEMBER",
+            Self::ShareEnded { .. } => "ERR_SHARE_ENDED",
             Self::RolledBack { .. } => "ERR_ROLLBACK_SUSPECTED",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
         }

@@ -64,6 +64,6 @@ pub(super) fn is_acted_on_once(kind: Kind) -> bool {
         | Kind::Application
         | Kind::KeyNotice => true,
         // What they bring is there already, or is not.
-        Kind::Changes | Kind::Manifest | Kind::SnapshotPart | Kind::SyncReply | Kind::Epoch => false,
+        Kind::Changes | Kind::Manifest | Kind::SnapshotPart | Kind::SyncReply | Kind::Epoch | Kind::Members => false,
     }
 }

@@ -142,13 +142,13 @@ impl CanvasP2PSynchronizer {
     }
 
     fn foresee<'a>(&mut self, id: &DocumentId, incoming: &'a Incoming) -> Option<(&'a Change, CanvasChanges)> {
+        let writer = incoming.proven.first().map(|voucher| voucher.owner);
+        if self.membership.is_some() && writer.is_none_or(|writer| !self.writes(id, &writer)) {
+            return None;
+        }
         let ([change], document) = (incoming.changes.as_slice(), self.documents.get_mut(id)?) else { return None };
         let plain = document.reported && !document.is_quarantined(&change.hash());
         if !plain || !document.vouching.would_stand(incoming) {
-            return None;
-        }
-        let writer = incoming.proven.first().map(|voucher| voucher.owner);
-        if self.membership.as_ref().is_some_and(|members| writer.is_none_or(|writer| !members.may_write(&writer))) {
             return None;
         }
         let Content::Canvas(canvas) = &mut document.content else { return None };

@@ -9,12 +9,12 @@ use super::error::SyncError;
 use super::files::{FileCommand, Standing};
 use super::membership::Member;
 use super::peers::PeerInfo;
-use super::shares::SharingKey;
+use super::shares::{Grant, SharingKey};
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
 use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Version};
 use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
-use crate::wire::{Header, Priority, Role, Share};
+use crate::wire::{Header, Priority, Role};
 
 /// Something that happened, to be given to [`handle`](super::CanvasP2PSynchronizer::handle).
 #[derive(Debug)]
@@ -159,17 +159,17 @@ pub enum Command {
         /// Which canvas.
         canvas: CanvasId,
     },
-    /// Say for whom the key of a canvas must be wrapped that is to be listed here too. Answer: [`Reply::SharingKey`].
+    /// Say who is to get a canvas that is to be listed here too. Answer: [`Reply::SharingKey`].
     SharingKey {
         /// What is to be listed.
         entry: IndexEntry,
     },
-    /// Wrap the key of a canvas for another repository, and give it one if it has none. Answer: [`Reply::Share`].
+    /// Let another repository have a canvas. Answer: [`Reply::Share`].
     Share {
         /// Which canvas.
         canvas: CanvasId,
-        /// For whom.
-        with: SharingKey,
+        /// Which repository.
+        with: Box<SharingKey>,
     },
     /// Take a canvas of another repository into this repository's index. Answer: [`Reply::Done`].
     Adopt {
@@ -177,8 +177,8 @@ pub enum Command {
         entry: IndexEntry,
         /// Who shares.
         author: String,
-        /// With encryption, the key of the canvas.
-        share: Option<Box<Share>>,
+        /// What the other repository gave for it.
+        grant: Box<Grant>,
     },
     /// Have a canvas of this repository shared with no other any more. Answer: [`Reply::Done`].
     Unshare {
@@ -282,10 +282,10 @@ pub enum Reply {
     Members(Vec<Member>),
     /// How often the key has been replaced.
     Epoch(u64),
-    /// For whom the key of a canvas must be wrapped; nothing without encryption.
-    SharingKey(Option<SharingKey>),
-    /// The key of a shared canvas.
-    Share(Box<Share>),
+    /// Who is to get a canvas.
+    SharingKey(Box<SharingKey>),
+    /// What goes with a shared canvas.
+    Share(Box<Grant>),
 }
 
 /// One canvas of a repository.

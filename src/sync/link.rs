@@ -164,6 +164,7 @@ impl CanvasP2PSynchronizer {
             self.schedule_announcement(step, id);
         }
         self.schedule_asleep(step);
+        self.tell_of_all_parties(step);
         step.event(Event::Ready { connection: self.link.connection().unwrap_or_default() });
     }
 

@@ -28,9 +28,9 @@ impl CanvasP2PSynchronizer {
             // What admins say proves itself: whose changes these are may be said in them.
             self.learn_members(step, &IndexDocument::statements_in(&changes));
         }
-        let (Some(members), Some(document)) = (&self.membership, self.documents.get(id)) else { return changes };
+        let Some(document) = self.documents.get(id) else { return changes };
         let owners = document.vouching.owners(&changes, &self.peer);
-        let by_writer = |change: &Change| owners.get(change.actor_id()).is_some_and(|owner| members.may_write(owner));
+        let by_writer = |change: &Change| owners.get(change.actor_id()).is_some_and(|owner| self.writes(id, owner));
         let approved = approved(&changes, by_writer);
         let before = changes.len();
         changes.retain(|change| approved.contains(&change.hash()) || document.replica().contains(&change.hash()));
@@ -46,6 +46,7 @@ impl CanvasP2PSynchronizer {
         if *id == self.index_id() {
             let statements = self.index().map(IndexDocument::statements).unwrap_or_default();
             self.learn_members(step, &statements);
+            self.follow_parties(step);
         }
         self.watch_to_stand_by(step, id);
     }
@@ -77,16 +78,17 @@ impl CanvasP2PSynchronizer {
             self.ask_if_auto(step, &id);
             self.watch_to_stand_by(step, &id);
         }
+        self.tell_of_all_parties(step);
     }
 
     // ---- standing by ----------------------------------------------------------------------------------------------
 
     /// Whether all that a document holds is by writers, or a writer has built on it.
     fn is_stood_by(&self, id: &DocumentId) -> bool {
-        let (Some(members), Some(document)) = (&self.membership, self.documents.get(id)) else { return true };
+        let Some(document) = self.documents.get(id).filter(|_| self.membership.is_some()) else { return true };
         let replica = document.replica();
         let owner = |actor| document.vouching.owner(&actor, &self.peer);
-        let by_writer = |actor| owner(actor).is_some_and(|owner| members.may_write(&owner));
+        let by_writer = |actor| owner(actor).is_some_and(|owner| self.writes(id, &owner));
         replica.is_pristine() || replica.head_actors().into_iter().all(by_writer)
     }
 
@@ -94,7 +96,7 @@ impl CanvasP2PSynchronizer {
         self.membership.as_ref().is_none_or(|members| members.may_write(&self.peer))
     }
 
-    fn watch_to_stand_by(&mut self, step: &mut Step, id: &DocumentId) {
+    pub(super) fn watch_to_stand_by(&mut self, step: &mut Step, id: &DocumentId) {
         if self.may_write_here() && !self.is_stood_by(id) {
             let jitter_ms = step.rng.next_u64() % STAND_BY_JITTER_MS;
             self.timers.set_no_later(Timer::StandBy, step.now.after(jitter_ms));
@@ -139,8 +141,8 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Whether what a peer has is worth waiting for. Of those who may not write nobody knows whether a writer stands by it.
-    pub(super) fn counts_on(&self, peer: &PeerId) -> bool {
-        self.membership.as_ref().is_none_or(|members| !members.is_known() || members.may_write(peer))
+    pub(super) fn counts_on(&self, id: &DocumentId, peer: &PeerId) -> bool {
+        self.membership.as_ref().is_none_or(|members| !members.is_known() || self.writes(id, peer))
     }
 
     /// Refuses edits of those whose edits nobody would take in.
@@ -149,17 +151,18 @@ impl CanvasP2PSynchronizer {
             return Ok(());
         }
         match command {
-            // Whose edits the other repository would take in, nobody here can know.
-            Command::ShareOut { .. }
-            | Command::Adopt { .. }
-            | Command::Describe { .. }
+            // Who are the other repository's writers, only who takes part there can say.
+            Command::ShareOut { .. } => Err(self.no_membership(
+                "only its members' edits count; to share a canvas, this service must take part in the other repository, too",
+            )),
+            Command::Create { .. }
+            | Command::Update { .. }
+            | Command::Patch { .. }
+            | Command::Delete { .. }
             | Command::SharingKey { .. }
             | Command::Share { .. }
-            | Command::Unshare { .. } => {
-                Err(self
-                    .no_membership("canvases cannot be shared into or out of it, for only its members' edits count"))
-            }
-            Command::Create { .. } | Command::Update { .. } | Command::Patch { .. } | Command::Delete { .. }
+            | Command::Adopt { .. }
+            | Command::Unshare { .. }
                 if !self.may_write_here() =>
             {
                 Err(self.not_a_member("a writer"))
@@ -170,7 +173,7 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    fn no_membership(&self, reason: &'static str) -> SyncError {
+    pub(super) fn no_membership(&self, reason: &'static str) -> SyncError {
         SyncError::Membership { repository: self.config.repository.clone(), reason }
     }
 

@@ -6,7 +6,7 @@ use automerge::{Change, ChangeHash};
 
 use crate::crypto::Identity;
 use crate::ids::{PeerId, RepositoryName};
-use crate::limits::MAX_MEMBER_STATEMENTS;
+use crate::limits::{MAX_MEMBER_STATEMENTS, MAX_STATEMENTS_PER_PARTY};
 use crate::wire::{MemberStatement, Role};
 
 /// Statements of this number and above count from the root alone: nobody uses up the numbers.
@@ -59,7 +59,7 @@ impl Membership {
         membership
     }
 
-    fn root(&self) -> Option<PeerId> {
+    pub(crate) fn root(&self) -> Option<PeerId> {
         match self.root {
             Root::Known(root) => Some(root),
             Root::FirstUse => None,
@@ -90,6 +90,11 @@ impl Membership {
 
     pub(crate) fn may_write(&self, peer: &PeerId) -> bool {
         self.role(peer) >= Role::Writer
+    }
+
+    /// What admins have said, and counts or may count; of more than others take in, the first.
+    pub(crate) fn said(&self) -> Vec<MemberStatement> {
+        self.said.values().take(MAX_STATEMENTS_PER_PARTY).map(|(_, _, statement)| statement.clone()).collect()
     }
 
     /// All who were not removed.

@@ -21,6 +21,7 @@
 //! | `asleep.rs` | documents that only storage has, falling asleep, waking up |
 //! | `vouching.rs` | whose changes are whose: what is let into a document |
 //! | `membership.rs`, `members.rs` | who may take part, and what follows from it |
+//! | `parties.rs` | whose edits count of a canvas that repositories of members share |
 //! | `content.rs`, `document.rs` | what a document holds; one document with what belongs to it: |
 //! | `outbox.rs`, `unsaved.rs`, `causal.rs`, `unsettled.rs`, `catch_up.rs`, `announce.rs`, `saver.rs` | small state machines, each with its table |
 //! | `peers.rs`, `counters.rs`, `timers.rs` | tables |
@@ -50,6 +51,7 @@ mod link;
 mod members;
 mod membership;
 mod outbox;
+mod parties;
 mod peers;
 mod rates;
 mod receive;
@@ -81,7 +83,7 @@ pub use io::{
 pub use membership::{Member, Root};
 pub use peers::{PeerInfo, SERVER_CAPABILITY};
 pub use rates::{Outbound, Rates};
-pub use shares::SharingKey;
+pub use shares::{Grant, SharingKey};
 pub use status::{RepositoryStatus, Statistics, Traffic, Volume};
 pub use stored::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 pub use synchronizer::{CanvasP2PSynchronizer, Config};

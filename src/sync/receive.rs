@@ -242,6 +242,7 @@ impl CanvasP2PSynchronizer {
                     self.on_epoch(step, repository, *record);
                 }
             }
+            Body::Members(members) => self.on_members(step, header, &members),
             Body::Application(message) => on_application_message(step, header, message),
             Body::Manifest(manifest) => {
                 if let Topic::Manifest { document, .. } = topic {
@@ -261,7 +262,7 @@ impl CanvasP2PSynchronizer {
     fn on_cursor(&mut self, step: &mut Step, topic: &Topic, peer: PeerId, cursor: Cursor) {
         let Topic::Cursor(id) = topic else { return };
         let Some(canvas) = self.canvas_of(id) else { return };
-        if !self.follows(id) || self.is_outsider(&peer) {
+        if !self.follows(id) || self.is_outsider_of(id, &peer) {
             return;
         }
         let key = (peer, canvas.clone());

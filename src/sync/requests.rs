@@ -158,7 +158,7 @@ impl CanvasP2PSynchronizer {
         if !self.documents.contains_key(&id) {
             return;
         }
-        if self.is_outsider(&header.sender) && id != self.index_id() {
+        if self.is_outsider_of(&id, &header.sender) && id != self.index_id() {
             return self.statistics.reject("not a member");
         }
         let incoming = match reply.content {
@@ -178,7 +178,7 @@ impl CanvasP2PSynchronizer {
         };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
         let count = self.integrate(step, &id, incoming, source);
-        let counts = self.counts_on(&header.sender);
+        let counts = self.counts_on(&id, &header.sender);
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
@@ -231,18 +231,19 @@ impl CanvasP2PSynchronizer {
                 self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
             }
         }
-        if self.counts_on(&requester) {
+        if self.counts_on(&request.document, &requester) {
             self.notice(step, &request.document, unknown);
         }
     }
 
     pub(super) fn on_answer_announced(&mut self, step: &mut Step, sender: PeerId, announcement: &SyncAnnouncement) {
-        if self.is_outsider(&sender) {
+        let Some(id) = self.answers.get(&announcement.request).map(|answer| answer.document.clone()) else { return };
+        if self.is_outsider_of(&id, &sender) {
             return;
         }
-        let Some(answer) = self.answers.get_mut(&announcement.request) else { return };
-        answer.covered.extend_from_slice(announcement.heads.as_slice());
-        let id = answer.document.clone();
+        if let Some(answer) = self.answers.get_mut(&announcement.request) {
+            answer.covered.extend_from_slice(announcement.heads.as_slice());
+        }
         let Some(document) = self.held(&id) else { return };
         let covered = document.replica().is_covered_by(&announcement.heads);
         let unknown = document.unknown(announcement.heads.as_slice());
@@ -250,7 +251,7 @@ impl CanvasP2PSynchronizer {
             self.answers.remove(&announcement.request);
             self.timers.clear(&Timer::Answer(announcement.request));
         }
-        if self.counts_on(&sender) {
+        if self.counts_on(&id, &sender) {
             self.notice(step, &id, unknown);
         }
     }
@@ -331,8 +332,9 @@ impl CanvasP2PSynchronizer {
 
     /// Another peer's heads: who has others than we is behind, or ahead, or both.
     pub(super) fn on_heads(&mut self, step: &mut Step, header: &Header, announcement: &HeadsAnnouncement) {
-        let (outsider, counts) = (self.is_outsider(&header.sender), self.counts_on(&header.sender));
         for (id, heads) in &announcement.documents {
+            let outsider = self.is_outsider_of(id, &header.sender);
+            let counts = self.counts_on(id, &header.sender);
             if outsider && *id != self.index_id() {
                 continue;
             }

@@ -17,7 +17,7 @@ use crate::canvas::IndexEntry;
 use crate::crypto::{Identity, KeyId, RootSecret, Wrapping};
 use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
 use crate::limits::{MAX_SHARED_CANVASES, SHARE_RENEWAL_MS};
-use crate::wire::{EpochRecord, Share, space_name};
+use crate::wire::{EpochRecord, MemberStatement, Party, Share, space_name};
 
 /// What the first epoch of a space follows.
 const NO_KEY: KeyId = KeyId([0; 32]);
@@ -27,12 +27,23 @@ const MAX_STEP: u64 = 1 << 32;
 /// For whom the key of a canvas is to be wrapped that is shared into a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharingKey {
-    /// Whoever has the repository's key.
-    pub identity: PeerId,
+    /// Whoever has the repository's key; nobody without encryption.
+    pub identity: Option<PeerId>,
     /// Those who had an earlier one; they are to have no part in it.
     pub former: Vec<PeerId>,
     /// The key that the canvas has there already, and of which epoch.
     pub present: Option<(KeyId, u64)>,
+    /// Where only members take part, the repository, and what its admins have said.
+    pub party: Option<(Party, Vec<MemberStatement>)>,
+}
+
+/// What a repository needs to have a canvas of another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// With encryption, the key.
+    pub share: Option<Share>,
+    /// Where only members take part, whose writers may edit it.
+    pub parties: Vec<(Party, Vec<MemberStatement>)>,
 }
 
 /// The spaces of one synchroniser.
@@ -91,41 +102,65 @@ impl CanvasP2PSynchronizer {
         self.sharing_identities().iter().find_map(|identity| record.open(identity, space))
     }
 
-    /// For whom the key of a canvas must be wrapped that is to be listed here.
-    pub(super) fn sharing_key(&self, entry: &IndexEntry) -> Result<Option<SharingKey>, SyncError> {
+    /// For whom the key of a canvas must be wrapped that is to be listed here, and whose edits shall count.
+    pub(super) fn sharing_key(&self, entry: &IndexEntry) -> Result<SharingKey, SyncError> {
         self.check_listing(entry)?;
         let mut identities = self.sharing_identities().into_iter().map(|identity| identity.peer());
-        let Some(identity) = identities.next() else { return Ok(None) };
+        let identity = identities.next();
+        let party = self.own_party();
+        if party.as_ref().is_some_and(|(party, _)| party.root.is_none()) {
+            return Err(self.no_membership("who is its first admin is not known yet"));
+        }
         let space = space_name(&super::repository::document_id(entry));
         let present = space.and_then(|space| self.shares.present.get(&space));
         let present = present.map(|share| (share.record.key, share.record.epoch));
-        Ok(Some(SharingKey { identity, former: identities.collect(), present }))
+        Ok(SharingKey { identity, former: identities.collect(), present, party })
     }
 
     /// The same of another repository of the same secret.
     pub(super) fn sharing_key_of(&self, repository: &RepositoryName) -> Option<SharingKey> {
         let identity = self.config.topics.sharing(repository)?.peer();
-        Some(SharingKey { identity, former: Vec::new(), present: None })
+        Some(SharingKey { identity: Some(identity), former: Vec::new(), present: None, party: None })
     }
 
     // ---- giving a canvas its key ----------------------------------------------------------------------------------
 
-    /// The key of a canvas, wrapped for another repository too; a new one unless it is already.
+    /// Lets another repository have a canvas.
     pub(super) fn share(
         &mut self,
         step: &mut Step,
         canvas: &CanvasId,
         with: &SharingKey,
-    ) -> Result<Box<Share>, SyncError> {
+    ) -> Result<Box<Grant>, SyncError> {
         let document = self.require(canvas)?;
-        let space = space_name(&document).ok_or(SyncError::Closed)?;
+        if self.membership.is_some() != with.party.is_some() {
+            return Err(self.no_membership("canvases are shared between two repositories of mode 'members', or two of others"));
+        }
+        let share = with.identity.map(|identity| self.share_key(step, &document, identity, with)).transpose()?;
+        if let Some((party, said)) = &with.party {
+            let number = self.next_party_number(&document, party);
+            let known = (Party { number, ..party.clone() }, said.clone());
+            self.state_parties(step, &document, std::slice::from_ref(&known));
+        }
+        Ok(Box::new(Grant { share, parties: self.known_parties(&document) }))
+    }
+
+    /// The key of a canvas, wrapped for another repository too; a new one unless it is already.
+    fn share_key(
+        &mut self,
+        step: &mut Step,
+        document: &DocumentId,
+        identity: PeerId,
+        with: &SharingKey,
+    ) -> Result<Share, SyncError> {
+        let space = space_name(document).ok_or(SyncError::Closed)?;
         let me = self.config.topics.sharing(&self.config.repository).ok_or(SyncError::Closed)?;
         let present = self.shares.present.get(&space);
         if let Some(share) = present {
             let has = |peer: &PeerId| share.record.recipients.iter().any(|recipient| recipient.peer == *peer);
             let same = with.present.is_none_or(|(key, _)| key == share.record.key);
-            if same && has(&with.identity) && !with.former.iter().any(has) {
-                return Ok(Box::new(share.clone()));
+            if same && has(&identity) && !with.former.iter().any(has) {
+                return Ok(share.clone());
             }
         } else if self.shares.present.len() >= MAX_SHARED_CANVASES {
             let repository = self.config.repository.clone();
@@ -135,23 +170,34 @@ impl CanvasP2PSynchronizer {
         let (previous, epoch) = record.map_or((NO_KEY, 0), |record| (record.key, record.epoch));
         let epoch = epoch.max(with.present.map_or(0, |(_, epoch)| epoch)).saturating_add(1);
         let stay = record.into_iter().flat_map(|record| &record.recipients).map(|recipient| recipient.peer);
-        let stay: Vec<PeerId> = stay.filter(|peer| !with.former.contains(peer)).chain([with.identity]).collect();
+        let stay: Vec<PeerId> = stay.filter(|peer| !with.former.contains(peer)).chain([identity]).collect();
         let (epoch, secret) = new_epoch(step, &me, space, (previous, epoch), &stay)?;
-        Ok(Box::new(self.give_key(step, document, epoch, secret)))
+        Ok(self.give_key(step, document.clone(), epoch, secret))
     }
 
-    /// The key of a canvas of this repository is replaced, for this repository alone.
+    /// A canvas of this repository is shared no longer.
     pub(super) fn unshare(&mut self, step: &mut Step, canvas: &CanvasId) -> Result<Reply, SyncError> {
         let document = self.require(canvas)?;
         let repository = &self.config.repository;
-        let me = self.config.topics.sharing(repository).ok_or(SyncError::FeatureDisabled { feature: "encryption" })?;
         if document.repository() != repository {
             return Err(SyncError::OfAnother { canvas: canvas.clone(), origin: document.repository().clone() });
         }
+        if self.membership.is_some() {
+            self.end_parties(step, &document);
+        }
+        match self.config.topics.sharing(&self.config.repository) {
+            Some(me) => self.take_key_back(step, document, &me),
+            None if self.membership.is_some() => Ok(Reply::Done),
+            None => Err(SyncError::FeatureDisabled { feature: "encryption" }),
+        }
+    }
+
+    /// The key of a canvas is replaced, for this repository alone.
+    fn take_key_back(&mut self, step: &mut Step, document: DocumentId, me: &Identity) -> Result<Reply, SyncError> {
         let present = space_name(&document).and_then(|space| Some((self.shares.present.get(&space)?, space)));
         let Some((Share { record, .. }, space)) = present else { return Ok(Reply::Done) };
         if record.recipients.iter().any(|recipient| recipient.peer != me.peer()) {
-            let (epoch, secret) = new_epoch(step, &me, space, (record.key, record.epoch.saturating_add(1)), &[])?;
+            let (epoch, secret) = new_epoch(step, me, space, (record.key, record.epoch.saturating_add(1)), &[])?;
             self.give_key(step, document, epoch, secret);
         }
         Ok(Reply::Done)

@@ -4,12 +4,12 @@ use super::calls::Waiting;
 use super::content::Content;
 use super::error::SyncError;
 use super::io::{CanvasEventKind, Event, Notice, Origin, Reply};
+use super::shares::Grant;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use crate::canvas::{CanvasChanges, IndexEntry};
 use crate::ids::{CanvasId, DocumentId, RepositoryName};
 use crate::limits::SHARE_WAIT_MS;
-use crate::wire::Share;
 
 impl CanvasP2PSynchronizer {
     // ---- between repositories in which this service takes part ----------------------------------------------------
@@ -32,15 +32,18 @@ impl CanvasP2PSynchronizer {
         call: u64,
         entry: &IndexEntry,
         author: &str,
-        share: Option<&Share>,
+        grant: &Grant,
     ) {
         let is_listed = match self.check_listing(entry) {
             Ok(listed) => listed.is_some(),
             Err(error) => return Self::resolve(step, call, Err(error)),
         };
         // The key before the canvas, so that others that hear of the canvas can listen to it.
-        if let Some(share) = share {
+        if let Some(share) = &grant.share {
             self.state_shares(step, &self.index_id(), std::slice::from_ref(share));
+        }
+        if !grant.parties.is_empty() {
+            self.state_parties(step, &super::repository::document_id(entry), &grant.parties);
         }
         if is_listed {
             self.follow_shares(step);
@@ -108,8 +111,8 @@ impl CanvasP2PSynchronizer {
             return Err(SyncError::CanvasExists { repository, canvas: entry.canvas.clone() });
         }
         if let Some(with) = self.sharing_key_of(index_id.repository()) {
-            let share = self.share(step, &entry.canvas, &with)?;
-            self.state_shares(step, index_id, std::slice::from_ref(&*share));
+            let grant = self.share(step, &entry.canvas, &with)?;
+            self.state_shares(step, index_id, grant.share.as_slice());
         }
         if listed.is_none() {
             let author = entry.created_by.clone().unwrap_or_default();

@@ -17,6 +17,7 @@ use super::io::{Event, Input, Notice, Output, Publish, PublishToken, QualityOfSe
 use super::key_notices::OtherKeys;
 use super::link::Link;
 use super::membership::{Membership, Root};
+use super::parties::Parties;
 use super::peers::PeerTable;
 use super::rates::{Outbound, Rates};
 use super::receive::Arrived;
@@ -122,6 +123,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) other_keys: OtherKeys,
     pub(super) epochs: Epochs,
     pub(super) shares: Shares,
+    pub(super) parties: Parties,
     /// Who may take part, where not everybody may.
     pub(super) membership: Option<Membership>,
     pub(super) statistics: Statistics,
@@ -230,6 +232,7 @@ impl CanvasP2PSynchronizer {
             other_keys: OtherKeys::default(),
             epochs: Epochs::default(),
             shares: Shares::default(),
+            parties: Parties::default(),
             membership: None,
             statistics: Statistics::default(),
             unread: None,
@@ -352,6 +355,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Epoch(repository, epoch) => self.on_epoch_due(step, &repository, epoch),
                 Timer::StandBy => self.stand_by_all(step),
                 Timer::Shares => self.on_shares_due(step),
+                Timer::Parties => self.on_parties_due(step),
                 Timer::Throttle => self.on_throttle_due(step),
                 Timer::Call(call) => self.on_call_due(step, call),
             }

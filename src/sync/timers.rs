@@ -49,6 +49,8 @@ pub(crate) enum Timer {
     Epoch(RepositoryName, u64),
     /// Keys of shared canvases that somebody has who should not any more are to be replaced, unless others did.
     Shares,
+    /// Others are to be told of the parties to shared canvases, unless somebody did.
+    Parties,
     /// An application's call has waited long enough.
     Call(u64),
 }

@@ -165,6 +165,7 @@ fn empty(standing: Standing) -> Description {
 fn document_of(body: &Body) -> Option<&DocumentId> {
     match body {
         Body::SyncRequest(request) => Some(&request.document),
+        Body::Members(members) => Some(&members.document),
         Body::SyncReply(reply) => Some(&reply.document),
         Body::HeadsAnnouncement(announcement) => match announcement.documents.as_slice() {
             [(document, _)] => Some(document),
@@ -223,6 +224,13 @@ fn details(body: &Body) -> Value {
             "key": hex::encode(&record.key.0[..8]),
             "recipients": record.recipients.iter().map(|recipient| recipient.peer.to_string()).collect::<Vec<_>>(),
             "signer": record.signer.to_string(),
+        }),
+        Body::Members(members) => json!({
+            "parties": members.parties.iter().map(|(party, statements)| json!({
+                "repository": party.repository.as_str(),
+                "root": party.root.map(|root| root.to_string()),
+                "statements": statements.len(),
+            })).collect::<Vec<_>>(),
         }),
         Body::KeyNotice(notice) => json!({ "asks": notice.asks, "key": hex::encode(&notice.key.0[..8]) }),
     }

@@ -56,6 +56,8 @@ kinds! {
     KeyNotice = 12,
     /// See [`Body::Epoch`].
     Epoch = 13,
+    /// See [`Body::Members`].
+    Members = 14,
 }
 
 impl Kind {
@@ -97,7 +99,10 @@ impl Kind {
             Topic::Messages(_) => self == Self::Application,
             Topic::KeyNotices(_) => self == Self::KeyNotice,
             Topic::Epoch(_) => self == Self::Epoch,
-            Topic::Sync(_) => matches!(self, Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement),
+            Topic::Sync(_) => matches!(
+                self,
+                Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement | Self::Members
+            ),
             Topic::Inbox { .. } => matches!(
                 self,
                 Self::Presence | Self::SyncRequest | Self::SyncAnnouncement | Self::SyncReply | Self::HeadsAnnouncement
@@ -124,6 +129,7 @@ impl Body {
             Self::Application(_) => Kind::Application,
             Self::KeyNotice(_) => Kind::KeyNotice,
             Self::Epoch(_) => Kind::Epoch,
+            Self::Members(_) => Kind::Members,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::codec::{Limit, Reader, Writer};
+use super::codec::{Limit, Reader, Wire, Writer};
 use super::error::WireError;
 use crate::crypto::identity::{Identity, SIGNATURE_BYTES, VerifyError, verify};
 use crate::ids::{PeerId, RepositoryName};
@@ -83,12 +83,8 @@ impl MemberStatement {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(STATEMENT.max);
-        writer.array(5);
-        writer.raw_bytes(&self.peer.0);
-        writer.uint(self.role.number());
-        writer.uint(self.number);
-        writer.raw_bytes(&self.by.0);
-        writer.raw_bytes(&self.signature);
+        // It has no part that could be too long.
+        let _ = self.write(&mut writer);
         writer.into_bytes()
     }
 
@@ -99,17 +95,7 @@ impl MemberStatement {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         STATEMENT.check(bytes.len())?;
         let mut reader = Reader::new(bytes);
-        reader.fields(5, STATEMENT.what)?;
-        let peer = PeerId(reader.fixed("member")?);
-        let number = reader.uint("role")?;
-        let role = Role::ALL.into_iter().find(|role| role.number() == number);
-        let statement = Self {
-            peer,
-            role: role.ok_or(WireError::Malformed { what: "role" })?,
-            number: reader.uint("number of a statement")?,
-            by: PeerId(reader.fixed("admin")?),
-            signature: reader.fixed("signature of a statement")?,
-        };
+        let statement = Self::read(&mut reader)?;
         reader.finish(STATEMENT.what)?;
         // One statement, one form: it is known by its digest.
         if statement.encode() == bytes { Ok(statement) } else { Err(WireError::Malformed { what: STATEMENT.what }) }
@@ -127,6 +113,32 @@ fn signature_input(repository: &RepositoryName, peer: &PeerId, role: Role, numbe
     let length = (name.len() as u64).to_be_bytes();
     let numbers = [role.number().to_be_bytes(), number.to_be_bytes()].concat();
     [SIGNATURE_DOMAIN, &length, name, &peer.0, &numbers, &by.0].concat()
+}
+
+impl Wire for MemberStatement {
+    fn write(&self, writer: &mut Writer) -> Result<(), WireError> {
+        writer.array(5);
+        writer.raw_bytes(&self.peer.0);
+        writer.uint(self.role.number());
+        writer.uint(self.number);
+        writer.raw_bytes(&self.by.0);
+        writer.raw_bytes(&self.signature);
+        Ok(())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        reader.fields(5, STATEMENT.what)?;
+        let peer = PeerId(reader.fixed("member")?);
+        let number = reader.uint("role")?;
+        let role = Role::ALL.into_iter().find(|role| role.number() == number);
+        Ok(Self {
+            peer,
+            role: role.ok_or(WireError::Malformed { what: "role" })?,
+            number: reader.uint("number of a statement")?,
+            by: PeerId(reader.fixed("admin")?),
+            signature: reader.fixed("signature of a statement")?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use automerge::ChangeHash;
 use crate::crypto::KeyId;
 use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
 use crate::wire::epoch_record::EpochRecord;
+use crate::wire::party::Members;
 use crate::wire::voucher::{EnvelopeProof, Voucher};
 
 /// The body of one message; its variant is the `kind` of the envelope's header.
@@ -36,6 +37,8 @@ pub enum Body {
     KeyNotice(KeyNotice),
     /// What replaces an encrypted repository's key.
     Epoch(Box<EpochRecord>),
+    /// Whose writers may edit a shared canvas.
+    Members(Members),
 }
 
 /// Why a presence was sent.

@@ -40,10 +40,10 @@ impl CanvasP2PSynchronizer {
             // Each document asks as soon as it is.
             return;
         }
-        if self.is_outsider(&header.sender) {
+        if self.is_outsider_of(id, &header.sender) {
             return self.tidy(step, id);
         }
-        if self.counts_on(&header.sender) {
+        if self.counts_on(id, &header.sender) {
             self.notice(step, id, unknown);
         }
         if pristine && self.asking.contains(id) {
@@ -69,7 +69,7 @@ impl CanvasP2PSynchronizer {
         let lacking = self.lacking_manifests(id);
         let wanted: Vec<ChangeHash> = lacking
             .iter()
-            .filter(|(writer, _)| self.counts_on(writer))
+            .filter(|(writer, _)| self.counts_on(id, writer))
             .flat_map(|(_, lacking)| lacking.clone())
             .collect();
         let Some(document) = self.documents.get_mut(id) else { return false };
@@ -85,8 +85,9 @@ impl CanvasP2PSynchronizer {
     /// any manifest covers is here: as good as an answer, if nobody gives one.
     pub(in crate::sync) fn has_read_snapshot(&self, id: &DocumentId) -> bool {
         let Some(document) = self.documents.get(id) else { return false };
-        let foreign =
-            |(writer, known): &(PeerId, &Known)| known.session != self.config.session && !self.is_outsider(writer);
+        let foreign = |(writer, known): &(PeerId, &Known)| {
+            known.session != self.config.session && !self.is_outsider_of(id, writer)
+        };
         let others = || self.snapshots.book.of(id).filter(foreign);
         others().any(|(_, known)| known.is_readable())
             && others().all(|(_, known)| document.unknown(known.heads.as_slice()).is_empty())
@@ -96,7 +97,7 @@ impl CanvasP2PSynchronizer {
     /// likely the newest, and makes the others needless.
     pub(super) fn lacking_manifests(&self, id: &DocumentId) -> Vec<(PeerId, Vec<ChangeHash>)> {
         let Some(document) = self.documents.get(id) else { return Vec::new() };
-        let known = self.snapshots.book.of(id).filter(|(writer, _)| !self.is_outsider(writer));
+        let known = self.snapshots.book.of(id).filter(|(writer, _)| !self.is_outsider_of(id, writer));
         let readable = known.filter(|(writer, known)| Fetch::new(*writer, known).is_some());
         let lacking = readable
             .map(|(writer, known)| (Reverse(known.total_bytes), writer, document.unknown(known.heads.as_slice())));

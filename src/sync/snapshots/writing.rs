@@ -111,7 +111,8 @@ impl CanvasP2PSynchronizer {
     /// Whether the broker keeps a snapshot of everything that a document holds. What holds nothing needs none.
     pub(super) fn is_covered(&self, id: &DocumentId) -> bool {
         // What those leave who are no members, newcomers do not read.
-        let known = self.snapshots.book.of(id).filter(|(writer, _)| !self.is_outsider(writer)).map(|(_, known)| known);
+        let known = self.snapshots.book.of(id).filter(|(writer, _)| !self.is_outsider_of(id, writer));
+        let known = known.map(|(_, known)| known);
         let mut readable = known.filter(|known| known.is_readable());
         if let Some(document) = self.documents.get(id) {
             let replica = document.replica();

@@ -34,6 +34,7 @@ pub(super) fn encode(body: &Body) -> Result<Vec<u8>, WireError> {
         Body::Application(message) => writer.text(message, APPLICATION)?,
         Body::KeyNotice(body) => body.write(&mut writer)?,
         Body::Epoch(body) => body.write(&mut writer)?,
+        Body::Members(body) => body.write(&mut writer)?,
     }
     let bytes = writer.into_bytes();
     Limit { what: "body", max: MAX_BODY_BYTES }.check(bytes.len())?;
@@ -57,6 +58,7 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Body, WireError> {
         Kind::Application => Body::Application(reader.text(APPLICATION)?.to_owned()),
         Kind::KeyNotice => Body::KeyNotice(Wire::read(&mut reader)?),
         Kind::Epoch => Body::Epoch(Box::new(Wire::read(&mut reader)?)),
+        Kind::Members => Body::Members(Wire::read(&mut reader)?),
     };
     reader.finish("body")?;
     Ok(body)

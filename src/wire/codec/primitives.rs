@@ -90,6 +90,14 @@ impl Writer {
         }
     }
 
+    /// A byte string whose length the grammar fixes, or null.
+    pub(in crate::wire) fn optional_bytes(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.raw_bytes(value),
+            None => infallible(self.0.null()),
+        }
+    }
+
     /// A list of any length up to the limit.
     pub(in crate::wire) fn list<T: Wire>(&mut self, values: &[T], limit: Limit) -> Result<(), WireError> {
         limit.check(values.len())?;
@@ -158,6 +166,19 @@ impl<'b> Reader<'b> {
             Ok(None)
         } else {
             self.text(limit).map(Some)
+        }
+    }
+
+    /// A byte string of fixed length, or null.
+    pub(in crate::wire) fn optional_fixed<const N: usize>(
+        &mut self,
+        what: &'static str,
+    ) -> Result<Option<[u8; N]>, WireError> {
+        if matches!(self.0.datatype(), Ok(Type::Null)) {
+            self.0.null().map_err(|_| WireError::Malformed { what })?;
+            Ok(None)
+        } else {
+            self.fixed(what).map(Some)
         }
     }
 

@@ -13,7 +13,9 @@ use crate::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
 use crate::wire::envelope::{Priority, Stamp, seal};
 use crate::wire::epoch_record::{EpochRecord, Recipient};
 use crate::wire::error::WireError;
+use crate::wire::member::{MemberStatement, Role};
 use crate::wire::messages::*;
+use crate::wire::party::{Members, Party};
 use crate::wire::topics::Topic;
 use crate::wire::voucher::Voucher;
 
@@ -117,6 +119,16 @@ fn epoch() -> impl Strategy<Value = EpochRecord> {
     )
 }
 
+fn members() -> impl Strategy<Value = Members> {
+    let party = (repository(), any::<u64>(), option::of(any::<[u8; 32]>()));
+    let party = party.prop_map(|(repository, number, root)| Party { repository, number, root: root.map(PeerId) });
+    let said = (repository(), any::<[u8; 32]>(), any::<u64>());
+    let statement = said.prop_map(|(name, peer, number)| {
+        MemberStatement::sign(&alice(), &name, PeerId(peer), Role::Writer, number)
+    });
+    (document(), vec((party, vec(statement, 0..3)), 0..4)).prop_map(|(document, parties)| Members { document, parties })
+}
+
 /// A body of any kind.
 pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
@@ -137,6 +149,7 @@ pub(in crate::wire) fn body() -> impl Strategy<Value = Body> {
         any::<String>().prop_map(Body::Application),
         (any::<bool>(), any::<[u8; 32]>()).prop_map(|(asks, key)| Body::KeyNotice(KeyNotice { asks, key: KeyId(key) })),
         epoch().prop_map(Box::new).prop_map(Body::Epoch),
+        members().prop_map(Body::Members),
     ]
 }
 
@@ -174,6 +187,7 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
         Body::Application(_) => Topic::Messages(repository),
         Body::KeyNotice(_) => Topic::KeyNotices(NameTag([7; 16])),
         Body::Epoch(_) => Topic::Epoch(repository),
+        Body::Members(_) => Topic::Sync(repository),
     }
 }
 
@@ -251,6 +265,23 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
             signer: alice().peer(),
             signature: [10; 64],
         })),
+        Body::Members(Members {
+            document: plain_document(),
+            parties: vec![(
+                Party {
+                    repository: RepositoryName::new("other").unwrap(),
+                    number: 1,
+                    root: Some(PeerId([11; 32])),
+                },
+                vec![MemberStatement::sign(
+                    &alice(),
+                    &RepositoryName::new("other").unwrap(),
+                    PeerId([12; 32]),
+                    Role::Writer,
+                    1,
+                )],
+            )],
+        }),
     ]
 }
 
