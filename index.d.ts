@@ -838,10 +838,18 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   ): Promise<CanvasVersion>;
 
   /**
-   * Changes what the patch names and nothing else: the cheapest edit.
+   * Changes what the patch names and nothing else: the cheapest edit. A node's `text` is named whole and means an edit of
+   * the text at `options.base`, into which what others edited since is merged; without a base, of the text that it differs
+   * from least: what this application last had, what its listeners were last told of, or the present one.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_INVALID`, `ERR_PAYLOAD_TOO_LARGE`.
    */
-  patchCanvas(repository: string, canvasId: string, patch: CanvasPatch, author: string): Promise<CanvasVersion>;
+  patchCanvas(
+    repository: string,
+    canvasId: string,
+    patch: CanvasPatch,
+    author: string,
+    options?: { base?: CanvasVersion },
+  ): Promise<CanvasVersion>;
 
   /**
    * Reads the canvas as it is now, or as it was at a version. The object remembers its version, see `updateCanvas`.

@@ -75,3 +75,44 @@ test('an empty patch is no edit', async (t) => {
   await peer.getCanvas(REPOSITORY, CANVAS);
   assert.equal(events, 0);
 });
+
+test('two people who type in one text, and follow the events, lose nothing', async (t) => {
+  const { ada, ben } = await twoPeers(t, await embedded(t));
+  const shown = new Map();
+  for (const peer of [ada, ben]) {
+    shown.set(peer, nodeOf(await peer.getCanvas(REPOSITORY, CANVAS), 'a').text);
+    peer.on('canvas-updated', ({ changes }) => {
+      for (const { id, set } of changes.nodes?.updated ?? []) if (id === 'a' && set?.text) shown.set(peer, set.text);
+    });
+  }
+  const before = shown.get(ada);
+  const type = async (peer, author, characters) => {
+    for (const character of characters) {
+      const text = shown.get(peer) + character;
+      shown.set(peer, text);
+      await peer.patchCanvas(REPOSITORY, CANVAS, { nodes: { upsert: [{ id: 'a', text }] } }, author);
+      await new Promise(setImmediate);
+    }
+  };
+  // No character is there twice, so none can be taken for another.
+  const characters = Array.from({ length: 120 }, (_, n) => String.fromCodePoint(0x4e00 + n));
+  await Promise.all([type(ada, 'ada', characters.slice(0, 60)), type(ben, 'ben', characters.slice(60))]);
+  const length = before.length + characters.length;
+  const canvas = await untilEqual(ada, ben, (canvas) => nodeOf(canvas, 'a').text.length >= length);
+  const { text } = nodeOf(canvas, 'a');
+  assert.equal(text.length, length);
+  assert.ok(characters.every((character) => text.includes(character)));
+});
+
+test('a text is an edit of the base that is named', async (t) => {
+  const peer = await onePeer(t, await embedded(t));
+  const nodes = (text) => ({ nodes: { upsert: [{ id: 'a', text }] } });
+  await peer.createCanvas(REPOSITORY, CANVAS, { nodes: [{ id: 'a', type: 'text', text: 'one two' }] }, 'ada');
+  const base = await peer.patchCanvas(REPOSITORY, CANVAS, nodes('one two three'), 'ada');
+  await peer.patchCanvas(REPOSITORY, CANVAS, nodes('zero one two three'), 'ada');
+  await peer.patchCanvas(REPOSITORY, CANVAS, nodes('one two three four'), 'ada', { base });
+  assert.equal(nodeOf(await peer.getCanvas(REPOSITORY, CANVAS), 'a').text, 'zero one two three four');
+  await assert.rejects(peer.patchCanvas(REPOSITORY, CANVAS, nodes('x'), 'ada', { base: 'none' }), {
+    code: 'ERR_CANVAS_INVALID',
+  });
+});

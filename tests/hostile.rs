@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use automerge::ChangeHash;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::drivers::storage::{MemoryStorage, Storage};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
@@ -136,7 +136,7 @@ impl Process {
     fn edit(&mut self, x: u64) {
         let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#);
         let patch = CanvasPatch::from_json(&json).unwrap();
-        self.command(Command::Patch { canvas: canvas(), patch, author: "ada".to_owned() });
+        self.command(Command::Patch { canvas: canvas(), patch, seen: Seen::Unknown, author: "ada".to_owned() });
     }
 
     fn hear(&mut self, messages: Vec<Message>) {

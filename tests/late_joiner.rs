@@ -8,7 +8,7 @@ mod harness;
 use harness::kept::kept;
 use harness::node::Node;
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch, Element, Value};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Element, Seen, Value};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Reply, SyncReport};
@@ -58,7 +58,10 @@ fn create(world: &mut World, node: usize, canvas: &CanvasId, nodes: usize) {
 
 fn patch(world: &mut World, node: usize, canvas: &CanvasId, x: u64) {
     let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"node-0","x":{x}}}]}}}}"#)).unwrap();
-    world.command(node, Command::Patch { canvas: canvas.clone(), patch, author: "somebody".to_owned() });
+    world.command(
+        node,
+        Command::Patch { canvas: canvas.clone(), patch, seen: Seen::Unknown, author: "somebody".to_owned() },
+    );
 }
 
 fn outcome(world: &World, node: usize, call: u64) -> Option<Reply> {

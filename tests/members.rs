@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use harness::node::Node;
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch, IndexDocument};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, IndexDocument, Seen};
 use mqtt_p2p::crypto::{Identity, actor_of};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Event, Notice, Reply, Root, SyncError};
@@ -61,7 +61,8 @@ fn result(world: &World, node: usize, call: u64) -> Result<Reply, SyncError> {
 
 fn edit(world: &mut World, node: usize, id: &str, x: u64) -> Result<Reply, SyncError> {
     let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"{id}","x":{x}}}]}}}}"#)).unwrap();
-    let call = world.command(node, Command::Patch { canvas: board(), patch, author: "somebody".to_owned() });
+    let call = world
+        .command(node, Command::Patch { canvas: board(), patch, seen: Seen::Unknown, author: "somebody".to_owned() });
     world.run_for(300);
     result(world, node, call)
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName, Session};
 use mqtt_p2p::sync::{
@@ -38,7 +38,12 @@ fn create(number: usize) -> Command {
 
 fn patch(number: usize, x: u64) -> Command {
     let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#);
-    Command::Patch { canvas: canvas(number), patch: CanvasPatch::from_json(&json).unwrap(), author: "ada".to_owned() }
+    Command::Patch {
+        canvas: canvas(number),
+        patch: CanvasPatch::from_json(&json).unwrap(),
+        seen: Seen::Unknown,
+        author: "ada".to_owned(),
+    }
 }
 
 /// A process with a disk that never fails.

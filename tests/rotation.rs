@@ -9,7 +9,7 @@ use automerge::{Automerge, ReadDoc};
 use harness::checker;
 use harness::node::{Edit, Node};
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::{Identity, RootSecret, Wrapping};
 use mqtt_p2p::ids::{CanvasId, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Reply, SyncError};
@@ -48,7 +48,7 @@ fn rotate(world: &mut World, node: usize, (secret, epoch): (u8, u64), stay: &[us
 fn edit(world: &mut World, node: usize, id: &str) {
     let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"{id}","type":"text","text":"{id}"}}]}}}}"#);
     let patch = CanvasPatch::from_json(&json).unwrap();
-    world.command(node, Command::Patch { canvas: plan(), patch, author: "ada".to_owned() });
+    world.command(node, Command::Patch { canvas: plan(), patch, seen: Seen::Unknown, author: "ada".to_owned() });
 }
 
 /// What somebody publishes who has the first key and no scruples: a record of the epoch that follows it.

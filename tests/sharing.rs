@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use harness::node::Node;
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasDocument, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasDocument, CanvasPatch, Seen};
 use mqtt_p2p::crypto::{Identity, RootSecret, Wrapping};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{Command, Reply, SyncError};
@@ -90,7 +90,8 @@ fn rotate(world: &mut World, node: usize, (secret, epoch): (u8, u64), stay: &[us
 fn edit(world: &mut World, node: usize, id: &str, what: &str) {
     let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"{what}","type":"text","text":"{what}"}}]}}}}"#);
     let patch = CanvasPatch::from_json(&json).unwrap();
-    ask(world, node, Command::Patch { canvas: canvas(id), patch, author: "ada".to_owned() }).unwrap();
+    ask(world, node, Command::Patch { canvas: canvas(id), patch, seen: Seen::Unknown, author: "ada".to_owned() })
+        .unwrap();
 }
 
 fn document(world: &World, node: usize, id: &str) -> Option<DocumentId> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use harness::node::Node;
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasDocument, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasDocument, CanvasPatch, Seen};
 use mqtt_p2p::crypto::{Identity, RootSecret};
 use mqtt_p2p::ids::{CanvasId, DocumentId, PeerId};
 use mqtt_p2p::sync::{Command, Reply, Root, SyncError};
@@ -110,7 +110,7 @@ fn share(world: &mut World, from: usize, to: usize) -> Result<Reply, SyncError> 
 fn edit(world: &mut World, node: usize, what: &str) -> Result<Reply, SyncError> {
     let json = format!(r#"{{"nodes":{{"upsert":[{{"id":"{what}","type":"text","text":"{what}"}}]}}}}"#);
     let patch = CanvasPatch::from_json(&json).unwrap();
-    ask(world, node, Command::Patch { canvas: plan(), patch, author: "ada".to_owned() })
+    ask(world, node, Command::Patch { canvas: plan(), patch, seen: Seen::Unknown, author: "ada".to_owned() })
 }
 
 fn shows(world: &World, node: usize) -> String {

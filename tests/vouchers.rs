@@ -9,7 +9,7 @@ use automerge::transaction::Transactable;
 use automerge::{ActorId, Automerge, Change, ObjId, ROOT, ReadDoc, TextEncoding};
 use harness::node::Node;
 use harness::world::World;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch, decode_change};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen, decode_change};
 use mqtt_p2p::crypto::{Identity, actor_of, owns};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{CanvasEvent, Command, Event, Notice};
@@ -65,7 +65,7 @@ fn alice_and_bob() -> World {
 
 fn edit(world: &mut World, node: usize, x: u64) {
     let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"n","x":{x}}}]}}}}"#)).unwrap();
-    world.command(node, Command::Patch { canvas: board(), patch, author: "somebody".to_owned() });
+    world.command(node, Command::Patch { canvas: board(), patch, seen: Seen::Unknown, author: "somebody".to_owned() });
     world.run_for(1_000);
 }
 

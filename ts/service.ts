@@ -33,6 +33,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   readonly #native: NativeService;
   readonly #mailbox: Mailbox;
   readonly #warnInsecure: () => void;
+  /** The version of each canvas that listeners were last told of. */
+  readonly #told = new Map<string, CanvasVersion>();
   #opened = false;
   #connected = false;
   #closing: Promise<void> | undefined;
@@ -114,9 +116,16 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     );
   }
 
-  async patchCanvas(repository: string, canvasId: string, patch: CanvasPatch, author: string): Promise<CanvasVersion> {
+  async patchCanvas(
+    repository: string,
+    canvasId: string,
+    patch: CanvasPatch,
+    author: string,
+    options?: { base?: CanvasVersion },
+  ): Promise<CanvasVersion> {
     const json = toJson(patch, 'ERR_CANVAS_INVALID', 'the patch');
-    return this.#call((call) => this.#native.patchCanvas(call, repository, canvasId, json, author));
+    const told = this.#told.get(keyOf(repository, canvasId));
+    return this.#call((call) => this.#native.patchCanvas(call, repository, canvasId, json, author, options?.base, told));
   }
 
   async getCanvas(repository: string, canvasId: string, options?: { at?: CanvasVersion }): Promise<ReadCanvas> {
@@ -266,6 +275,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     };
     if (repository !== undefined && canvasId !== undefined && version !== undefined) {
       remember(changes, { ...this.#place(repository, canvasId), version });
+      if (event === 'canvas-deleted') this.#told.delete(keyOf(repository, canvasId));
+      else if (this.listenerCount(event as 'canvas-updated') > 0) this.#told.set(keyOf(repository, canvasId), version);
     }
     // The names and payloads come from the core, which no type can vouch for; tests do.
     (this as EventEmitter).emit(event, payload);
@@ -279,6 +290,9 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     else process.emitWarning(error);
   }
 }
+
+/** Neither name can hold a line break. */
+const keyOf = (repository: string, canvasId: string) => `${repository}\n${canvasId}`;
 
 function attempt<T>(action: () => T): T {
   try {

@@ -52,6 +52,11 @@ export class BrokerProcess {
     return this;
   }
 
+  /** The process's id. */
+  get pid() {
+    return this.#child.pid;
+  }
+
   /** What it has said since its start, the last of it. */
   log() {
     return this.#log;

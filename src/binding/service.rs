@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::errors::{Coded, coded};
 use super::keys::fill;
 use super::logging;
-use crate::canvas::{Canvas, CanvasPatch, Version};
+use crate::canvas::{Canvas, CanvasPatch, Seen, Version};
 use crate::ids::CanvasId;
 use crate::limits::MAX_PATCH_HERE_BYTES;
 use crate::service::{Doorbell, Mailbox, P2PNetworkManager, ServiceConfig, ServiceError};
@@ -165,6 +165,7 @@ impl NativeService {
 
     /// Value: the version.
     #[napi]
+    #[allow(clippy::too_many_arguments, reason = "JavaScript passes them one by one")]
     pub fn patch_canvas(
         &self,
         call: f64,
@@ -172,11 +173,18 @@ impl NativeService {
         canvas_id: String,
         patch_json: String,
         author: String,
+        base: Option<String>,
+        told: Option<String>,
     ) -> napi::Result<(), String> {
         let small = patch_json.len() <= MAX_PATCH_HERE_BYTES;
         let prepare = move || {
             let canvas = CanvasId::new(&canvas_id)?;
-            Ok(Command::Patch { canvas, patch: CanvasPatch::from_json(&patch_json)?, author })
+            let seen = match (base.as_deref().map(version).transpose()?, told.as_deref().map(version).transpose()?) {
+                (Some(base), _) => Seen::Base(base),
+                (None, Some(told)) => Seen::Told(told),
+                (None, None) => Seen::Unknown,
+            };
+            Ok(Command::Patch { canvas, patch: CanvasPatch::from_json(&patch_json)?, seen, author })
         };
         if small {
             map(self.manager.call_here(number(call), &repository, prepare))

@@ -18,6 +18,7 @@ use crate::canvas::reader::Reader;
 use crate::canvas::replica::{Replica, check_size};
 use crate::canvas::root;
 use crate::canvas::schema::{Maps, Touched};
+use crate::canvas::seen::Seen;
 use crate::canvas::update::{Ahead, Basis, Plan, Planner};
 use crate::canvas::version::Version;
 use crate::canvas::view::View;
@@ -267,7 +268,7 @@ impl CanvasDocument {
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<LocalEdit, CanvasError> {
-        let Written { changes, version, content, .. } = self.write_patch(patch, author, false)?;
+        let Written { changes, version, content, .. } = self.write_patch(patch, &Seen::Unknown, author, false)?;
         let ReadBack { diff, conflicts, .. } = self.read_back();
         Ok(LocalEdit { changes, version, diff, content, conflicts })
     }
@@ -277,10 +278,16 @@ impl CanvasDocument {
     /// [`read_back`](Self::read_back) must follow before anything else is done with the document.
     ///
     /// # Errors
-    /// As [`patch`](Self::patch).
-    pub fn write_patch(&mut self, patch: &CanvasPatch, author: &str, compose: bool) -> Result<Written, CanvasError> {
+    /// [`CanvasError::UnknownVersion`] if its base is not here.
+    pub fn write_patch(
+        &mut self,
+        patch: &CanvasPatch,
+        seen: &Seen,
+        author: &str,
+        compose: bool,
+    ) -> Result<Written, CanvasError> {
         let before = self.replica.heads();
-        let batch = patching::plan(&self.view, &self.held, patch);
+        let batch = patching::plan(&self.view, &self.known(seen)?, patch);
         let content = batch.has_content();
         let puts = batch.as_puts().filter(|puts| compose && !puts.is_empty());
         let composed = puts.and_then(|puts| self.replica.compose(author, puts));

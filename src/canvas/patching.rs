@@ -1,19 +1,18 @@
 //! From a patch to what is to be written.
 
 use crate::canvas::create::{create, delete_hidden_edges};
-use crate::canvas::held::Held;
 use crate::canvas::model::{Element, ElementKind};
 use crate::canvas::order::{self, OrderKey};
 use crate::canvas::patch::{CanvasPatch, ElementsPatch};
 use crate::canvas::plan::{Batch, Write};
+use crate::canvas::seen::Known;
 use crate::canvas::side::{Entry, TEXT};
-use crate::canvas::text;
 use crate::canvas::update::index;
 use crate::canvas::value::Value;
 use crate::canvas::view::View;
 
 /// Decides what a patch writes, at present.
-pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
+pub(crate) fn plan(view: &View, known: &Known<'_>, patch: &CanvasPatch) -> Batch {
     let mut batch = Batch::default();
     let edges = index(&patch.edges.upsert);
     for (kind, part) in [(ElementKind::Node, &patch.nodes), (ElementKind::Edge, &patch.edges)] {
@@ -21,7 +20,7 @@ pub(crate) fn plan(view: &View, held: &Held, patch: &CanvasPatch) -> Batch {
         for element in &part.upsert {
             match view.side(kind).get(&element.id) {
                 Some(entry) if view.side(kind).is_visible(&element.id) => {
-                    change(kind, element, entry, held, &mut batch);
+                    change(kind, element, entry, known, &mut batch);
                 }
                 former => {
                     create(kind, &without_nulls(element), former, &mut batch);
@@ -51,34 +50,28 @@ fn without_nulls(element: &Element) -> Element {
 }
 
 /// Sets what the patch names of an element that exists.
-fn change(kind: ElementKind, element: &Element, entry: &Entry, held: &Held, batch: &mut Batch) {
+fn change(kind: ElementKind, element: &Element, entry: &Entry, known: &Known<'_>, batch: &mut Batch) {
     for (property, value) in &element.properties {
         let value = Some(value).filter(|value| **value != Value::Null);
         let current = entry.properties.get(property);
-        if current == value {
-            continue;
-        }
         if let (ElementKind::Node, TEXT, Some(Value::String(new))) = (kind, property.as_str(), value) {
-            batch.push(match (&entry.text, current) {
+            let write = match (&entry.text, current) {
                 (Some(object), Some(Value::String(current))) => {
-                    let text = merged(held.text(&element.id), new, current);
-                    Write::Text { object: object.clone(), text }
+                    // Two people may have typed the same.
+                    let text = known.merged(&element.id, new, current);
+                    (text != *current).then(|| Write::Text { object: object.clone(), text })
                 }
-                _ => Write::NewText { id: element.id.clone(), text: new.clone() },
-            });
-            batch.keep_alive(kind, &element.id);
-        } else {
+                (_, current) if current == value => None,
+                _ => Some(Write::NewText { id: element.id.clone(), text: new.clone() }),
+            };
+            if let Some(write) = write {
+                batch.push(write);
+                batch.keep_alive(kind, &element.id);
+            }
+        } else if current != value {
             let (id, property, value) = (element.id.clone(), property.clone(), value.cloned());
             batch.push(Write::Property { kind, id, property, value });
         }
-    }
-}
-
-/// A text is an edit of the one that it differs from least: what the application last had, or the present one.
-fn merged(had: Option<&str>, new: &str, current: &str) -> String {
-    match had {
-        Some(had) if text::difference(had, new) < text::difference(current, new) => text::merge(had, new, current),
-        _ => new.to_owned(),
     }
 }
 

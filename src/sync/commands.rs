@@ -9,7 +9,7 @@ use super::io::{CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Owed, Step, Unread};
 use super::timers::Timer;
-use crate::canvas::{Base, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Version, Written};
+use crate::canvas::{Base, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Seen, Version, Written};
 use crate::ids::{CanvasId, DocumentId};
 use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
@@ -39,11 +39,13 @@ impl CanvasP2PSynchronizer {
                     document.update(&content, &base, &author)
                 })
             }
-            Command::Patch { canvas, patch, author } => match self.patch(step, call, &canvas, &author, &patch) {
-                Ok(None) => return,
-                Ok(Some(version)) => Ok(Reply::Version(version)),
-                Err(error) => Err(error),
-            },
+            Command::Patch { canvas, patch, seen, author } => {
+                match self.patch(step, call, &canvas, &author, (&patch, &seen)) {
+                    Ok(None) => return,
+                    Ok(Some(version)) => Ok(Reply::Version(version)),
+                    Err(error) => Err(error),
+                }
+            }
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
             Command::Delete { canvas, author } => self.delete(step, &canvas, &author, Origin::Local),
@@ -158,13 +160,14 @@ impl CanvasP2PSynchronizer {
         call: u64,
         canvas: &CanvasId,
         author: &str,
-        patch: &CanvasPatch,
+        (patch, seen): (&CanvasPatch, &Seen),
     ) -> Result<Option<Version>, SyncError> {
         let id = self.require(canvas)?;
         let document = self.documents.get_mut(&id).ok_or(SyncError::Closed)?;
         let leaves_now = self.link.is_up() && document.live && document.outbox.len() == 0;
         let canvas = document.edit_canvas(&self.peer, step.rng).ok_or(SyncError::Closed)?;
-        let Written { mut changes, version, content, composed } = canvas.write_patch(patch, author, leaves_now)?;
+        let Written { mut changes, version, content, composed } =
+            canvas.write_patch(patch, seen, author, leaves_now)?;
         self.statistics.local_edits += u64::from(!changes.is_empty());
         let author = author.to_owned();
         if !composed {

@@ -11,7 +11,7 @@ use super::membership::Member;
 use super::peers::PeerInfo;
 use super::shares::{Grant, SharingKey};
 use super::stored::{KnownDocument, StoreOperation, StoredDocument};
-use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Version};
+use crate::canvas::{Canvas, CanvasPatch, Conflict, IndexEntry, Seen, Version};
 use crate::crypto::RootSecret;
 use crate::ids::{CanvasId, DocumentId, PeerId, RepositoryName};
 use crate::wire::{Header, Priority, Role};
@@ -135,6 +135,8 @@ pub enum Command {
         canvas: CanvasId,
         /// What changes.
         patch: CanvasPatch,
+        /// From what the application made it.
+        seen: Seen,
         /// Who edits.
         author: String,
     },

@@ -45,7 +45,8 @@ impl Parties {
             return false;
         }
         let parties = self.of.entry(id.clone()).or_default();
-        let newer = parties.get(&party.repository).map_or(parties.len() < MAX_PARTIES, |known| party.is_newer_than(known));
+        let newer =
+            parties.get(&party.repository).map_or(parties.len() < MAX_PARTIES, |known| party.is_newer_than(known));
         if newer {
             parties.insert(party.repository.clone(), party.clone());
         }
@@ -104,9 +105,11 @@ impl CanvasP2PSynchronizer {
 
     /// What admins of other repositories may have said; gives the canvases that it concerns.
     fn learn_of_parties(&mut self, statements: &[Vec<u8>]) -> Vec<DocumentId> {
-        let learned = self.parties.members.iter_mut().filter_map(|(key, members)| members.learn(statements).then_some(key));
+        let learned =
+            self.parties.members.iter_mut().filter_map(|(key, members)| members.learn(statements).then_some(key));
         let learned: BTreeSet<(RepositoryName, PeerId)> = learned.cloned().collect();
-        let concerns = |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
+        let concerns =
+            |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
         let concerned = self.parties.of.iter().filter(|(_, parties)| parties.values().any(concerns));
         concerned.map(|(id, _)| id.clone()).collect()
     }
@@ -284,7 +287,8 @@ impl CanvasP2PSynchronizer {
         let said: BTreeSet<&[u8]> = said.iter().map(Vec::as_slice).collect();
         let at_home = *id.repository() == self.config.repository;
         self.known_parties(id).iter().any(|(party, ours)| {
-            let theirs = told.parties.iter().map(|(theirs, _)| theirs).find(|theirs| theirs.repository == party.repository);
+            let theirs =
+                told.parties.iter().map(|(theirs, _)| theirs).find(|theirs| theirs.repository == party.repository);
             let older = theirs.is_none_or(|theirs| party.is_newer_than(theirs));
             (at_home && older) || ours.iter().any(|statement| !said.contains(statement.encode().as_slice()))
         })

@@ -134,7 +134,9 @@ impl CanvasP2PSynchronizer {
     ) -> Result<Box<Grant>, SyncError> {
         let document = self.require(canvas)?;
         if self.membership.is_some() != with.party.is_some() {
-            return Err(self.no_membership("canvases are shared between two repositories of mode 'members', or two of others"));
+            return Err(
+                self.no_membership("canvases are shared between two repositories of mode 'members', or two of others")
+            );
         }
         let share = with.identity.map(|identity| self.share_key(step, &document, identity, with)).transpose()?;
         if let Some((party, said)) = &with.party {

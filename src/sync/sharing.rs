@@ -26,14 +26,7 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Lists a canvas of another repository; the call returns when its content is here, as far as it can be had now.
-    pub(super) fn adopt(
-        &mut self,
-        step: &mut Step,
-        call: u64,
-        entry: &IndexEntry,
-        author: &str,
-        grant: &Grant,
-    ) {
+    pub(super) fn adopt(&mut self, step: &mut Step, call: u64, entry: &IndexEntry, author: &str, grant: &Grant) {
         let is_listed = match self.check_listing(entry) {
             Ok(listed) => listed.is_some(),
             Err(error) => return Self::resolve(step, call, Err(error)),

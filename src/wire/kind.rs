@@ -99,10 +99,9 @@ impl Kind {
             Topic::Messages(_) => self == Self::Application,
             Topic::KeyNotices(_) => self == Self::KeyNotice,
             Topic::Epoch(_) => self == Self::Epoch,
-            Topic::Sync(_) => matches!(
-                self,
-                Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement | Self::Members
-            ),
+            Topic::Sync(_) => {
+                matches!(self, Self::SyncRequest | Self::SyncAnnouncement | Self::HeadsAnnouncement | Self::Members)
+            }
             Topic::Inbox { .. } => matches!(
                 self,
                 Self::Presence | Self::SyncRequest | Self::SyncAnnouncement | Self::SyncReply | Self::HeadsAnnouncement

@@ -1,6 +1,6 @@
 //! What applications do, at random.
 
-use mqtt_p2p::canvas::{Canvas, CanvasPatch, Element, Value};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Element, Seen, Value};
 use mqtt_p2p::ids::CanvasId;
 use mqtt_p2p::sync::Command;
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ pub fn command(node: &mut Node, rng: &mut ChaCha8Rng) -> Option<Command> {
     let canvas = pick(&known, rng);
     let held = application.held.get(&canvas).cloned();
     Some(match rng.next_u64() % 100 {
-        0..45 => Command::Patch { canvas, patch: some_patch(rng), author },
+        0..45 => Command::Patch { canvas, patch: some_patch(rng), seen: Seen::Unknown, author },
         45..75 => {
             let Held { version, canvas: mut content } = held?;
             change(&mut content, rng);

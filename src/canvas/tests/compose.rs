@@ -4,12 +4,12 @@ use automerge::Change;
 
 use super::foresee::put;
 use super::{TWO, pair, patch};
-use crate::canvas::{CanvasDocument, Version, Written};
+use crate::canvas::{CanvasDocument, Seen, Version, Written};
 use crate::ids::Heads;
 
 /// Patches, and says whether the change was composed.
 fn write(document: &mut CanvasDocument, json: &str) -> (Written, bool) {
-    let written = document.write_patch(&patch(json), "author", true).unwrap();
+    let written = document.write_patch(&patch(json), &Seen::Unknown, "author", true).unwrap();
     let composed = written.composed;
     let held = written.changes.iter().all(|change| document.replica().contains(&change.hash()));
     assert_eq!(held, !composed, "{json}");
@@ -120,5 +120,5 @@ fn what_is_more_than_puts_is_not_composed() {
     let (mut a, _) = pair(TWO);
     let mut twice = patch(r#"{"nodes":{"upsert":[{"id":"a","x":14}]}}"#);
     twice.nodes.upsert.extend(patch(r#"{"nodes":{"upsert":[{"id":"a","x":15}]}}"#).nodes.upsert);
-    assert!(!a.write_patch(&twice, "author", true).unwrap().composed && !a.read_back().damaged);
+    assert!(!a.write_patch(&twice, &Seen::Unknown, "author", true).unwrap().composed && !a.read_back().damaged);
 }

@@ -9,6 +9,7 @@ pub(crate) mod mutation;
 mod properties;
 mod quarantine;
 mod together;
+mod typing;
 
 use automerge::ActorId;
 

@@ -4,7 +4,9 @@ use automerge::ActorId;
 use proptest::prelude::*;
 
 use super::mutation::{Mutation, ids, mutations, patch_between};
-use crate::canvas::{Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, ReadBack, Version, Written};
+use crate::canvas::{
+    Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, ReadBack, Seen, Version, Written,
+};
 use crate::ids::Heads;
 
 /// What an application does.
@@ -133,7 +135,8 @@ impl Peer {
         let mut wanted = self.copy.clone();
         apply_all(mutations, &mut wanted);
         let patch = patch_between(&self.copy, &wanted);
-        let Written { changes, version, content, .. } = self.document.write_patch(&patch, "author", true).unwrap();
+        let Written { changes, version, content, .. } =
+            self.document.write_patch(&patch, &Seen::Unknown, "author", true).unwrap();
         let ReadBack { diff, conflicts, damaged } = self.document.read_back();
         assert!(!damaged && changes.iter().all(|change| self.document.replica().contains(&change.hash())));
         let edit = LocalEdit { changes, version, diff, content, conflicts };

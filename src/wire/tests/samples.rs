@@ -123,9 +123,8 @@ fn members() -> impl Strategy<Value = Members> {
     let party = (repository(), any::<u64>(), option::of(any::<[u8; 32]>()));
     let party = party.prop_map(|(repository, number, root)| Party { repository, number, root: root.map(PeerId) });
     let said = (repository(), any::<[u8; 32]>(), any::<u64>());
-    let statement = said.prop_map(|(name, peer, number)| {
-        MemberStatement::sign(&alice(), &name, PeerId(peer), Role::Writer, number)
-    });
+    let statement = said
+        .prop_map(|(name, peer, number)| MemberStatement::sign(&alice(), &name, PeerId(peer), Role::Writer, number));
     (document(), vec((party, vec(statement, 0..3)), 0..4)).prop_map(|(document, parties)| Members { document, parties })
 }
 
@@ -268,11 +267,7 @@ pub(in crate::wire) fn one_of_each() -> Vec<Body> {
         Body::Members(Members {
             document: plain_document(),
             parties: vec![(
-                Party {
-                    repository: RepositoryName::new("other").unwrap(),
-                    number: 1,
-                    root: Some(PeerId([11; 32])),
-                },
+                Party { repository: RepositoryName::new("other").unwrap(), number: 1, root: Some(PeerId([11; 32])) },
                 vec![MemberStatement::sign(
                     &alice(),
                     &RepositoryName::new("other").unwrap(),
