@@ -102,11 +102,16 @@ async function pair(kind, share, flooder, port, running) {
 function print(kind, rounds) {
   const ms = (value) => value.toFixed(3).padStart(9);
   const rows = ['quiet', 'flooded'].map((state) => row(rounds.flatMap((round) => round[state].latencies)));
-  for (const [state, { samples, p50, p95, p99, max }] of [['quiet', rows[0]], ['flooded', rows[1]]]) {
+  for (const [state, { samples, p50, p95, p99, max }] of [
+    ['quiet', rows[0]],
+    ['flooded', rows[1]],
+  ]) {
     const cores = rounds.flatMap((round) => round[state].ends.map((end) => end.cores));
     const busy = (cores.reduce((sum, one) => sum + one, 0) / cores.length).toFixed(2);
     const name = `${NAMES[kind]}, ${state}`;
-    console.log(`${name.padEnd(34)} ${String(samples).padStart(7)}${ms(p50)} ${ms(p95)} ${ms(p99)} ${ms(max)}   ${busy}`);
+    console.log(
+      `${name.padEnd(34)} ${String(samples).padStart(7)}${ms(p50)} ${ms(p95)} ${ms(p99)} ${ms(max)}   ${busy}`,
+    );
   }
   return rows[1].p99 / rows[0].p99;
 }
@@ -120,7 +125,9 @@ try {
   const results = { deaf: [], hearing: [], product: [] };
   for (const [kind, share] of ROUNDS) results[kind].push(await pair(kind, share, flooder, broker.port, running));
 
-  console.log(`\n${'latency in ms'.padEnd(34)} samples      p50       p95       p99       max   cores of ${availableParallelism()} each`);
+  console.log(
+    `\n${'latency in ms'.padEnd(34)} samples      p50       p95       p99       max   cores of ${availableParallelism()} each`,
+  );
   const ratios = Object.fromEntries(Object.entries(results).map(([kind, rounds]) => [kind, print(kind, rounds)]));
   const [{ quiet, flooded }] = results.product;
   for (const { throttled, status } of flooded.ends) {
@@ -131,7 +138,9 @@ try {
   console.log(`memory grew by ${growth.map((mb) => mb.toFixed(1)).join(' and ')} MB; wanted: at most ${ALLOWED_MB}`);
   const times = (kind) => ratios[kind].toFixed(2);
   console.log(`p99 is ${times('product')} times the quiet one; wanted: at most ${ALLOWED_RATIO}`);
-  console.log(`floor: ${times('hearing')} times for mqtt.js that hears the flood, ${times('deaf')} for one that does not`);
+  console.log(
+    `floor: ${times('hearing')} times for mqtt.js that hears the flood, ${times('deaf')} for one that does not`,
+  );
 } finally {
   for (const program of running) program.stop();
   await broker.stop();

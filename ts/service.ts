@@ -125,7 +125,9 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   ): Promise<CanvasVersion> {
     const json = toJson(patch, 'ERR_CANVAS_INVALID', 'the patch');
     const told = this.#told.get(keyOf(repository, canvasId));
-    return this.#call((call) => this.#native.patchCanvas(call, repository, canvasId, json, author, options?.base, told));
+    return this.#call((call) =>
+      this.#native.patchCanvas(call, repository, canvasId, json, author, options?.base, told),
+    );
   }
 
   async getCanvas(repository: string, canvasId: string, options?: { at?: CanvasVersion }): Promise<ReadCanvas> {
