@@ -7,17 +7,10 @@ import { certificateAuthority } from './helpers/certificates.mjs';
 import { encrypted, newKey } from './helpers/keys.mjs';
 import { startHardenedNats } from './helpers/nats.mjs';
 import { startHardenedRabbitmq } from './helpers/rabbitmq.mjs';
+import { HASHES, PASSWORDS } from './helpers/team-passwords.mjs';
 import { scoped } from './helpers/teardown.mjs';
 import { CANVAS, newPeer, onePeer, REPOSITORY, rejectsWith, untilEqual, untilListed } from './helpers/two-peers.mjs';
 import { until } from './helpers/wait.mjs';
-
-const PASSWORDS = { ada: 'canary-ada', ben: 'canary-ben', cleo: 'canary-cleo' };
-/** The same with bcrypt, as NATS wants them. */
-const HASHES = {
-  ada: '$2a$08$abcdefghijklmnopqrstu.04vtqMo7QU5j95nL6F/6bm2foil9BVa',
-  ben: '$2a$08$abcdefghijklmnopqrstu.HDBJQUbkGQeENYlusyKcyeVGK8DGAha',
-  cleo: '$2a$08$abcdefghijklmnopqrstu.s4dLdum8frqodnbb/er8GKTixues..O',
-};
 
 /** How they start, and what who asks for something forbidden is told: RabbitMQ ends the connection, each time. */
 const HARDENED = {

@@ -9,8 +9,8 @@ import { cddlProblems, expressionOf } from './docs/grammars.mjs';
 import { configurationProblems, runProgram } from './docs/programs.mjs';
 import { linesOf, reasonNotToRun, unusedReasons } from './docs/shell.mjs';
 import { stageFor } from './docs/stages.mjs';
+import { skipWithout } from './helpers/all-brokers.mjs';
 import { withoutModule } from './helpers/checkers.mjs';
-import { MOSQUITTO } from './helpers/mosquitto.mjs';
 import { ROOT, runNode } from './helpers/processes.mjs';
 
 const blocks = documents().flatMap(blocksOf);
@@ -41,8 +41,9 @@ describe('command lines run:', () => {
   const demosSeen = new Set();
   for (const block of ofLanguage('sh')) {
     const lines = linesOf(block.text);
-    const needsMosquitto = block.file.startsWith('deploy/') && !MOSQUITTO && !process.env.CI;
-    test(place(block), { skip: needsMosquitto && 'Mosquitto is not installed' }, async (t) => {
+    const needed =
+      { 'deploy/nats/README.md': 'NATS', 'deploy/rabbitmq/README.md': 'RabbitMQ' }[block.file] ?? 'Mosquitto';
+    test(place(block), { skip: block.file.startsWith('deploy/') && skipWithout(needed) }, async (t) => {
       const wanted = lines.filter((line) => {
         const reason = reasonNotToRun(line);
         if (reason) t.diagnostic(`not run: ${line} (${reason})`);

@@ -22,7 +22,14 @@ async function twoTeams(t, { encrypted = false } = {}) {
       const of = ['--broker', `mqtt://${broker.host}:${broker.port}`, '--repositories', name, '--data-dir', data];
       const key = keyFile ? ['--key-file', keyFile] : [];
       const root = args[0] === 'id' ? [] : ['--root', 'self', ...key];
-      const { code, stdout, stderr } = await runNode(['dist/mqtt-cli.js', 'members', ...args, ...of, ...root, '--json']);
+      const { code, stdout, stderr } = await runNode([
+        'dist/mqtt-cli.js',
+        'members',
+        ...args,
+        ...of,
+        ...root,
+        '--json',
+      ]);
       assert.equal(code, 0, stderr);
       return JSON.parse(stdout);
     };
@@ -91,7 +98,14 @@ describe('a canvas shared between repositories of members', () => {
     await put(rita, 'target', 'by-rita');
     await untilHas(hal, 'home', 'by-rita');
     await target.run('remove', idOf(tom));
-    await until(() => put(tom, 'target', 'after').then(() => false, () => true), 'Tom knows that he was removed');
+    await until(
+      () =>
+        put(tom, 'target', 'after').then(
+          () => false,
+          () => true,
+        ),
+      'Tom knows that he was removed',
+    );
     await put(rita, 'target', 'once-more');
     await untilHas(hal, 'home', 'once-more');
   });

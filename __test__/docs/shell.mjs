@@ -17,6 +17,7 @@ const NOT_RUN = [
   [/^apt-get install /, 'would change the machine'],
   [/^npm install --global /, 'would change the machine, and nothing is published yet'],
   [/^mosquitto_passwd (?!-U)/, 'asks for a password on a terminal; the tests use its -b'],
+  [/^mkpasswd /, 'asks for a password on a terminal'],
   [/^chown /, 'needs users that the packages and images have'],
   [/^(BROKER_NAME=\S+ )?docker /, 'needs a container engine; deploy-files.spec.mjs does what it would do'],
   [/^kubectl /, 'needs a cluster; deploy-files.spec.mjs checks the manifests'],
@@ -82,7 +83,11 @@ export function sandbox(t, environment = {}) {
   return { folder, home, run };
 }
 
+/** What belongs to the machine, and must have been put below a folder. */
+const OF_THE_SYSTEM = /(^|[\s>])\/(boot|etc|home|lib|opt|root|srv|usr|var)(\/|\s|$)/;
+
 async function runLine(t, line, { cwd, env, status = 0 }) {
+  assert.doesNotMatch(line, OF_THE_SYSTEM, 'a line that is run here may not touch the system');
   const child = spawn('bash', ['-c', line], { cwd, env });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

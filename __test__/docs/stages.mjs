@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { MQTTIntegrationService, startBroker } from '@mind-git/mqtt-p2p';
 import { certificateAuthority } from '../helpers/certificates.mjs';
 import { hardenedMosquitto } from '../helpers/hardened.mjs';
+import { startHardenedNats } from '../helpers/nats.mjs';
 import { ROOT } from '../helpers/processes.mjs';
+import { startHardenedRabbitmq } from '../helpers/rabbitmq.mjs';
+import { HASHES, PASSWORDS } from '../helpers/team-passwords.mjs';
 import { scoped } from '../helpers/teardown.mjs';
 import { linesOf, sandbox } from './shell.mjs';
 
@@ -18,11 +21,19 @@ const SCRIPTS = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scr
  */
 export async function stageFor(t, { file, text }) {
   const block = { file, lines: linesOf(text).join('\n') };
-  return STAGES.find(([fits]) => fits(block))[1](t);
+  return STAGES.find(([fits]) => fits(block))[1](t, block);
 }
 
 const STAGES = [
-  [({ file }) => file === 'deploy/mosquitto/README.md', mosquittoStage],
+  ...Object.entries({
+    mosquitto: hardenedMosquitto,
+    nats: async (t) => withCa(t, (certificate) => startHardenedNats(HASHES, certificate)),
+    'nats-cluster': undefined,
+    rabbitmq: async (t) => withCa(t, (certificate) => startHardenedRabbitmq(PASSWORDS, certificate)),
+  }).map(([name, start]) => [
+    ({ file }) => file === `deploy/${name}/README.md`,
+    (t, { lines }) => brokerStage(t, name, lines, start),
+  ]),
   [({ file }) => file === 'deploy/README.md', deployStage],
   [({ lines }) => lines.includes('broker.example.org') && lines.includes('--tls-ca'), tlsStage],
   [({ lines }) => /^git merge/m.test(lines), gitStage],
@@ -112,31 +123,52 @@ async function gitStage(t) {
   return { run };
 }
 
-/** What `deploy/mosquitto/README.md` sets up, with paths of the system below a folder. */
-async function mosquittoStage(t) {
-  const broker = await hardenedMosquitto(t, { ada: PASSWORD });
-  const { folder, run } = sandbox(t, { SSL_CERT_FILE: broker.caFile });
-  cpSync(join(ROOT, 'deploy/mosquitto'), folder, { recursive: true });
-  for (const made of ['etc/mosquitto/mqtt-p2p', 'etc/systemd/system/mosquitto.service.d']) {
-    mkdirSync(join(folder, made), { recursive: true });
-  }
+/** What the README of a broker in `deploy/` sets up: the broker, if it is used, and paths of the system below a folder. */
+async function brokerStage(t, name, lines, start) {
+  const broker = lines.includes('--broker') ? await start(t, PASSWORDS) : {};
+  const { folder, run } = sandbox(t, broker.caFile && { SSL_CERT_FILE: broker.caFile });
+  cpSync(join(ROOT, 'deploy', name), folder, { recursive: true });
+  for (const made of SYSTEM) mkdirSync(join(folder, made), { recursive: true });
   const replace = [
-    [/(?<= )\/etc\//g, `${folder}/etc/`],
+    ...below(folder),
     [/^mkdir /, 'mkdir -p '],
-    ['MQTT_PASSWORD=…', `MQTT_PASSWORD=${PASSWORD}`],
+    ['MQTT_PASSWORD=…', `MQTT_PASSWORD=${PASSWORDS.ada}`],
     ['mqtts://ada@broker.example.org', `mqtts://ada@127.0.0.1:${broker.port}`],
     ['mqtt://broker.example.org', `mqtt://127.0.0.1:${broker.port}`],
   ];
-  return { run, replace, status: (line) => (line.includes('--broker mqtt://') ? 1 : 0) };
+  // Nothing but TLS is open; and RabbitMQ gives no retained messages to wildcards, which is told.
+  const fails = (line) => line.includes('--broker mqtt://') || name === 'rabbitmq';
+  return { run, replace, status: (line) => (line.includes('--broker') && fails(line) ? 1 : 0) };
+}
+
+/** Directories of the system that packages, or steps before, have made. */
+const SYSTEM = [
+  'etc/mosquitto/mqtt-p2p',
+  'etc/mqtt-p2p-nats',
+  'etc/rabbitmq/mqtt-p2p',
+  'etc/sysusers.d',
+  'etc/systemd/system',
+  'var/lib/mqtt-p2p-nats',
+];
+
+/** Puts paths of the system below a folder. */
+const below = (folder) => [[/(?<= )\/(etc|var)\//g, `${folder}/$1/`]];
+
+/** A broker with a certificate that is trusted here. */
+async function withCa(t, start) {
+  const ca = certificateAuthority(t);
+  const broker = await start(ca.issue('broker'));
+  scoped(t).defer(() => broker.stop());
+  return { port: broker.port, caFile: ca.file };
 }
 
 /** `deploy/` as it is, with paths of the system below a folder. */
 async function deployStage(t) {
   const { folder, run } = sandbox(t);
   cpSync(join(ROOT, 'deploy'), folder, { recursive: true });
-  for (const made of ['etc/sysusers.d', 'etc/systemd/system']) mkdirSync(join(folder, made), { recursive: true });
+  for (const made of SYSTEM) mkdirSync(join(folder, made), { recursive: true });
   writeFileSync(join(folder, 'environment'), '');
-  return { run, replace: [[/(?<= )\/etc\//g, `${folder}/etc/`]] };
+  return { run, replace: below(folder) };
 }
 
 async function startedBroker(t, options = {}) {
