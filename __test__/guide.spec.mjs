@@ -2,7 +2,7 @@
 // spec uses that port.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,6 +10,7 @@ import { startBroker } from '@mind-git/mqtt-p2p';
 import { MOSQUITTO, startMosquitto } from './helpers/mosquitto.mjs';
 import { answers } from './helpers/ports.mjs';
 import { ROOT, runNode, startNode } from './helpers/processes.mjs';
+import { compileStrictly } from './helpers/typescript.mjs';
 import { until } from './helpers/wait.mjs';
 
 const PORT = 1883;
@@ -35,27 +36,8 @@ describe("the guide's examples", { skip }, () => {
   test('compile with tsc --strict', async () => {
     const examples = join(ROOT, '__test__/guide');
     cpSync(examples, folder, { recursive: true });
-    mkdirSync(join(folder, 'node_modules/@mind-git'), { recursive: true });
-    symlinkSync(ROOT, join(folder, 'node_modules/@mind-git/mqtt-p2p'), 'dir');
-    symlinkSync(join(ROOT, 'node_modules/@types'), join(folder, 'node_modules/@types'), 'dir');
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
     const sources = readdirSync(folder).filter((name) => name.endsWith('.ts'));
-    const options = [
-      '--strict',
-      '--target',
-      'es2022',
-      '--module',
-      'nodenext',
-      '--moduleDetection',
-      'force',
-      '--types',
-      'node',
-    ];
-    const { code, stdout, stderr } = await runNode(
-      [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, ...sources],
-      { cwd: folder },
-    );
-    assert.equal(code, 0, stdout + stderr);
+    await compileStrictly(folder, sources);
   });
 
   test('run, and do what they say', async () => {

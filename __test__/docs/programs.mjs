@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MQTTIntegrationService } from '@mind-git/mqtt-p2p';
 import { certificateAuthority } from '../helpers/certificates.mjs';
 import { temporaryFolder } from '../helpers/folders.mjs';
-import { ROOT, runNode } from '../helpers/processes.mjs';
+import { runNode } from '../helpers/processes.mjs';
+import { compileStrictly } from '../helpers/typescript.mjs';
 
 /** What surrounds the examples of a document, as in the reader's own program. */
 const AROUND = {
@@ -24,26 +25,12 @@ const AROUND = {
   },
 };
 
-const STRICT = [
-  '--strict',
-  '--target',
-  'es2022',
-  '--module',
-  'nodenext',
-  '--moduleDetection',
-  'force',
-  '--types',
-  'node',
-];
-
 /** Compiles the examples of a document as TypeScript, strictly, and runs them: they must end by themselves, well. */
 export async function runProgram(t, file, examples) {
   const { before = '', after = '', folders = [], certificate, replace = [] } = AROUND[file] ?? {};
   const top = temporaryFolder(t, 'program');
   const folder = join(top, 'application');
-  mkdirSync(join(folder, 'node_modules/@mind-git'), { recursive: true });
-  symlinkSync(ROOT, join(folder, 'node_modules/@mind-git/mqtt-p2p'), 'dir');
-  symlinkSync(join(ROOT, 'node_modules/@types'), join(folder, 'node_modules/@types'), 'dir');
+  mkdirSync(folder);
   for (const name of folders) mkdirSync(join(top, name));
   if (certificate) {
     const { cert, key } = certificateAuthority(t).issue('broker');
@@ -52,11 +39,8 @@ export async function runProgram(t, file, examples) {
     writeFileSync(join(folder, 'users.json'), '{ "ada": "one", "ben": "two" }', { mode: 0o600 });
   }
   const ours = replace.reduce((changed, [what, by]) => changed.replace(what, by), examples);
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(folder, 'program.ts'), [before, ours, after].join('\n'));
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const compiled = await runNode([tsc, ...STRICT, 'program.ts'], { cwd: folder });
-  assert.equal(compiled.code, 0, compiled.stdout + compiled.stderr);
+  await compileStrictly(folder, ['program.ts']);
   const { code, stdout, stderr } = await runNode(['program.js'], { cwd: folder });
   assert.equal(code, 0, stdout + stderr);
 }
