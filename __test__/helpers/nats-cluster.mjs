@@ -24,16 +24,24 @@ export async function natsCluster(t) {
   }
   for (const node of nodes) scoped(t).defer(() => node.stop());
   await Promise.all(nodes.map((node) => node.start()));
-  await Promise.all(nodes.map(takesClients));
+  for (const node of nodes) await takesClients(node);
   return nodes;
 }
 
-/** They have to elect a leader first. */
-async function takesClients({ host, port }) {
-  const options = { protocolVersion: 4, reconnectPeriod: 0, connectTimeout: 2000 };
-  await until(async () => {
-    const client = await connectAsync(`mqtt://${host}:${port}`, options).catch(() => undefined);
+/** How long three servers may take to elect leaders, on a busy machine. */
+const ELECTED_MS = 60_000;
+
+/**
+ * NATS hangs up on clients while it has no leader, and on the first ones while it sets up what MQTT needs; MQTT.js notices by its
+ * time-out alone.
+ */
+async function takesClients(node) {
+  const options = { protocolVersion: 4, reconnectPeriod: 0, connectTimeout: 5000 };
+  await until(() => node.log().includes('metadata leader'), 'NATS has elected a leader', ELECTED_MS);
+  const connects = async () => {
+    const client = await connectAsync(`mqtt://${node.host}:${node.port}`, options).catch(() => undefined);
     await client?.endAsync(true);
     return client;
-  }, 'a node takes clients');
+  };
+  await until(connects, 'a node takes clients', ELECTED_MS);
 }
