@@ -143,18 +143,23 @@ fn writers_of_both_repositories_edit_and_readers_of_either_do_not() {
         share(&mut world, HOME, TARGET).unwrap();
         assert_together(&mut world, "all", &WRITERS, &ALL);
         assert_eq!(edit(&mut world, RITA, "by a reader").unwrap_err().code(), "ERR_NOT_A_MEMBER");
-        // Who knows no rules: a reader of the target that edits all the same.
-        let topics = world.nodes[RITA].synchronizer.topics().clone();
-        let rogue = Node::new("target", TARGET_READER, 99, 256).with_root(Root::Known(peer(TARGET_READER)));
-        world.cut(RITA);
-        let rogue = world.join_on(if encrypted { key_of_target() } else { topics }, rogue);
+        let rogue = join_rogue(&mut world, RITA, TARGET_READER, encrypted);
+        edit(&mut world, rogue, "rogue").unwrap();
         world.run_for(5 * MINUTE_MS);
-        let _ = edit(&mut world, rogue, "rogue");
-        world.run_for(5 * MINUTE_MS);
+        assert_together(&mut world, "still", &WRITERS, &WRITERS);
         for node in WRITERS {
             assert!(!shows(&world, node).contains("rogue"), "node {node}");
         }
     }
+}
+
+/// In place of a node of the target one of the same peer that knows no rules: it takes in and sends all edits.
+fn join_rogue(world: &mut World, node: usize, key: u8, encrypted: bool) -> usize {
+    world.cut(node);
+    let topics = if encrypted { key_of_target() } else { TopicSpace::new("mind-git").unwrap() };
+    let rogue = world.join_on(topics, Node::new("target", key, 90 + u64::from(key), 256));
+    world.run_for(5 * MINUTE_MS);
+    rogue
 }
 
 fn key_of_target() -> TopicSpace {
@@ -176,13 +181,18 @@ fn members_that_come_or_are_removed_later_count_or_do_not_on_both_sides() {
         assert_together(&mut world, "promoted", &left, &left);
         set(&mut world, TESS, TARGET_WRITER, Role::Removed);
         world.run_for(MINUTE_MS);
-        // It has not heard of it.
         assert!(edit(&mut world, TOM, "removed").is_err());
+        let rogue = join_rogue(&mut world, TOM, TARGET_WRITER, encrypted);
+        edit(&mut world, rogue, "rogue").unwrap();
+        world.run_for(5 * MINUTE_MS);
         assert_together(&mut world, "without", &[ANN, HAL, TESS, RITA], &[ANN, HAL, TESS, RITA]);
         set(&mut world, ANN, HOME_WRITER, Role::Reader);
         world.run_for(MINUTE_MS);
         assert!(edit(&mut world, HAL, "demoted").is_err());
         assert_together(&mut world, "fewer", &[ANN, TESS, RITA], &[ANN, HAL, TESS, RITA]);
+        for node in [ANN, HAL, TESS, RITA] {
+            assert!(!shows(&world, node).contains("rogue"), "node {node}");
+        }
     }
 }
 

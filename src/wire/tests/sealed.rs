@@ -72,7 +72,7 @@ fn listening(secret: u8, repository: &RepositoryName) -> TopicSpace {
 fn sealed_bodies() -> Vec<Body> {
     let mut bodies = one_of_each();
     bodies.retain(|body| home_of(body, plain_document()).repository().is_some());
-    assert_eq!(bodies.len(), 11);
+    assert_eq!(bodies.len(), 12);
     bodies
 }
 
