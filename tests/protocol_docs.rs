@@ -84,6 +84,8 @@ fn the_table_of_limits_states_the_values_of_the_code() {
         ("MAX_DOCUMENTS_PER_ANNOUNCEMENT", count(MAX_DOCUMENTS_PER_ANNOUNCEMENT)),
         ("MAX_SNAPSHOT_PARTS", count(MAX_SNAPSHOT_PARTS)),
         ("MAX_EPOCH_RECIPIENTS", count(MAX_EPOCH_RECIPIENTS)),
+        ("MAX_PARTIES", count(MAX_PARTIES)),
+        ("MAX_STATEMENTS_PER_PARTY", count(MAX_STATEMENTS_PER_PARTY)),
         ("MAX_APPLICATION_MESSAGE_BYTES", bytes(MAX_APPLICATION_MESSAGE_BYTES)),
     ];
     let rows: Vec<(&str, String)> = text_of("## 9. Limits")
