@@ -74,7 +74,7 @@ describe('a canvas shared between repositories of members', () => {
     const how = encrypted ? ', with keys' : '';
     test(`is edited by the writers of both, and by nobody else${how}`, async (t) => {
       const { both, hal, tom, rita } = await twoTeams(t, { encrypted });
-      await rejectsWith(rita.shareCanvas('target', CANVAS, 'home'), 'ERR_CANVAS_NOT_FOUND');
+      await rejectsWith(rita.shareCanvas('target', CANVAS, 'home'), 'ERR_FEATURE_DISABLED', /take part/);
       await both.shareCanvas('home', CANVAS, 'target');
       await Promise.all([tom, rita].map((peer) => untilListed(peer, CANVAS, 'target')));
       await put(tom, 'target', 'by-tom');

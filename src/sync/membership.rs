@@ -105,13 +105,21 @@ impl Membership {
     /// Takes in statements, as bytes. Those of whom nobody has made an admin are passed over, and count once somebody
     /// has and they are brought again. Whether anybody's role changed.
     pub(crate) fn learn(&mut self, statements: &[Vec<u8>]) -> bool {
+        let read = statements.iter().filter_map(|bytes| MemberStatement::decode(bytes).ok()).collect();
+        self.take_in(read, false)
+    }
+
+    /// The same of what somebody tells, who is not heard further after a statement that is forged: each costs.
+    pub(crate) fn learn_told(&mut self, statements: Vec<MemberStatement>) -> bool {
+        self.take_in(statements, true)
+    }
+
+    fn take_in(&mut self, mut statements: Vec<MemberStatement>, ends_at_forged: bool) -> bool {
         let before = self.roles.clone();
-        let mut open: Vec<MemberStatement> =
-            statements.iter().filter_map(|bytes| MemberStatement::decode(bytes).ok()).collect();
         // The root's first: they say whose else count.
         let root = self.root();
-        open.sort_by_key(|statement| Some(statement.by) != root);
-        for statement in open {
+        statements.sort_by_key(|statement| Some(statement.by) != root);
+        for statement in statements {
             let key = (statement.peer, statement.by);
             let rank = (statement.number, statement.digest());
             let newer = self.said.get(&key).is_none_or(|(number, digest, _)| rank > (*number, *digest));
@@ -123,6 +131,9 @@ impl Membership {
                 continue;
             }
             if statement.verify(&self.repository).is_err() {
+                if ends_at_forged {
+                    break;
+                }
                 if self.forged.len() < MAX_MEMBER_STATEMENTS {
                     self.forged.insert(rank.1);
                 }

@@ -53,6 +53,14 @@ impl Parties {
         newer
     }
 
+    /// The canvases to which any of these is a party.
+    fn concerned(&self, learned: &BTreeSet<(RepositoryName, PeerId)>) -> Vec<DocumentId> {
+        let concerns =
+            |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
+        let concerned = self.of.iter().filter(|(_, parties)| parties.values().any(concerns));
+        concerned.map(|(id, _)| id.clone()).collect()
+    }
+
     /// The same of another repository, whose writers count from now on, or no longer.
     fn note_other(&mut self, id: &DocumentId, party: &Party) -> bool {
         let newer = self.note(id, party);
@@ -108,10 +116,21 @@ impl CanvasP2PSynchronizer {
         let learned =
             self.parties.members.iter_mut().filter_map(|(key, members)| members.learn(statements).then_some(key));
         let learned: BTreeSet<(RepositoryName, PeerId)> = learned.cloned().collect();
-        let concerns =
-            |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
-        let concerned = self.parties.of.iter().filter(|(_, parties)| parties.values().any(concerns));
-        concerned.map(|(id, _)| id.clone()).collect()
+        self.parties.concerned(&learned)
+    }
+
+    /// The same of what somebody tells of the parties to a canvas.
+    fn learn_told(&mut self, told: Members) -> Vec<DocumentId> {
+        let mut learned = BTreeSet::new();
+        for (party, said) in told.parties {
+            let known = self.parties.of.get(&told.document).and_then(|parties| parties.get(&party.repository));
+            let Some(root) = known.and_then(|known| known.root) else { continue };
+            let key = (party.repository, root);
+            if self.parties.members.get_mut(&key).is_some_and(|members| members.learn_told(said)) {
+                learned.insert(key);
+            }
+        }
+        self.parties.concerned(&learned)
     }
 
     fn on_parties_changed(&mut self, step: &mut Step, changed: &BTreeSet<DocumentId>) {
@@ -242,8 +261,8 @@ impl CanvasP2PSynchronizer {
 
     /// Somebody tells what it knows. Statements prove themselves; who the parties are, the writers of the canvas's own
     /// repository say.
-    pub(super) fn on_members(&mut self, step: &mut Step, header: &Header, told: &Members) {
-        let id = &told.document;
+    pub(super) fn on_members(&mut self, step: &mut Step, header: &Header, told: Members) {
+        let id = &told.document.clone();
         let (Some(canvas), true) = (self.canvas_of(id), self.parties.of.contains_key(id)) else { return };
         let mut changed = BTreeSet::new();
         if self.speaks_for_home(id, &header.sender) {
@@ -255,11 +274,10 @@ impl CanvasP2PSynchronizer {
                 }
             }
         }
-        let said = told.parties.iter().flat_map(|(_, said)| said).map(MemberStatement::encode);
-        let said: Vec<Vec<u8>> = said.collect();
-        changed.extend(self.learn_of_parties(&said));
+        let lacks = self.lacks_of_ours(id, &told);
+        changed.extend(self.learn_told(told));
         self.on_parties_changed(step, &changed);
-        if self.lacks_of_ours(id, told, &said) {
+        if lacks {
             self.tell_of_parties(step, vec![id.clone()]);
         } else if changed.is_empty() {
             // It is told.
@@ -283,14 +301,15 @@ impl CanvasP2PSynchronizer {
     }
 
     /// Whether somebody who tells this should be told what is known here.
-    fn lacks_of_ours(&self, id: &DocumentId, told: &Members, said: &[Vec<u8>]) -> bool {
-        let said: BTreeSet<&[u8]> = said.iter().map(Vec::as_slice).collect();
+    fn lacks_of_ours(&self, id: &DocumentId, told: &Members) -> bool {
+        let said = told.parties.iter().flat_map(|(_, said)| said);
+        let said: BTreeSet<Vec<u8>> = said.map(MemberStatement::encode).collect();
         let at_home = *id.repository() == self.config.repository;
         self.known_parties(id).iter().any(|(party, ours)| {
             let theirs =
                 told.parties.iter().map(|(theirs, _)| theirs).find(|theirs| theirs.repository == party.repository);
             let older = theirs.is_none_or(|theirs| party.is_newer_than(theirs));
-            (at_home && older) || ours.iter().any(|statement| !said.contains(statement.encode().as_slice()))
+            (at_home && older) || ours.iter().any(|statement| !said.contains(&statement.encode()))
         })
     }
 }

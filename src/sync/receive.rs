@@ -242,7 +242,7 @@ impl CanvasP2PSynchronizer {
                     self.on_epoch(step, repository, *record);
                 }
             }
-            Body::Members(members) => self.on_members(step, header, &members),
+            Body::Members(members) => self.on_members(step, header, members),
             Body::Application(message) => on_application_message(step, header, message),
             Body::Manifest(manifest) => {
                 if let Topic::Manifest { document, .. } = topic {

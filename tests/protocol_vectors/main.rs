@@ -7,6 +7,7 @@ mod by_hand;
 mod epoch;
 mod refused;
 mod sealed;
+mod share;
 
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{Nonce, Session};

@@ -105,6 +105,7 @@ fn made() -> Value {
         "seed": hex::encode(SEED),
         "topics": topics().iter().map(topic).collect::<Vec<_>>(),
         "epoch": crate::epoch::made(),
+        "share": crate::share::made(),
         "messages": messages().iter().map(message).collect::<Vec<_>>(),
     })
 }
@@ -176,7 +177,7 @@ pub(crate) fn derived(secret: &[u8; 32], label: &str, repository: &str) -> [u8; 
     key
 }
 
-fn name(topic_key: &[u8; 32], parts: &[&[u8]]) -> String {
+pub(crate) fn name(topic_key: &[u8; 32], parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(topic_key).unwrap();
     for part in parts {
         mac.update(&counted(part));
