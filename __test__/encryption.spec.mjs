@@ -8,7 +8,7 @@ import { temporaryFolder } from './helpers/folders.mjs';
 import { encrypted, newKey } from './helpers/keys.mjs';
 import { startNode } from './helpers/processes.mjs';
 import { scoped } from './helpers/teardown.mjs';
-import { CANVAS, onePeer, REPOSITORY, rejectsWith, twoPeers, untilEqual, untilListed } from './helpers/two-peers.mjs';
+import { CANVAS, onePeer, REPOSITORY, twoPeers, untilEqual, untilListed } from './helpers/two-peers.mjs';
 import { nextEvent, until } from './helpers/wait.mjs';
 
 /** Somebody who hears everything on the broker, and has no key. */

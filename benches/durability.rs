@@ -50,7 +50,7 @@ impl Service {
         let mailbox = Arc::new(Mailbox::default());
         let manager = P2PNetworkManager::new(config, [7; 32], mailbox.clone(), runtime.clone()).unwrap();
         let (ring, bell) = mpsc::channel();
-        mailbox.set_doorbell(Some(Box::new(move || ring.send(()).unwrap_or(()))));
+        mailbox.set_doorbell(Some(Arc::new(move || ring.send(()).unwrap_or(()))));
         let mut service = Self { manager, mailbox, bell, calls: 0 };
         service.calls += 1;
         service.manager.initialize(service.calls);

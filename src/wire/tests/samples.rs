@@ -180,13 +180,14 @@ pub(in crate::wire) fn home_of(body: &Body, document: DocumentId) -> Topic {
         Body::Changes(_) => Topic::Changes(document),
         Body::Manifest(_) => Topic::Manifest { document, writer: peer },
         Body::SnapshotPart(part) => Topic::SnapshotPart { document, digest: Sha256::digest(part).into() },
-        Body::SyncRequest(_) | Body::SyncAnnouncement(_) | Body::HeadsAnnouncement(_) => Topic::Sync(repository),
+        Body::SyncRequest(_) | Body::SyncAnnouncement(_) | Body::HeadsAnnouncement(_) | Body::Members(_) => {
+            Topic::Sync(repository)
+        }
         Body::SyncReply(_) => Topic::Inbox { repository, peer },
         Body::Cursor(_) => Topic::Cursor(document),
         Body::Application(_) => Topic::Messages(repository),
         Body::KeyNotice(_) => Topic::KeyNotices(NameTag([7; 16])),
         Body::Epoch(_) => Topic::Epoch(repository),
-        Body::Members(_) => Topic::Sync(repository),
     }
 }
 
