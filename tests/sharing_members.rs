@@ -197,7 +197,7 @@ fn members_that_come_or_are_removed_later_count_or_do_not_on_both_sides() {
 }
 
 #[test]
-fn who_was_away_learns_who_counts_before_it_takes_anything_in() {
+fn who_was_away_learns_who_counts_from_those_who_are_there() {
     let mut world = two_teams(3, true);
     share(&mut world, HOME, TARGET).unwrap();
     assert_together(&mut world, "all", &WRITERS, &ALL);
@@ -210,10 +210,11 @@ fn who_was_away_learns_who_counts_before_it_takes_anything_in() {
     set(&mut world, TESS, TARGET_READER, Role::Writer);
     world.run_for(MINUTE_MS);
     edit(&mut world, RITA, "new writer").unwrap();
-    world.mend(HAL);
-    world.mend(ANN);
+    for node in [HAL, ANN, HOME] {
+        world.mend(node);
+    }
+    // Somebody of the other repository tells them, who need not be in both.
     world.run_for(5 * MINUTE_MS);
-    world.mend(HOME);
     world.mend(TOM);
     world.run_for(5 * MINUTE_MS);
     let all = [HOME, TARGET, ANN, HAL, TESS, RITA];

@@ -53,14 +53,6 @@ impl Parties {
         newer
     }
 
-    /// The canvases to which any of these is a party.
-    fn concerned(&self, learned: &BTreeSet<(RepositoryName, PeerId)>) -> Vec<DocumentId> {
-        let concerns =
-            |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
-        let concerned = self.of.iter().filter(|(_, parties)| parties.values().any(concerns));
-        concerned.map(|(id, _)| id.clone()).collect()
-    }
-
     /// The same of another repository, whose writers count from now on, or no longer.
     fn note_other(&mut self, id: &DocumentId, party: &Party) -> bool {
         let newer = self.note(id, party);
@@ -69,6 +61,14 @@ impl Parties {
             self.members.entry((party.repository.clone(), root)).or_insert_with(new);
         }
         newer
+    }
+
+    /// The canvases to which any of these is a party.
+    fn concerned(&self, learned: &BTreeSet<(RepositoryName, PeerId)>) -> Vec<DocumentId> {
+        let concerns =
+            |party: &Party| party.root.is_some_and(|root| learned.contains(&(party.repository.clone(), root)));
+        let concerned = self.of.iter().filter(|(_, parties)| parties.values().any(concerns));
+        concerned.map(|(id, _)| id.clone()).collect()
     }
 }
 
