@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
@@ -36,6 +38,30 @@ function deflatedChange() {
   return Buffer.concat([Buffer.from([0x85, 0x6f, 0x4a, 0x83, 1, 2, 3, 4, 2, ...length]), data]);
 }
 
+const uleb = (value) => {
+  const bytes = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    bytes.push((rest % 128) | (rest > 127 ? 0x80 : 0));
+    if (rest <= 127) return Buffer.from(bytes);
+  }
+};
+
+/** A chunk of Automerge, of a type, with the checksum that fits. */
+function chunk(type, body) {
+  const tail = Buffer.concat([Buffer.from([type]), uleb(body.length), body]);
+  const checksum = createHash('sha256').update(tail).digest().subarray(0, 4);
+  return Buffer.concat([Buffer.from([0x85, 0x6f, 0x4a, 0x83]), checksum, tail]);
+}
+
+/** A column of so many nulls takes seven bytes at most. */
+const nulls = (count) => Buffer.concat([Buffer.from([0]), uleb(count)]);
+
+/** A change of so many operations, in some thirty bytes. */
+function longChange(operations) {
+  const column = nulls(operations);
+  return chunk(1, Buffer.concat([Buffer.from([0, 1, 9, 1, 1, 0, 0, 0, 1, 0x42, column.length]), column]));
+}
+
 /** Payloads, each with its topic. */
 function bombs({ seal }) {
   const nested = (byte, length) => Buffer.alloc(length, byte);
@@ -47,6 +73,10 @@ function bombs({ seal }) {
     [sync, seal(sync, SYNC_REQUEST, nested(0x9f, MIB))],
     [changes, seal(changes, CHANGES, Buffer.from([0x82, 0x9b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]))],
     [changes, seal(changes, CHANGES, cbor([[deflatedChange()], []]))],
+    ...[3e6, 2 ** 24, 2 ** 31, 2 ** 40].map((count) => [
+      changes,
+      seal(changes, CHANGES, cbor([[longChange(count)], []])),
+    ]),
     [messages, seal(messages, APPLICATION, cbor(json(MIB)))],
     [messages, seal(messages, APPLICATION, cbor(json(MIB / 4)))],
   ];
@@ -61,8 +91,19 @@ function bombs({ seal }) {
   return [...whole, ...large, ...fragments];
 }
 
-/** The most memory that a process has had, in MiB. */
-const peakOf = (pid) => Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+/** A figure of a process in MiB: `VmHWM` is the most memory that it has had, `VmData` what it may write to. */
+const figure = (pid, name) =>
+  Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+
+/**
+ * Has the system give a process no more than so much memory, whatever of it it reads or writes: it ends if it asks for more.
+ * What it has reserved and does not use is not counted.
+ */
+function limit(pid, mebibytes) {
+  const data = Math.floor((figure(pid, 'VmData') - figure(pid, 'VmRSS') + mebibytes) * MIB);
+  const { error, status } = spawnSync('prlimit', ['--pid', String(pid), `--data=${data}`]);
+  assert.ok(!error && status === 0, 'prlimit, of util-linux, limits the process');
+}
 
 const skip = !existsSync('/proc/self/status') && 'the memory of a process is read from /proc';
 test('bombs of every kind, signed by a member: a process stays below 256 MiB and goes on', { skip }, async (t) => {
@@ -76,12 +117,13 @@ test('bombs of every kind, signed by a member: a process stays below 256 MiB and
     const { rejected } = (await ada.ask('status')).repositories[REPOSITORY].messages;
     return Object.values(rejected).reduce((sum, count) => sum + count, 0);
   };
+  limit(ada.pid, MEMORY_MIB);
   const member = newMember();
   for (const [topic, payload] of bombs(member)) await client.publishAsync(PREFIX + topic, payload, { qos: 1 });
   await until(async () => (await rejectedOf()) > 4_000, 'most of it was dropped');
   await ada.ask('moves', { count: 10, id: 'a' });
   assert.equal((await ada.ask('look', { id: 'a' })).x, 10);
-  const peak = peakOf(ada.pid);
+  const peak = figure(ada.pid, 'VmHWM');
   t.diagnostic(`at most ${Math.round(peak)} MiB, ${await rejectedOf()} messages dropped`);
   assert.ok(peak < MEMORY_MIB, `${peak} MiB`);
 });

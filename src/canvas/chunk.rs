@@ -5,7 +5,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::limits::{MAX_CHANGE_BYTES, MAX_CHANGE_OPERATIONS};
+use crate::limits::{
+    MAX_CHANGE_BYTES, MAX_CHANGE_OPERATIONS, MAX_DOCUMENT_OPERATIONS, MAX_DOCUMENT_OPERATIONS_PER_BYTE,
+};
 
 /// Type of a chunk that holds a whole document.
 pub(crate) const DOCUMENT: u8 = 0;
@@ -107,15 +109,25 @@ fn most_rows(body: &[u8]) -> Option<u64> {
     for _ in 0..read_uleb(&mut rest)? {
         skip_bytes(&mut rest)?; // other actors
     }
-    let columns = read_uleb(&mut rest)?;
-    let mut lengths = Vec::new();
-    for _ in 0..columns {
-        lengths.push((read_uleb(&mut rest)?, usize::try_from(read_uleb(&mut rest)?).ok()?));
-    }
+    let columns = read_columns(&mut rest)?;
+    most_rows_of(&columns, &mut rest)
+}
+
+/// Specification and length in bytes of each column of a list.
+type Columns = Vec<(u64, usize)>;
+
+fn read_columns(input: &mut &[u8]) -> Option<Columns> {
+    let columns = read_uleb(input)?;
+    let column = |_| Some((read_uleb(input)?, usize::try_from(read_uleb(input)?).ok()?));
+    (0..columns).map(column).collect()
+}
+
+/// Reads columns off the front; the rows of the longest.
+fn most_rows_of(columns: &Columns, input: &mut &[u8]) -> Option<u64> {
     let mut most = 0;
-    for (specification, length) in lengths {
-        let (column, after) = rest.split_at_checked(length)?;
-        rest = after;
+    for (specification, length) in columns {
+        let (column, rest) = input.split_at_checked(*length)?;
+        *input = rest;
         most = most.max(rows(specification & COLUMN_TYPE, column)?);
     }
     Some(most)
@@ -169,37 +181,37 @@ fn read_sleb(input: &mut &[u8]) -> Option<i64> {
     None
 }
 
-/// Checks that a saved document is one document chunk without deflated columns, which could inflate to gigabytes.
+/// Checks that a saved document is one document chunk, of no more operations than a document may have, without deflated
+/// columns, which could inflate to gigabytes.
 pub(crate) fn check_document(bytes: &[u8]) -> Result<(), &'static str> {
-    match split(bytes) {
-        Some((DOCUMENT, body)) => match has_deflated_columns(body) {
-            Some(false) => Ok(()),
-            Some(true) => Err("it has compressed columns"),
-            None => Err("its header is damaged"),
-        },
-        _ => Err("it is not one Automerge document"),
+    let Some((DOCUMENT, body)) = split(bytes) else { return Err("it is not one Automerge document") };
+    let (changes, operations, mut data) = read_document_header(body).ok_or("its header is damaged")?;
+    if changes.iter().chain(&operations).any(|(specification, _)| specification & DEFLATE_BIT != 0) {
+        return Err("it has compressed columns");
     }
+    let in_so_many_bytes = MAX_CHANGE_OPERATIONS + MAX_DOCUMENT_OPERATIONS_PER_BYTE * bytes.len() as u64;
+    let most = in_so_many_bytes.min(MAX_DOCUMENT_OPERATIONS);
+    for columns in [changes, operations] {
+        match most_rows_of(&columns, &mut data) {
+            Some(rows) if rows <= most => {}
+            Some(_) => return Err("it has too many operations"),
+            None => return Err("its columns are damaged"),
+        }
+    }
+    Ok(())
 }
 
-/// A document's body starts with actors, heads, and the two lists of columns.
-fn has_deflated_columns(body: &[u8]) -> Option<bool> {
+/// A document's body starts with actors, heads, and the two lists of columns: of changes, and of operations.
+fn read_document_header(body: &[u8]) -> Option<(Columns, Columns, &[u8])> {
     let mut rest = body;
-    let actors = read_uleb(&mut rest)?;
-    for _ in 0..actors {
-        let length = usize::try_from(read_uleb(&mut rest)?).ok()?;
-        rest = rest.get(length..)?;
+    for _ in 0..read_uleb(&mut rest)? {
+        skip_bytes(&mut rest)?;
     }
     let heads = usize::try_from(read_uleb(&mut rest)?).ok()?;
     rest = rest.get(heads.checked_mul(HASH_BYTES)?..)?;
-    let mut deflated = false;
-    for _list in ["changes", "operations"] {
-        let columns = read_uleb(&mut rest)?;
-        for _ in 0..columns {
-            deflated |= read_uleb(&mut rest)? & DEFLATE_BIT != 0;
-            read_uleb(&mut rest)?;
-        }
-    }
-    Some(deflated)
+    let changes = read_columns(&mut rest)?;
+    let operations = read_columns(&mut rest)?;
+    Some((changes, operations, rest))
 }
 
 #[cfg(test)]
@@ -243,6 +255,17 @@ mod tests {
         // One column of 2^35 nulls, in a change that is well formed otherwise.
         let body = [&[0, 1, 9, 1, 1, 0, 0, 0, 1, 0x42, 6][..], &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
         assert_eq!(check_change(&join(CHANGE, &body)), Err("it has too many operations"));
+    }
+
+    #[test]
+    fn a_document_cannot_stand_for_endless_operations_either() {
+        // No actors, no heads, no changes, and one column of 2^35 nulls.
+        let body = [&[0, 0, 0, 1, 0x42, 6][..], &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
+        assert_eq!(check_document(&join(DOCUMENT, &body)), Err("it has too many operations"));
+        assert_eq!(check_document(&join(DOCUMENT, &body[..8])), Err("its columns are damaged"));
+        // So many columns that the list of them would fill the memory.
+        let many = [&[0, 0][..], &[0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
+        assert_eq!(check_document(&join(DOCUMENT, &many)), Err("its header is damaged"));
     }
 
     #[test]
