@@ -146,6 +146,23 @@ pub const ALONE_WAIT_MS: u64 = 300;
 pub const ANSWER_STEP_MS: u64 = 150;
 /// Peers that rank lower than this do not answer; the requester asks again, and then others rank first.
 pub const MAX_ANSWER_RANK: usize = 8;
+/// KiB of answers that one peer gets, each second. Beyond: it is not answered.
+pub const MAX_ANSWER_KIB_PER_SECOND: u64 = 4 << 10;
+/// KiB that an answer counts for at least.
+pub const MIN_ANSWER_KIB: u64 = 64;
+/// Answers of how many milliseconds a peer may get at once.
+pub const ANSWER_BURST_MS: u64 = 60_000;
+/// All peers together get as much as so many.
+pub const ANSWERED_AT_ONCE: u64 = 4;
+/// How often somebody asks again for what others announced that they send, before that is not relied on.
+pub const MAX_BROKEN_PROMISES: u32 = 2;
+/// How long such an announcement is remembered.
+pub const PROMISE_MS: u64 = 120_000;
+/// Peers that rank lower than this do not answer where announcements are not relied on, for each that does is one too many.
+pub const MAX_DOUBTED_RANK: usize = 2;
+/// Concurrent newest changes of a document. More: whoever may write makes an empty change on top of them, long before they are
+/// more than fit into a list.
+pub const MAX_CONCURRENT_ENDS: usize = 1_024;
 /// Requests of others that wait for our turn. One more: ignored, the requester asks again.
 pub const MAX_PENDING_ANSWERS: usize = 1_024;
 /// Most bytes of changes in one answer. More: the answer is the saved document.

@@ -305,6 +305,21 @@ fn many_vouchers_count_for_their_sender() {
 }
 
 #[test]
+fn many_concurrent_ends_are_brought_together() {
+    let mut world = alice_and_bob();
+    let before = load(&world, 1);
+    let actor = |number: u64| ActorId::from(actor_of(&peer(MALLORY), number.to_be_bytes()));
+    let forged: Vec<Change> = (0..1_100).map(|number| forge_on(before.clone(), actor(number), 7)).collect();
+    let vouchers = forged.iter().map(|change| vouch(MALLORY, change)).collect();
+    publish_changes(&mut world, MALLORY, &forged.iter().collect::<Vec<_>>(), vouchers, false);
+    world.run_for(30_000);
+    let [alice, bob] = [0, 1].map(|node| load(&world, node).get_heads());
+    assert_eq!(alice, bob);
+    assert!(alice.len() <= 2, "{}", alice.len());
+    assert!(changes(&world, 0).contains(&forged[0]));
+}
+
+#[test]
 fn what_builds_on_what_was_held_and_dropped_waits_for_it_to_come_again() {
     let mut world = alice_and_bob();
     let before = load(&world, 1);

@@ -111,6 +111,15 @@ impl CanvasP2PSynchronizer {
         self.set_throttle_timer(due);
     }
 
+    /// Whether everything may be asked for now; if that was so lately, it is asked for at the end of the period.
+    pub(super) fn may_ask_for_all(&mut self, step: &Step) -> bool {
+        let begun = self.throttle.run(step.now);
+        let now = begun.is_some();
+        let due = if now { begun } else { self.throttle.owe_everything(step.now) };
+        self.set_throttle_timer(due);
+        now
+    }
+
     /// The end of a period.
     pub(super) fn on_throttle_due(&mut self, step: &mut Step) {
         let (owed, due) = self.throttle.settle(step.now);

@@ -172,7 +172,7 @@ impl CanvasP2PSynchronizer {
             Waiting::Flush(remaining) => remaining.contains_key(id),
             Waiting::Canvas(_) | Waiting::Peers | Waiting::ShareOut { .. } | Waiting::Leave => false,
         };
-        self.calls.values().any(by_call) || self.answers.values().any(|answer| answer.document == *id)
+        self.calls.values().any(by_call) || self.answers.concern(id)
     }
 
     fn sync_finished(&mut self, step: &mut Step, call: u64, sync: &SyncCall) {

@@ -68,6 +68,7 @@ impl CanvasP2PSynchronizer {
                 self.on_peer_left(step, info);
             }
         }
+        let at_once = self.may_ask_for_all(step);
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in ids {
             if let Some(document) = self.documents.get_mut(&id) {
@@ -75,7 +76,9 @@ impl CanvasP2PSynchronizer {
                 document.forget_waiting();
                 document.catch_up.settle(|_| true);
             }
-            self.ask_if_auto(step, &id);
+            if at_once {
+                self.ask_if_auto(step, &id);
+            }
             self.watch_to_stand_by(step, &id);
         }
         self.tell_of_all_parties(step);
@@ -122,9 +125,13 @@ impl CanvasP2PSynchronizer {
 
     /// Stands by what a document holds, if that is needed and ours to do.
     fn stand_by(&mut self, step: &mut Step, id: &DocumentId) {
-        if self.is_stood_by(id) || !self.may_write_here() {
-            return;
+        if !self.is_stood_by(id) && self.may_write_here() {
+            self.stand_by_now(step, id);
         }
+    }
+
+    /// Makes an empty change on top of all that a document holds.
+    pub(super) fn stand_by_now(&mut self, step: &mut Step, id: &DocumentId) {
         let change = self.documents.get_mut(id).and_then(|document| document.stand_by(&self.peer, step.rng));
         if let Some(change) = change {
             tracing::debug!(target: "mqtt:sync", document = %id, "standing by what is there");

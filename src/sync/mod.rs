@@ -11,7 +11,7 @@
 //! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
 //! | `heard.rs`, `fresh.rs` | what was heard before, and is not believed again |
 //! | `integrate.rs` | changes going into documents; the outbox going out |
-//! | `requests.rs` | catching up, both sides; announcements of heads |
+//! | `requests.rs`, `answers.rs` | catching up, and answering; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
 //! | `sharing.rs`, `shares.rs` | sharing canvases between repositories; the keys that they have then |
@@ -30,6 +30,7 @@
 
 mod admission;
 mod announce;
+mod answers;
 mod asleep;
 mod calls;
 mod canvas_event;

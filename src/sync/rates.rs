@@ -98,6 +98,23 @@ impl Limiter {
     }
 }
 
+/// What was done for somebody, as the time that it may take: more is done once enough of it has passed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Debt {
+    until_ms: u64,
+}
+
+impl Debt {
+    /// Whether no more than so many milliseconds are owed.
+    pub(super) fn is_within(self, ms: u64, now: Now) -> bool {
+        self.until_ms <= now.after(ms)
+    }
+
+    pub(super) fn add(&mut self, ms: u64, now: Now) {
+        self.until_ms = self.until_ms.max(now.elapsed_ms).saturating_add(ms);
+    }
+}
+
 /// What a rate allows in so many milliseconds.
 pub(super) fn share(per_second: u32, ms: u32) -> u32 {
     u32::try_from(u64::from(per_second) * u64::from(ms) / 1000).unwrap_or(u32::MAX)

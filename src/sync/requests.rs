@@ -1,39 +1,19 @@
-//! Catching up: requests, the election of one answerer, answers, and announcements of heads.
+//! Catching up: requests, what answers bring, and announcements of heads. Who answers is in `answers.rs`.
 
 use std::collections::BTreeMap;
 
-use automerge::{Change, ChangeHash};
+use automerge::ChangeHash;
 
-use super::asleep::Closed;
 use super::catch_up::Step as Next;
 use super::content::Content;
-use super::document::Document;
+use super::document::State;
 use super::integrate::Source;
-use super::peers::SERVER_CAPABILITY;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use super::vouching::{Incoming, last_of_actors};
-use crate::ids::{DocumentId, Heads, Nonce, PeerId, RepositoryName};
-use crate::limits::{
-    ALONE_WAIT_MS, ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ACTIVE_REQUESTS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK,
-    MAX_CHANGES_PER_MESSAGE, MAX_DOCUMENTS_PER_ANNOUNCEMENT, MAX_PENDING_ANSWERS,
-};
-use crate::wire::{
-    Body, Changes, Header, HeadsAnnouncement, Priority, SyncAnnouncement, SyncContent, SyncReply, SyncRequest, Topic,
-};
-
-/// A request of another peer that waits for our turn to answer.
-#[derive(Debug)]
-pub(super) struct PendingAnswer {
-    requester: PeerId,
-    pub(super) document: DocumentId,
-    /// What the requester has, as far as it said.
-    known: Vec<ChangeHash>,
-    /// What others announced that they are sending.
-    covered: Vec<ChangeHash>,
-}
-
-// ---- the requester --------------------------------------------------------------------------------------------------
+use super::vouching::Incoming;
+use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
+use crate::limits::{ALONE_WAIT_MS, MAX_ACTIVE_REQUESTS, MAX_CONCURRENT_ENDS, MAX_DOCUMENTS_PER_ANNOUNCEMENT};
+use crate::wire::{Body, Header, HeadsAnnouncement, Priority, SyncContent, SyncReply, SyncRequest, Topic};
 
 impl CanvasP2PSynchronizer {
     /// Catches up with a document at once, or when fewer others do.
@@ -189,105 +169,6 @@ impl CanvasP2PSynchronizer {
         self.carry_out(step, &id, &next);
     }
 
-    /// A document from which answers can be given, also when its canvas was deleted here: another repository into which
-    /// it was shared may go on with it.
-    fn held(&self, id: &DocumentId) -> Option<&Document> {
-        let closed = || self.closed.iter().filter_map(Closed::awake).find(|document| document.id == *id);
-        self.documents.get(id).or_else(closed)
-    }
-
-    // ---- the answerers --------------------------------------------------------------------------------------------
-
-    /// Those that hold the document rank themselves; the first answers at once, each further one should nobody before
-    /// it have done so. Who has nothing yet comes last.
-    pub(super) fn on_request(&mut self, step: &mut Step, requester: PeerId, request: &SyncRequest) {
-        let Some(document) = self.held(&request.document) else { return };
-        if self.answers.len() >= MAX_PENDING_ANSWERS {
-            self.statistics.reject("too many requests");
-            return;
-        }
-        let unknown = document.unknown(request.heads.as_slice());
-        let pristine = document.replica().is_pristine();
-        let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
-        // Who floods may not hear that it is to answer, and answers of it are likely to be dropped.
-        let counts = |peer: &PeerId| !self.throttle.is_throttled(peer);
-        let own = (self.peer, own_is_server);
-        let mut rank = self.peers.rank(own, requester, request.request, step.now, counts);
-        if !self.config.discovery {
-            // Without knowing the others, chance spreads the answers.
-            rank = usize::try_from(step.rng.next_u64()).unwrap_or(0) % MAX_ANSWER_RANK;
-        }
-        if pristine {
-            rank += self.peers.confirmed().count();
-        }
-        if rank <= MAX_ANSWER_RANK || pristine {
-            let known = request.heads.as_slice().iter().chain(&request.have).copied().collect();
-            let answer = PendingAnswer { requester, document: request.document.clone(), known, covered: Vec::new() };
-            self.answers.insert(request.request, answer);
-            if rank == 0 {
-                self.answer(step, request.request);
-            } else {
-                let delay_ms = ANSWER_STEP_MS * rank.min(MAX_ANSWER_RANK) as u64;
-                self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
-            }
-        }
-        if self.counts_on(&request.document, &requester) {
-            self.notice(step, &request.document, unknown);
-        }
-    }
-
-    pub(super) fn on_answer_announced(&mut self, step: &mut Step, sender: PeerId, announcement: &SyncAnnouncement) {
-        let Some(id) = self.answers.get(&announcement.request).map(|answer| answer.document.clone()) else { return };
-        if self.is_outsider_of(&id, &sender) {
-            return;
-        }
-        if let Some(answer) = self.answers.get_mut(&announcement.request) {
-            answer.covered.extend_from_slice(announcement.heads.as_slice());
-        }
-        let Some(document) = self.held(&id) else { return };
-        let covered = document.replica().is_covered_by(&announcement.heads);
-        let unknown = document.unknown(announcement.heads.as_slice());
-        if covered {
-            self.answers.remove(&announcement.request);
-            self.timers.clear(&Timer::Answer(announcement.request));
-        }
-        if self.counts_on(&id, &sender) {
-            self.notice(step, &id, unknown);
-        }
-    }
-
-    /// Our turn: send what the requester lacks and nobody has announced.
-    pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
-        let Some(answer) = self.answers.remove(&request) else { return };
-        let Some(document) = self.held(&answer.document) else { return };
-        let replica = document.replica();
-        let first = answer.covered.is_empty();
-        let known: Vec<ChangeHash> =
-            answer.known.iter().chain(&answer.covered).filter(|hash| replica.contains(hash)).copied().collect();
-        let missing = replica.changes_since(&known);
-        if missing.is_empty() && !first {
-            return;
-        }
-        let heads = replica.heads();
-        // Every document holds the root, so a requester that has nothing knows at most that one.
-        let content = if (known.len() <= 1 && missing.len() >= DOCUMENT_ANSWER_CHANGES) || !fit(&missing) {
-            SyncContent::Document(document.saved(&self.config.identity))
-        } else {
-            let changes = missing.iter().map(|change| change.raw_bytes().to_vec()).collect();
-            let last = last_of_actors(&missing).into_iter();
-            let vouchers = document.vouching.vouchers(&document.id, &self.config.identity, last);
-            SyncContent::Changes(Changes { changes, vouchers, proof: None })
-        };
-        self.statistics.answers += 1;
-        tracing::debug!(target: "mqtt:sync", document = %answer.document, changes = missing.len(), "answering");
-        let repository = self.space_of(&answer.document);
-        let announcement = Body::SyncAnnouncement(SyncAnnouncement { request, heads: heads.clone() });
-        self.publish(step, &Topic::Sync(repository.clone()), &announcement, Delivery::once(Priority::High));
-        let reply = Body::SyncReply(SyncReply { request, document: answer.document, heads, content });
-        let inbox = Topic::Inbox { repository, peer: answer.requester };
-        self.publish(step, &inbox, &reply, Delivery::once(Priority::Low));
-    }
-
     // ---- announcements of heads -----------------------------------------------------------------------------------
 
     /// The document changed: its heads are announced soon, once, by one of those that have it.
@@ -304,12 +185,24 @@ impl CanvasP2PSynchronizer {
     }
 
     pub(super) fn on_announce_due(&mut self, step: &mut Step, id: &DocumentId) {
+        self.unite_ends(step, id);
         let Some(document) = self.documents.get_mut(id) else { return };
         let fired = document.announce.fire(step.now, step.rng);
         if fired.announce && !document.replica().is_pristine() {
             self.announcing.insert(id.clone());
         }
         self.timers.set(Timer::Announce(id.clone()), fired.next_ms);
+    }
+
+    /// More concurrent ends than fit into a message could neither be announced nor asked for. Whoever may write stands by all of
+    /// them before it comes to that.
+    fn unite_ends(&mut self, step: &mut Step, id: &DocumentId) {
+        let Some(document) = self.documents.get(id) else { return };
+        let many = document.replica().heads().as_slice().len() > MAX_CONCURRENT_ENDS;
+        let may_write = self.may_write_here() && self.counts_on(id, &self.peer);
+        if many && document.state == State::Whole && may_write {
+            self.stand_by_now(step, id);
+        }
     }
 
     /// Publishes what came due in this step, many documents in one message.
@@ -358,10 +251,4 @@ impl CanvasP2PSynchronizer {
             }
         }
     }
-}
-
-/// Whether changes may be one answer. A part of them would be of no use: what vouches for it might be in the rest.
-fn fit(changes: &[Change]) -> bool {
-    let bytes: usize = changes.iter().map(|change| change.raw_bytes().len()).sum();
-    changes.len() <= MAX_CHANGES_PER_MESSAGE && bytes <= MAX_ANSWER_BYTES
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use automerge::{Change, ChangeHash};
 use rand_core::Rng;
 
+use super::answers::Answers;
 use super::asleep::{Asleep, Closed};
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
@@ -21,7 +22,6 @@ use super::parties::Parties;
 use super::peers::PeerTable;
 use super::rates::{Outbound, Rates};
 use super::receive::Arrived;
-use super::requests::PendingAnswer;
 use super::saver::Saver;
 use super::shares::Shares;
 use super::snapshots::Snapshots;
@@ -107,7 +107,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) reassembler: Reassembler,
     pub(super) timers: Timers,
     /// Requests of others that wait for our turn to answer.
-    pub(super) answers: BTreeMap<Nonce, PendingAnswer>,
+    pub(super) answers: Answers,
     /// Documents that ask at present, and those that wait for their turn to ask.
     pub(super) asking: BTreeSet<DocumentId>,
     pub(super) ask_queue: BTreeSet<DocumentId>,
@@ -221,7 +221,7 @@ impl CanvasP2PSynchronizer {
             rolled_back: BTreeSet::new(),
             reassembler: Reassembler::new(),
             timers: Timers::default(),
-            answers: BTreeMap::new(),
+            answers: Answers::default(),
             asking: BTreeSet::new(),
             ask_queue: BTreeSet::new(),
             announcing: BTreeSet::new(),

@@ -19,11 +19,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rates::{Limiter, Rates, ToldClock, share};
+use super::rates::{Debt, Limiter, Rates, ToldClock, share};
 use crate::ids::{DocumentId, PeerId};
 use crate::limits::{
-    INBOUND_BURST_MS, MAX_OWED_TOPICS, MAX_PEER_ACCOUNTS, MAX_PEER_BURST_KIB, MAX_PEER_KIB_PER_SECOND,
-    MAX_THROTTLE_PERIOD_MS, THROTTLE_PERIOD_MS, THROTTLE_REPORT_MS, THROTTLE_SAMPLE_MS,
+    ANSWER_BURST_MS, ANSWERED_AT_ONCE, INBOUND_BURST_MS, MAX_ANSWER_KIB_PER_SECOND, MAX_OWED_TOPICS, MAX_PEER_ACCOUNTS,
+    MAX_PEER_BURST_KIB, MAX_PEER_KIB_PER_SECOND, MAX_THROTTLE_PERIOD_MS, MIN_ANSWER_KIB, THROTTLE_PERIOD_MS,
+    THROTTLE_REPORT_MS, THROTTLE_SAMPLE_MS,
 };
 use crate::time::Now;
 use crate::wire::Kind;
@@ -42,6 +43,8 @@ struct Account {
     /// Of messages for catching up, of which many come at once because they were asked for.
     exchange: Limiter,
     kibibytes: Limiter,
+    /// What it was answered.
+    answers: Debt,
     /// Of messages in its name that were not its own, or not new.
     doubted: Limiter,
     /// It was too much before.
@@ -98,6 +101,8 @@ pub(super) struct Throttle {
     doubted: Limiter,
     /// It was too much before.
     doubted_until_ms: u64,
+    /// What all were answered, each of them a share of it.
+    answers: Debt,
     accounts: BTreeMap<PeerId, Account>,
     /// Those of which something was dropped in this period.
     muted: BTreeSet<PeerId>,
@@ -116,6 +121,7 @@ impl Throttle {
             strangers: Limiter::new(rates.inbound / STRANGERS_SHARE, INBOUND_BURST_MS, clock.clone()),
             doubted: Limiter::new(rates.inbound / DOUBTED_SHARE, INBOUND_BURST_MS, clock.clone()),
             doubted_until_ms: 0,
+            answers: Debt::default(),
             clock,
             accounts: BTreeMap::new(),
             muted: BTreeSet::new(),
@@ -196,6 +202,19 @@ impl Throttle {
             Err(until_ms) => until_ms,
         };
         self.mute(sender, until_ms + beyond_ms, now)
+    }
+
+    /// Whether a peer may be answered, or was answered too much.
+    pub(super) fn may_be_answered(&mut self, requester: PeerId, now: Now) -> bool {
+        self.answers.is_within(ANSWER_BURST_MS, now) && self.account(requester).answers.is_within(ANSWER_BURST_MS, now)
+    }
+
+    /// A peer gets an answer of so many bytes.
+    pub(super) fn answered(&mut self, requester: PeerId, bytes: usize, now: Now) {
+        let kibibytes = (bytes as u64).div_ceil(1024).max(MIN_ANSWER_KIB);
+        let ms = (kibibytes * 1_000).div_ceil(MAX_ANSWER_KIB_PER_SECOND);
+        self.account(requester).answers.add(ms, now);
+        self.answers.add(ms / ANSWERED_AT_ONCE, now);
     }
 
     /// A peer is over until then. Whether that is to be told.
@@ -292,6 +311,7 @@ impl Throttle {
             messages: Limiter::new(rate, INBOUND_BURST_MS, self.clock.clone()),
             exchange: Limiter::new(rate, 4 * INBOUND_BURST_MS, self.clock.clone()),
             kibibytes: Limiter::with_burst(MAX_PEER_KIB_PER_SECOND, MAX_PEER_BURST_KIB, self.clock.clone()),
+            answers: Debt::default(),
             doubted: Limiter::new(inbound / DOUBTED_NAME_SHARE, INBOUND_BURST_MS, self.clock.clone()),
             doubted_until_ms: 0,
             over_until_ms: 0,

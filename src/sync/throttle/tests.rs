@@ -226,3 +226,30 @@ fn memory_is_bounded() {
     let (owed, _) = throttle.settle(at(1));
     assert_eq!((owed.topics.len(), owed.everything), (MAX_OWED_TOPICS, true));
 }
+
+/// How often somebody is answered with so many bytes, who asks over and over.
+fn answers(throttle: &mut Throttle, requester: PeerId, bytes: usize, now: Now) -> u64 {
+    let answer = |throttle: &mut Throttle| {
+        let may = throttle.may_be_answered(requester, now);
+        if may {
+            throttle.answered(requester, bytes, now);
+        }
+        may
+    };
+    (0..100_000).take_while(|_| answer(throttle)).count() as u64
+}
+
+#[test]
+fn who_asks_for_everything_over_and_over_gets_so_much_and_no_more() {
+    let mut throttle = throttle(1_000, 10_000);
+    let a_second = MAX_ANSWER_KIB_PER_SECOND / 1024;
+    let at_once = a_second * ANSWER_BURST_MS / 1_000;
+    let mebibyte = 1 << 20;
+    assert_eq!(answers(&mut throttle, FLOODER, mebibyte, at(0)), at_once + 1);
+    assert_eq!(answers(&mut throttle, FLOODER, mebibyte, at(10_000)), 10 * a_second);
+    let small = at_once * 1024 / MIN_ANSWER_KIB;
+    let answered = answers(&mut throttle, OTHER, 1, at(10_000));
+    assert!((small * 9 / 10..=small + 1).contains(&answered), "{answered}");
+    let all: u64 = (0..1_000).map(|n| answers(&mut throttle, made_up(n), mebibyte, at(10_000))).sum();
+    assert!(all <= ANSWERED_AT_ONCE * (at_once + 1), "{all}");
+}
