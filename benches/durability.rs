@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::ids::CanvasId;
 use mqtt_p2p::service::{Mailbox, P2PNetworkManager, ServiceConfig};
 use mqtt_p2p::sync::Command;
@@ -71,7 +71,7 @@ impl Service {
         let (id, x) = (self.calls % NODES, self.calls);
         let patch = format!(r#"{{"nodes":{{"upsert":[{{"id":"{id}","x":{x}}}]}}}}"#);
         let patch = CanvasPatch::from_json(&patch).unwrap();
-        self.call(Command::Patch { canvas: canvas(), patch, author: "me".to_owned() });
+        self.call(Command::Patch { canvas: canvas(), patch, seen: Seen::Unknown, author: "me".to_owned() });
     }
 
     /// Waits for outcomes, at least so many, and returns how many came.

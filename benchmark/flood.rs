@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use mqtt_p2p::canvas::{Canvas, CanvasPatch};
+use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, RepositoryName, Session};
 use mqtt_p2p::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND};
@@ -99,7 +99,8 @@ impl Member {
 
     fn edit(&mut self, node: &str, x: usize) -> Result<Publish, Box<dyn Error>> {
         let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"{node}","x":{x}}}]}}}}"#))?;
-        let command = Command::Patch { canvas: self.canvas.clone(), patch, author: "flooder".to_owned() };
+        let command =
+            Command::Patch { canvas: self.canvas.clone(), patch, seen: Seen::Unknown, author: "flooder".to_owned() };
         let mut published = self.command(command);
         published.retain(|publish| publish.topic.ends_with("/changes"));
         published.pop().ok_or_else(|| format!("edit {x} was not published").into())

@@ -41,7 +41,7 @@ impl Service {
         let config = ServiceConfig::from_json(&config.to_string())?;
         let manager = P2PNetworkManager::new(config, [seed; 32], mailbox.clone(), Handle::current())?;
         let (ring, bell) = mpsc::channel();
-        mailbox.set_doorbell(Some(Box::new(move || ring.send(()).unwrap_or(()))));
+        mailbox.set_doorbell(Some(Arc::new(move || ring.send(()).unwrap_or(()))));
         Ok(Self { manager, mailbox, bell, last_call: 0, items: Vec::new() })
     }
 
