@@ -35,22 +35,26 @@ pub(super) fn run(options: &EmbeddedBrokerOptions, started: &SyncSender<Started>
             return;
         }
     };
-    serve(&runtime, options, started, stop);
+    let context = serve(&runtime, options, started, stop);
     runtime.shutdown_timeout(Duration::from_millis(EMBEDDED_STOP_TIMEOUT_MS));
+    if let Some(context) = context {
+        take_apart(&context);
+    }
 }
 
+/// Gives what has to be taken apart when nothing runs any more.
 fn serve(
     runtime: &Runtime,
     options: &EmbeddedBrokerOptions,
     started: &SyncSender<Started>,
     stop: oneshot::Receiver<()>,
-) {
+) -> Option<ServerContext> {
     runtime.block_on(async {
         let (open, listens) = match listeners::open(options) {
             Ok(bound) => bound,
             Err(error) => {
                 let _ = started.send(Err(error));
-                return;
+                return None;
             }
         };
         // Without the check for a busy machine, or a test under load is refused.
@@ -72,13 +76,19 @@ fn serve(
             },
             _ = stop => {}
         }
-        let _ = timeout(Duration::from_millis(EMBEDDED_STOP_TIMEOUT_MS / 2), take_apart(&context)).await;
-    });
+        Some(context)
+    })
 }
 
-/// The context holds parts that hold the context; taken out, so that its memory is freed.
-async fn take_apart(context: &ServerContext) {
-    *context.extends.shared_mut().await = Box::new(DefaultShared::new(None));
-    *context.extends.router_mut().await = Box::new(DefaultRouter::new(None));
-    *context.extends.retain_mut().await = Box::new(MemoryRetainStorage::default());
+/// The context holds parts that hold the context; taken out, so that its memory is freed. Sessions that still ran would panic
+/// without them.
+fn take_apart(context: &ServerContext) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let parts = async {
+        *context.extends.shared_mut().await = Box::new(DefaultShared::new(None));
+        *context.extends.router_mut().await = Box::new(DefaultRouter::new(None));
+        *context.extends.retain_mut().await = Box::new(MemoryRetainStorage::default());
+    };
+    let limit = Duration::from_millis(EMBEDDED_STOP_TIMEOUT_MS / 2);
+    let _ = runtime.block_on(async { timeout(limit, parts).await });
 }
