@@ -338,6 +338,7 @@ impl CanvasDocument {
     /// The same, but only of those that stand: by themselves, as `stands` says, or by a later change of their actor that is
     /// applied with them and does.
     pub fn apply_standing(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Applied {
+        let is_first = self.replica.is_pristine();
         let mut taken = self.replica.take(changes, stands);
         if taken.damaged {
             return Applied { rejected: taken.rejected, damaged: true, ..Applied::default() };
@@ -349,7 +350,8 @@ impl CanvasDocument {
         let said = taken.applied.iter().rev().find(|change| change.message().is_some());
         Applied {
             hashes: taken.applied.iter().map(Change::hash).collect(),
-            conflicts: conflict::find(&self.replica, &taken.applied, &taken.touched),
+            // Of a canvas that is new here, nobody had anything that could conflict.
+            conflicts: if is_first { Vec::new() } else { conflict::find(&self.replica, &taken.applied, &taken.touched) },
             author: said.and_then(|change| change.message().map(str::to_owned)),
             by: said.map(|change| change.actor_id().clone()),
             unsettled: taken.unsettled,
