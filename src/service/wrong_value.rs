@@ -2,11 +2,15 @@
 
 use std::fmt::Display;
 
-/// How serde shows a text that it did not expect, and what follows it.
-const SHOWN: [(&str, &str, &str); 2] =
-    [("string \"", "\", expected", "a string"), ("unknown variant `", "`, expected", "unknown word")];
+/// How serde shows a text or a number that it did not expect, and what follows it.
+const SHOWN: [(&str, &str, &str); 4] = [
+    ("string \"", "\", expected", "a string"),
+    ("integer `", "`, expected", "a number"),
+    ("floating point `", "`, expected", "a number"),
+    ("unknown variant `", "`, expected", "unknown word"),
+];
 
-/// What serde says, without the text that it found.
+/// What serde says, without the text or number that it found.
 pub fn without_value(error: &impl Display) -> String {
     let text = error.to_string();
     for (before, after, instead) in SHOWN {
@@ -28,6 +32,10 @@ mod tests {
         let error = |json| serde_json::from_str::<u16>(json).unwrap_err();
         let told = without_value(&error(r#""a \"secret\", expected""#));
         assert!(told.starts_with("invalid type: a string, expected u16"), "{told}");
+        for number in ["123456", "-5", "0.125"] {
+            let told = without_value(&serde_json::from_str::<String>(number).unwrap_err());
+            assert!(told.starts_with("invalid type: a number, expected a string"), "{told}");
+        }
         assert!(without_value(&error("true")).contains("boolean"));
         let told = without_value(&serde_json::from_str::<crate::service::Protocol>(r#""secret""#).unwrap_err());
         assert!(told.starts_with("unknown word, expected one of `mqtt`"), "{told}");
