@@ -50,6 +50,7 @@ test('every code is documented, and provoked by a test', () => {
     'members',
     'real-time',
     'replay',
+    'share-members',
     'storage',
     'update-canvas',
   ];
