@@ -1,5 +1,5 @@
 // Fuzzes what takes in bytes of others, from the committed corpus: `node scripts/fuzz.mjs [seconds of each target, default 60]
-// [target ...]`; for 0 seconds the corpus alone is run, as CI does. Two targets run at a time. A crash ends with status 1, and
+// [target ...]`, as CI does; for 0 seconds the corpus alone is run. Two targets run at a time. A crash ends with status 1, and
 // the input is kept in fuzz/artifacts/; `node scripts/fuzz.mjs --replay fuzz/artifacts/<target>/<file>` runs it again.
 //
 // libFuzzer on the stable toolchain: coverage is a pass of LLVM that rustc can be asked for; sanitizers, which need another
