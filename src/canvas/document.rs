@@ -351,7 +351,11 @@ impl CanvasDocument {
         Applied {
             hashes: taken.applied.iter().map(Change::hash).collect(),
             // Of a canvas that is new here, nobody had anything that could conflict.
-            conflicts: if is_first { Vec::new() } else { conflict::find(&self.replica, &taken.applied, &taken.touched) },
+            conflicts: if is_first {
+                Vec::new()
+            } else {
+                conflict::find(&self.replica, &taken.applied, &taken.touched)
+            },
             author: said.and_then(|change| change.message().map(str::to_owned)),
             by: said.map(|change| change.actor_id().clone()),
             unsettled: taken.unsettled,
