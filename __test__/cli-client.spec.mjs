@@ -75,6 +75,15 @@ describe('client', () => {
     assert.deepEqual([nodes[0].text, edges.map(({ id }) => id)], ['An idea', ['idea-plan']]);
   });
 
+  eachBroker('a script begins with what the broker keeps of those who left', async (_, broker) => {
+    const args = ['client', ...OF_TEAM, '--broker', urlOf(broker)];
+    const left = await cli(args, { input: 'create\nadd idea "An idea"' });
+    assert.equal(left.code, 0, left.stderr);
+    const { code, stdout, stderr } = await cli(args, { input: 'show' });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /│An idea +│/);
+  });
+
   test('a command that is wrong ends a script: status 1, and JSON lines are one a command', async (t) => {
     const broker = urlOf(await embedded(t));
     const run = (input, ...args) => cli(['client', ...OF_TEAM, '--broker', broker, ...args], { input });

@@ -7,6 +7,7 @@ import { Session } from './client-session.js';
 import { steps } from './client-steps.js';
 import { withService } from './lifetime.js';
 import { colour, note, print } from './output.js';
+import { working } from './progress.js';
 import {
   repositoryNames,
   type Settings,
@@ -60,7 +61,11 @@ async function run(options: Options): Promise<void> {
       author: options.author,
       json: wanted.json,
     });
-    await (script === undefined ? talk(session, service, wanted, interrupted) : obey(session, script));
+    if (script === undefined) return talk(session, service, wanted, interrupted);
+    // A person sees what comes; a script means what there is.
+    if (service.getNetworkStatus().connected)
+      await working('asking the other peers', () => service.syncRepository(repository));
+    await obey(session, script);
   });
 }
 
