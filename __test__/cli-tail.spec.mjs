@@ -79,6 +79,9 @@ test('without a broker it says so and tries again, until interrupted', async (t)
   const child = startCli(t, ['tail', '--broker', `mqtt://127.0.0.1:${await freePort()}`]);
   await until(() => /no broker/.test(child.output()), 'it says so');
   await interrupt(child);
+  const connected = await tail(t, await embedded(t));
+  await interrupt(connected);
+  assert.doesNotMatch(connected.output(), /no broker/, 'who ends it need not be told');
   const { code } = await cli(['tail', '--key-file', '/does/not/exist']);
   assert.equal(code, 1);
 });

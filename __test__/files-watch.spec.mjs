@@ -70,7 +70,7 @@ describe('what it says', () => {
     const folder = vault(t, { plan: card('one') });
     const url = `mqtt://${broker.host}:${broker.port}`;
     const child = startNode(t, ['dist/mqtt-cli.js', 'watch', folder.path, '--broker', url, '--memory']);
-    const said = () => /1 canvases are live/.test(child.output()) && /→ plan\.canvas created/.test(child.output());
+    const said = () => /1 canvas is live/.test(child.output()) && /→ plan\.canvas created/.test(child.output());
     await until(said, 'both lines');
   });
 });

@@ -118,6 +118,7 @@ function announce(service: MQTTIntegrationService, { broker, observatory, dataDi
     const http = observatory?.url ?? null;
     printJson({
       event: 'ready',
+      time: new Date().toISOString(),
       broker: url,
       websocket: broker?.websocketUrl ?? null,
       embedded,

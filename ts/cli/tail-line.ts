@@ -84,6 +84,7 @@ const TELLERS: Record<string, (details: Details) => string> = {
   application: ({ message = null }) => JSON.stringify(message),
   epoch: ({ epoch, key, recipients }) =>
     `a new key, ${key}…, the ${epoch}. after the first, for ${count(list(recipients).length, 'peer')}`,
+  members: ({ parties }) => `who counts in ${list(parties).map(party).join(', ')}`,
   'key-notice': ({ asks, key }) => `uses the key ${key}…${asks ? ', and asks who does not' : ''}`,
 };
 
@@ -93,6 +94,11 @@ export const KINDS = Object.keys(TELLERS);
 function reply(content: unknown): string {
   const { changes, documentBytes } = (content ?? {}) as { changes?: number; documentBytes?: number };
   return documentBytes === undefined ? count(changes ?? 0, 'change') : `all ${size(documentBytes)}`;
+}
+
+function party(of: unknown): string {
+  const { repository, statements } = (of ?? {}) as { repository?: string; statements?: number };
+  return `${repository} (${count(statements ?? 0, 'statement')})`;
 }
 
 function words(capabilities: unknown): string {

@@ -38,7 +38,7 @@ async function run(options: Options): Promise<void> {
   const wanted = filter(options);
   let tap: Tap | undefined;
   await interruptible(
-    async () => {
+    async (interrupted) => {
       await new Promise<void>((_, fail) => {
         tap = new Tap(config, {
           listening: ({ filter }) => note(colour.dim(`listening to ${filter}; Ctrl-C stops`)),
@@ -46,7 +46,9 @@ async function run(options: Options): Promise<void> {
             if (wanted(packet)) show(packet, json);
           },
           refused: ({ reason }) => fail(new Error(reason)),
-          away: ({ reason }) => note(colour.yellow(`! no broker: ${reason}; trying again`)),
+          away: ({ reason }) => {
+            if (!interrupted.aborted) note(colour.yellow(`! no broker: ${reason}; trying again`));
+          },
         });
       });
       await forever();

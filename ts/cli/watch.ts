@@ -83,7 +83,7 @@ function announce(service: MQTTIntegrationService, repositories: RepositoryConfi
   const { broker, connected, peerId } = service.getNetworkStatus();
   const url = urlOf(broker);
   if (json) {
-    printJson({ event: 'watching', broker: url, connected, peerId, repositories });
+    printJson({ event: 'watching', time: new Date().toISOString(), broker: url, connected, peerId, repositories });
     return;
   }
   print(`broker  ${url}${connected ? '' : colour.yellow(' (not there yet; edits are kept until it is)')}`);
@@ -125,7 +125,10 @@ function follow(service: MQTTIntegrationService, repositories: RepositoryConfig[
   on('file-set-aside', ({ path, aside }) =>
     colour.yellow(`! ${shown(path)} differs from the network's; your version is in ${shown(aside)}`),
   );
-  on('files-ready', ({ canvases, repository }) => `${repository}: ${canvases} canvases are live`);
+  on(
+    'files-ready',
+    ({ canvases, repository }) => `${repository}: ${canvases === 1 ? '1 canvas is' : `${canvases} canvases are`} live`,
+  );
   on('files-paused', ({ message, repository }) => colour.yellow(`! ${repository} pauses: ${message}`));
   on('files-resumed', ({ repository }) => `${repository} goes on`);
   on('conflict', ({ canvasId, element, id, property, path }) =>
