@@ -4,6 +4,9 @@ const colourful = process.env.FORCE_COLOR ? true : Boolean(process.stdout.isTTY)
 
 const paint = (code: number) => (text: string) => (colourful && text !== '' ? `\u001b[${code}m${text}\u001b[0m` : text);
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they are.
+const COLOURS = /\u001b\[\d+m/g;
+
 /** Colours for standard output; plain text where it is no terminal or NO_COLOR is set. */
 export const colour = {
   bold: paint(1),
@@ -26,7 +29,9 @@ export function print(line = ''): void {
 
 /** Prints one line about what goes on, on standard error: it is no part of what was asked for. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+  // Colours are chosen for standard output; what goes to a file has none.
+  const plain = process.stderr.isTTY || process.env.FORCE_COLOR ? line : line.replaceAll(COLOURS, '');
+  process.stderr.write(`${plain}\n`);
 }
 
 /** Prints one line of JSON. */

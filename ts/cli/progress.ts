@@ -6,7 +6,8 @@ export async function working<T>(what: string, work: (progress: (text: string) =
   if (!process.stderr.isTTY) return work(() => {});
   const { default: ora } = await import('ora');
   // It must not catch Ctrl-C, which disconnects.
-  const spinner = ora({ text: what, discardStdin: false, stream: process.stderr }).start();
+  const color = process.env.NO_COLOR ? false : 'cyan';
+  const spinner = ora({ text: what, color, discardStdin: false, stream: process.stderr }).start();
   try {
     return await work((text) => {
       spinner.text = text;
