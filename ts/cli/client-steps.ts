@@ -1,5 +1,6 @@
 import type { CanvasData, MQTTIntegrationService } from '../index.js';
 import { milliseconds, print, printJson, TICK } from './output.js';
+import { count } from './text.js';
 
 /** What the steps are about. */
 export interface Steps {
@@ -64,6 +65,6 @@ export async function steps(
   await step(
     'read',
     () => service.getCanvas(target, canvasId),
-    ({ nodes, edges }) => `${nodes.length} nodes, ${edges.length} edges in ${target}`,
+    ({ nodes, edges }) => `${count(nodes.length, 'node')}, ${count(edges.length, 'edge')} in ${target}`,
   );
 }

@@ -10,6 +10,7 @@ import {
   withStorage,
   withStorageOptions,
 } from './settings.js';
+import { count } from './text.js';
 
 interface Options extends StorageOptions {
   root?: string;
@@ -100,7 +101,7 @@ function show({ json }: Settings, repository: string, all: Member[], own: string
     printJson({ repository, members: all });
     return;
   }
-  print(`${TICK} ${repository}: ${all.length} members`);
+  print(`${TICK} ${repository}: ${count(all.length, 'member')}`);
   for (const { peerId: peer, role, root } of all) {
     const notes = [root ? 'first admin' : '', peer === own ? 'this peer' : ''].filter((note) => note !== '').join(', ');
     print(`  ${role.padEnd(6)}  ${peer}${notes && `  ${colour.yellow(notes)}`}`);
