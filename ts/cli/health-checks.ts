@@ -11,7 +11,14 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { HealthReport, MQTTIntegrationService, PeerInfo, RepositoryStatus, SyncReport } from '../index.js';
+import type {
+  HealthReport,
+  MQTTIntegrationService,
+  NetworkStatus,
+  PeerInfo,
+  RepositoryStatus,
+  SyncReport,
+} from '../index.js';
 import { milliseconds } from './output.js';
 import { count, size, visible } from './text.js';
 
@@ -54,11 +61,25 @@ export async function catchingUp(service: MQTTIntegrationService, repository: st
   const report = await service.syncRepository(repository);
   const end = performance.now() + SETTLE_MS;
   for (;;) {
-    const check = behind(report, service.getRepositoryStatus(repository));
+    const check = service.getNetworkStatus().connected
+      ? behind(report, service.getRepositoryStatus(repository))
+      : unasked(repository);
     // Canvases that were just heard of are asked for one after the other.
     if (check.ok || performance.now() > end) return check;
     await setTimeout(POLL_MS);
   }
+}
+
+function unasked(repository: string): Check {
+  const name = `catching up with ${visible(repository)}`;
+  return { name, ok: false, detail: 'nobody could be asked: there is no connection', remedy: 'see the broker' };
+}
+
+/** A connection that breaks again and again looks like one that is being made; why it broke last says more. */
+export function withReason(check: Check, { lastError }: Pick<NetworkStatus, 'lastError'>): Check {
+  if (check.ok || !lastError || !check.name.startsWith('broker ') || check.detail.includes(lastError.message))
+    return check;
+  return { ...check, detail: `${check.detail}; last error: ${lastError.message}` };
 }
 
 /** Whether a repository lacks something after catching up. */

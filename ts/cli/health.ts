@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { type HealthReport, MQTTIntegrationService, MqttP2pError } from '../index.js';
 import { applicationData, type Environment } from './data-directory.js';
-import { type Check, catchingUp, clocks, connecting, storage } from './health-checks.js';
+import { type Check, catchingUp, clocks, connecting, storage, withReason } from './health-checks.js';
 import { interruptible } from './lifetime.js';
 import { CROSS, colour, print, printJson, TICK } from './output.js';
 import { working } from './progress.js';
@@ -62,7 +62,8 @@ async function network(service: MQTTIntegrationService, wanted: Settings): Promi
       const peers = await discover(service);
       progress('testing the broker');
       const { checks } = await service.healthCheck();
-      return [connected, ...checks, clocks(peers), ...caughtUp];
+      const status = service.getNetworkStatus();
+      return [connected, ...checks.map((check) => withReason(check, status)), clocks(peers), ...caughtUp];
     });
   } catch (error) {
     if (!(error instanceof MqttP2pError) || error.code === 'ERR_CONFIG_INVALID') throw error;

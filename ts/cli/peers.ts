@@ -32,6 +32,8 @@ async function run(options: Options): Promise<void> {
   const wanted = settings(options, ['default']);
   await withService(wanted, async (service) => {
     const peers = await working('asking who is there', () => service.discoverPeers({ timeoutMs: options.wait }));
+    if (!service.getNetworkStatus().connected)
+      note(colour.yellow('the connection broke: nobody could be asked; health says more'));
     if (wanted.json) {
       printJson({ peers });
       return;
