@@ -82,6 +82,21 @@ describe('test', () => {
     assert.match(readFileSync(report, 'utf8'), /<svg/);
   });
 
+  test('a report that cannot be written is a failure before anything is measured', async (t) => {
+    const report = join(temporaryFolder(t), 'missing', 'out.html');
+    const { code, stderr } = await cli([
+      'test',
+      '--duration',
+      '5',
+      '--broker',
+      'mqtt://127.0.0.1:1',
+      '--report',
+      report,
+    ]);
+    assert.equal(code, 1);
+    assert.match(stderr, /ENOENT/);
+  });
+
   test('over TLS everything but the cut is measured', async (t) => {
     const ca = certificateAuthority(t);
     const { certFile, keyFile } = ca.issue('broker');

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { apart, type Choice, chooseBroker } from './broker-choice.js';
 import { interruptible } from './lifetime.js';
@@ -41,6 +41,8 @@ of their own, and take away what they leave.`;
 async function run(options: Options): Promise<void> {
   const wanted = settings(options, ['test']);
   if (options.repositories) throw new UsageError('test makes its own repositories');
+  // Not after minutes of measuring.
+  if (options.report) closeSync(openSync(options.report, 'a'));
   let choice: Choice | undefined;
   let suite: Suite | undefined;
   await interruptible(
