@@ -19,13 +19,15 @@ export async function runNode(args, { env = {}, deadlineMs = DEADLINE_MS, cwd = 
   return finish(child, deadlineMs, input);
 }
 
-/** Starts Node and gives the child, whose text so far is `child.output()`. Killed after the test. */
+/** Starts Node and gives the child, whose text so far is `child.output()`, or `child.said()` by stream. Killed after the test. */
 export function startNode(t, args, { env = {} } = {}) {
   const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...cleanEnvironment(), ...env } });
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk) => {
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8').on('data', (chunk) => {
       text += chunk;
+      said[name] += chunk;
     });
   }
   const ended = once(child, 'close');
@@ -33,7 +35,7 @@ export function startNode(t, args, { env = {} } = {}) {
     child.kill('SIGKILL');
     await ended;
   });
-  return Object.assign(child, { output: () => text, ended });
+  return Object.assign(child, { output: () => text, said: () => said, ended });
 }
 
 /**
