@@ -15,8 +15,11 @@ import { nextEvent, until } from './helpers/wait.mjs';
 
 const CANVAS = 'plan';
 const idOf = (peer) => peer.getNetworkStatus().peerId;
-const move = (peer, repository, x) =>
-  peer.patchCanvas(repository, CANVAS, { nodes: { upsert: [{ id: 'a', x }] } }, 'ada');
+/** Moves a node, once the canvas has come to this peer. */
+const move = async (peer, repository, x) => {
+  await untilListed(peer, CANVAS, repository);
+  return peer.patchCanvas(repository, CANVAS, { nodes: { upsert: [{ id: 'a', x }] } }, 'ada');
+};
 const untilAt = (peer, repository, x) =>
   until(async () => {
     const canvas = await peer.getCanvas(repository, CANVAS).catch(() => ({ nodes: [] }));
