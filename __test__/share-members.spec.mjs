@@ -61,8 +61,11 @@ async function twoTeams(t, { encrypted = false } = {}) {
   return { broker, home, target, both, hal, tom, rita, untilRole };
 }
 
-const put = (peer, repository, id) =>
-  peer.patchCanvas(repository, CANVAS, { nodes: { upsert: [{ id, type: 'text', text: id }] } }, 'somebody');
+/** Adds a node, once the canvas has come to this peer. */
+const put = async (peer, repository, id) => {
+  await untilListed(peer, CANVAS, repository);
+  return peer.patchCanvas(repository, CANVAS, { nodes: { upsert: [{ id, type: 'text', text: id }] } }, 'somebody');
+};
 const has = async (peer, repository, id) => {
   const canvas = await peer.getCanvas(repository, CANVAS).catch(() => ({ nodes: [] }));
   return canvas.nodes.some((node) => node.id === id);
