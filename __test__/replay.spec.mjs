@@ -51,6 +51,8 @@ mosquittoTest('a recording of everything, played ten times, is no event to peers
   await untilEqual(ada, again);
   const met = (peer) => peer.getRepositoryStatus(REPOSITORY).peers === 1;
   await until(() => met(ada) && met(again), 'they have met');
+  // Events and outcomes come in one order: with these, all that has happened so far has been told.
+  for (const peer of [ada, again]) await peer.listCanvases(REPOSITORY);
 
   const happened = [];
   for (const [name, peer] of Object.entries({ ada, again })) {
