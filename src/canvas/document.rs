@@ -368,7 +368,7 @@ impl CanvasDocument {
 
     /// The view at a version all of whose changes are here.
     pub(super) fn view_at(&self, heads: &Heads) -> Result<View, CanvasError> {
-        if !heads.as_slice().iter().all(|hash| self.replica.contains(hash)) {
+        if !self.replica.contains_all(heads.as_slice()) {
             return Err(CanvasError::UnknownVersion);
         }
         if *heads == self.replica.heads() {

@@ -162,6 +162,12 @@ impl Replica {
         self.doc.get_missing_deps(&[*hash]).is_empty()
     }
 
+    /// Whether the document holds all of these changes.
+    #[must_use]
+    pub fn contains_all(&self, hashes: &[ChangeHash]) -> bool {
+        hashes.iter().all(|hash| self.contains(hash))
+    }
+
     /// Whether the document holds nothing but its root.
     #[must_use]
     pub fn is_pristine(&self) -> bool {
@@ -226,7 +232,7 @@ impl Replica {
     pub fn is_within(&self, heads: &Heads, announced: &Heads) -> bool {
         let (heads, announced) = (heads.as_slice(), announced.as_slice());
         if heads.iter().all(|head| announced.contains(head)) {
-            return heads.iter().all(|head| self.contains(head));
+            return self.contains_all(heads);
         }
         let beyond: BTreeSet<ChangeHash> =
             self.doc.get_changes_meta(&self.known(announced)).into_iter().map(|change| change.hash).collect();

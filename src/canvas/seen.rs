@@ -6,7 +6,8 @@
 use crate::canvas::document::{CanvasDocument, reader};
 use crate::canvas::error::CanvasError;
 use crate::canvas::held::Held;
-use crate::canvas::reader::{Reader, Stands};
+use crate::canvas::reader::Stands;
+use crate::canvas::replica::Replica;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::text;
 use crate::canvas::version::Version;
@@ -25,26 +26,21 @@ pub enum Seen {
 
 /// Where the text that an application had may be found.
 pub(crate) struct Known<'a> {
+    replica: &'a Replica,
     held: &'a Held,
-    told: Option<Reader<'a>>,
-    base: Option<Reader<'a>>,
+    seen: &'a Seen,
 }
 
 impl CanvasDocument {
     /// # Errors
     /// [`CanvasError::UnknownVersion`] if the application names a base that is not here.
     pub(super) fn known<'a>(&'a self, seen: &'a Seen) -> Result<Known<'a>, CanvasError> {
-        let at = |version: &'a Version| {
-            let here = version.0.as_slice().iter().all(|head| self.replica.contains(head));
-            here.then(|| reader(&self.replica, Some(version.0.as_slice())))
-        };
-        let mut known = Known { held: &self.held, told: None, base: None };
         match seen {
-            Seen::Unknown => {}
-            Seen::Told(version) => known.told = at(version),
-            Seen::Base(version) => known.base = Some(at(version).ok_or(CanvasError::UnknownVersion)?),
+            Seen::Base(Version(heads)) if !self.replica.contains_all(heads.as_slice()) => {
+                Err(CanvasError::UnknownVersion)
+            }
+            _ => Ok(Known { replica: &self.replica, held: &self.held, seen }),
         }
-        Ok(known)
     }
 }
 
@@ -54,11 +50,12 @@ impl Known<'_> {
     /// it was last told of, or the present one, which comes last where they differ alike: an application that was not told
     /// of it cannot mean it.
     pub(crate) fn merged(&self, id: &str, new: &str, current: &str) -> String {
-        if let Some(base) = &self.base {
+        let told = match self.seen {
             // A node that was not there had nothing in it.
-            return text::merge(&text_at(*base, id).unwrap_or_default(), new, current);
-        }
-        let told = self.told.and_then(|told| text_at(told, id));
+            Seen::Base(base) => return text::merge(&self.text_at(base, id).unwrap_or_default(), new, current),
+            Seen::Told(told) => self.text_at(told, id),
+            Seen::Unknown => None,
+        };
         let had = [self.held.text(id), told.as_deref()].into_iter().flatten();
         let nearest = had.min_by_key(|had| text::difference(had, new));
         match nearest {
@@ -66,11 +63,15 @@ impl Known<'_> {
             _ => new.to_owned(),
         }
     }
-}
 
-fn text_at(reader: Reader<'_>, id: &str) -> Option<String> {
-    match reader.stands(CanvasMap::Texts, id) {
-        Stands::Text(_, text) => Some(text),
-        _ => None,
+    /// The text at a version, if that is here and the node had one.
+    fn text_at(&self, Version(heads): &Version, id: &str) -> Option<String> {
+        if !self.replica.contains_all(heads.as_slice()) {
+            return None;
+        }
+        match reader(self.replica, Some(heads.as_slice())).stands(CanvasMap::Texts, id) {
+            Stands::Text(_, text) => Some(text),
+            _ => None,
+        }
     }
 }

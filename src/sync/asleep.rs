@@ -174,7 +174,7 @@ impl CanvasP2PSynchronizer {
         if let (Content::Canvas(canvas), Some(memory)) = (&mut document.content, asleep.memory) {
             canvas.recall(memory);
         }
-        let complete = asleep.summary.heads.as_slice().iter().all(|hash| document.replica().contains(hash));
+        let complete = document.replica().contains_all(asleep.summary.heads.as_slice());
         if !complete {
             let reason = "some of its changes cannot be read from storage; they are fetched from other peers";
             step.event(Event::Error(SyncError::NotRead { document: id.clone(), reason }));
