@@ -30,9 +30,8 @@ impl Mailbox {
     pub fn set_doorbell(&self, doorbell: Option<Doorbell>) {
         let mut state = self.state();
         state.doorbell = doorbell;
-        let doorbell = state.doorbell.clone().filter(|_| !state.items.is_empty());
-        drop(state);
-        ring(doorbell);
+        let rings = !state.items.is_empty();
+        leave(state, rings);
     }
 
     /// Adds items, in order.
@@ -46,9 +45,7 @@ impl Mailbox {
             state.bytes += item.len();
             state.items.push_back(item);
         }
-        let doorbell = state.doorbell.clone().filter(|_| was_empty);
-        drop(state);
-        ring(doorbell);
+        leave(state, was_empty);
     }
 
     /// Adds an event of which nobody minds if it is lost: it is, when very much waits for the application.
@@ -81,9 +78,8 @@ impl Mailbox {
             state.items.pop_front();
         }
         text.push(']');
-        let doorbell = state.doorbell.clone().filter(|_| !state.items.is_empty());
-        drop(state);
-        ring(doorbell);
+        let rings = !state.items.is_empty();
+        leave(state, rings);
         self.drained.notify_waiters();
         text
     }
@@ -107,9 +103,11 @@ impl Mailbox {
     }
 }
 
-/// To be called without the lock: ringing wakes the application's thread, and takes long enough that this would find the
-/// mailbox locked, and sleep again.
-fn ring(doorbell: Option<Doorbell>) {
+/// Lets go of the mailbox, and then rings if so wanted: ringing wakes the application's thread, and takes long enough that
+/// this would find the mailbox locked, and sleep again.
+fn leave(state: MutexGuard<'_, State>, rings: bool) {
+    let doorbell = state.doorbell.clone().filter(|_| rings);
+    drop(state);
     if let Some(doorbell) = doorbell {
         doorbell();
     }
