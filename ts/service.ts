@@ -293,8 +293,8 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
   }
 }
 
-/** Neither name can hold a line break. */
-const keyOf = (repository: string, canvasId: string) => `${repository}\n${canvasId}`;
+/** Names may hold any character, so none can part the two. */
+const keyOf = (repository: string, canvasId: string) => JSON.stringify([repository, canvasId]);
 
 function attempt<T>(action: () => T): T {
   try {
