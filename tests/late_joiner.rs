@@ -65,8 +65,7 @@ fn patch(world: &mut World, node: usize, canvas: &CanvasId, x: u64) {
 }
 
 fn outcome(world: &World, node: usize, call: u64) -> Option<Reply> {
-    let (_, result) = world.nodes[node].application.outcomes.iter().find(|(answered, _)| *answered == call)?;
-    Some(result.clone().unwrap())
+    world.nodes[node].application.ended(call).map(Result::unwrap)
 }
 
 /// Lets somebody leave, which must end before the service would lose its patience.

@@ -55,8 +55,7 @@ fn set(world: &mut World, node: usize, key: u8, role: Role) -> Result<Reply, Syn
 }
 
 fn result(world: &World, node: usize, call: u64) -> Result<Reply, SyncError> {
-    let outcomes = &world.nodes[node].application.outcomes;
-    outcomes.iter().find(|(answered, _)| *answered == call).map(|(_, result)| result.clone()).expect("an outcome")
+    world.nodes[node].application.ended(call).expect("an outcome")
 }
 
 fn edit(world: &mut World, node: usize, id: &str, x: u64) -> Result<Reply, SyncError> {

@@ -40,8 +40,7 @@ fn rotate(world: &mut World, node: usize, (secret, epoch): (u8, u64), stay: &[us
     let peers: Vec<PeerId> = stay.iter().map(|node| world.nodes[*node].peer()).collect();
     let secret = RootSecret::of_epoch([secret; 32], epoch);
     let call = world.command(node, Command::RotateKey { secret, peers });
-    let outcomes = &world.nodes[node].application.outcomes;
-    outcomes.iter().find(|(number, _)| *number == call).map_or(Err(SyncError::Offline), |(_, result)| result.clone())
+    world.nodes[node].application.ended(call).unwrap_or(Err(SyncError::Offline))
 }
 
 /// A node adds something that nobody else adds.

@@ -64,15 +64,8 @@ fn join(world: &mut World, repository: &str, number: u8) -> usize {
 
 fn ask(world: &mut World, node: usize, command: Command) -> Result<Reply, SyncError> {
     let call = world.command(node, command);
-    let outcome = |world: &World| {
-        let outcomes = &world.nodes[node].application.outcomes;
-        outcomes.iter().find(|(number, _)| *number == call).map(|(_, result)| result.clone())
-    };
-    if outcome(world).is_none() {
-        world.run_for(MINUTE_MS);
-    }
     // A process that has ended gives none.
-    outcome(world).unwrap_or(Err(SyncError::Closed))
+    world.outcome_within(node, call, MINUTE_MS).unwrap_or(Err(SyncError::Closed))
 }
 
 /// As a service shares between two repositories in which it takes part.

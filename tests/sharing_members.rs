@@ -90,14 +90,7 @@ fn set(world: &mut World, node: usize, key: u8, role: Role) {
 
 fn ask(world: &mut World, node: usize, command: Command) -> Result<Reply, SyncError> {
     let call = world.command(node, command);
-    let outcome = |world: &World| {
-        let outcomes = &world.nodes[node].application.outcomes;
-        outcomes.iter().find(|(number, _)| *number == call).map(|(_, result)| result.clone())
-    };
-    if outcome(world).is_none() {
-        world.run_for(MINUTE_MS);
-    }
-    outcome(world).expect("it has an outcome")
+    world.outcome_within(node, call, MINUTE_MS).expect("it has an outcome")
 }
 
 fn share(world: &mut World, from: usize, to: usize) -> Result<Reply, SyncError> {

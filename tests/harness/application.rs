@@ -86,6 +86,11 @@ impl Application {
         self.outcomes.push((call, result));
     }
 
+    /// How a call ended, if it has.
+    pub fn ended(&self, call: u64) -> Option<Result<Reply, SyncError>> {
+        self.outcomes.iter().find(|(number, _)| *number == call).map(|(_, result)| result.clone())
+    }
+
     fn event(&mut self, event: &CanvasEvent) {
         let key = (event.canvas.clone(), event.generation);
         match event.kind {

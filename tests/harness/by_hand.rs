@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mqtt_p2p::crypto::RootSecret;
-use mqtt_p2p::sync::Input;
+use mqtt_p2p::sync::{Input, Reply, SyncError};
 use mqtt_p2p::wire::TopicSpace;
 
 use super::broker::{Broker, Faults};
@@ -35,6 +35,15 @@ impl World {
         let mut world = Self::encrypted(seed, &[]);
         (world.faults, world.busy) = (Faults::NONE, false);
         world
+    }
+
+    /// How a call of a node ends, if it does within so long.
+    pub fn outcome_within(&mut self, node: usize, call: u64, ms: u64) -> Option<Result<Reply, SyncError>> {
+        let outcome = |world: &Self| world.nodes[node].application.ended(call);
+        if outcome(self).is_none() {
+            self.run_for(ms);
+        }
+        outcome(self)
     }
 
     /// Somebody comes; the number names the node.
