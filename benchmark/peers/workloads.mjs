@@ -47,19 +47,37 @@ const latency =
       return { 'p50 ms': quantile(latencies, 0.5), 'p99 ms': quantile(latencies, 0.99) };
     });
 
-/** One node moved flat out, each call awaited, until the other has the last. */
-const throughput = (system, { quick, options }) =>
-  onStage(system, options, async (stage) => {
-    const { one, two, key } = await pair(stage, board(200));
-    const count = quick ? 1_000 : 5_000;
-    await one.ask('moves', key, NODE, FIRST, 500);
-    await two.ask('sees', key, NODE, FIRST + 499);
-    const before = stage.cpuSeconds();
-    const [first] = await one.ask('moves', key, NODE, FIRST + 500, count);
-    const last = await two.ask('sees', key, NODE, FIRST + 500 + count - 1);
-    const cpu = stage.cpuSeconds() - before;
-    return { 'moves/s': (count * 1000) / (last - first), 'CPU us a move': (cpu * 1e6) / count };
-  });
+/** Edits flat out, each call awaited, until the other has the last. `counts` are of a quick and of a whole run. */
+const flatOut =
+  (task, { warmUp, counts, rate, cost }) =>
+  (system, { quick, options }) =>
+    onStage(system, options, async (stage) => {
+      const { one, two, key } = await pair(stage, board(200));
+      const count = counts[quick ? 0 : 1];
+      await one.ask(task, key, NODE, FIRST, warmUp);
+      await two.ask('sees', key, NODE, FIRST + warmUp - 1);
+      const before = stage.cpuSeconds();
+      const [first] = await one.ask(task, key, NODE, FIRST + warmUp, count);
+      const last = await two.ask('sees', key, NODE, FIRST + warmUp + count - 1);
+      const cpu = stage.cpuSeconds() - before;
+      return { [rate]: (count * 1000) / (last - first), [cost]: (cpu * 1e6) / count };
+    });
+
+/** One node moved. */
+const throughput = flatOut('moves', {
+  warmUp: 500,
+  counts: [1_000, 5_000],
+  rate: 'moves/s',
+  cost: 'CPU us a move',
+});
+
+/** An application that passes its whole canvas each time. */
+const whole = flatOut('updates', {
+  warmUp: 20,
+  counts: [50, 300],
+  rate: 'updates/s',
+  cost: 'CPU us an update',
+});
 
 /** Ten peers move a node each, 50 times a second. */
 const crowd = (system, { quick, options }) =>
@@ -146,19 +164,6 @@ const offline = (system, { quick, options }) =>
     const seen = await Promise.all(sides.map(({ other, node }) => other.ask('sees', key, node, FIRST + count - 1)));
     const joined = await Promise.all(proxies.map((proxy) => proxy.ask('joined')));
     return { ms: Math.max(...seen) - Math.max(...joined) };
-  });
-
-/** An application that passes its whole canvas each time. */
-const whole = (system, { quick, options }) =>
-  onStage(system, options, async (stage) => {
-    const { one, two, key } = await pair(stage, board(200));
-    const count = quick ? 50 : 300;
-    await one.ask('updates', key, NODE, FIRST, 20);
-    const before = stage.cpuSeconds();
-    const [first] = await one.ask('updates', key, NODE, FIRST + 20, count);
-    const last = await two.ask('sees', key, NODE, FIRST + 20 + count - 1);
-    const cpu = stage.cpuSeconds() - before;
-    return { 'updates/s': (count * 1000) / (last - first), 'CPU us an update': (cpu * 1e6) / count };
   });
 
 /** Two people type in one node's text at the same time, a character at a time: until both have all of it. */
