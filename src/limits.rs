@@ -32,8 +32,14 @@ pub const MAX_CHANGE_OPERATIONS: u64 = 2 << 20;
 pub const MAX_DOCUMENT_OPERATIONS: u64 = 64 << 20;
 /// Most of them for each of its bytes, beyond those that a single change may have. A character takes a byte at least.
 pub const MAX_DOCUMENT_OPERATIONS_PER_BYTE: u64 = 4;
-/// A change of more operations is not told before it has been applied: then it is no longer a question of latency.
-pub const MAX_FORESEEN_OPERATIONS: usize = 64;
+/// A change of more operations is given to Automerge at once, as are more changes that came together.
+pub const MAX_PLAIN_OPERATIONS: usize = 64;
+/// See [`MAX_PLAIN_OPERATIONS`].
+pub const MAX_PLAIN_CHANGES: usize = 64;
+/// Changes of a document that wait for Automerge to take them in. More: it does, together.
+pub const MAX_TAIL_CHANGES: usize = 256;
+/// How long they wait at most.
+pub const TAIL_MS: u64 = 1_000;
 /// Keys of a document of which it is remembered what wrote them last. More: all are forgotten.
 pub const MAX_KNOWN_WRITERS: usize = 1_024;
 /// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.

@@ -32,6 +32,7 @@ export class Mailbox {
   #next = 0;
   #dispatching = false;
   #rang = false;
+  #ringing = false;
   #alive: NodeJS.Timeout | undefined;
 
   /** Events go to `emit`; what it throws is reported as an uncaught exception and stops nothing. */
@@ -56,17 +57,30 @@ export class Mailbox {
     this.#alive = undefined;
   }
 
-  /** Sends a command under a fresh number; settles with its outcome. */
-  call<T>(send: (call: number) => void): Promise<T> {
+  /**
+   * Sends a command under a fresh number; settles with its outcome. `send` may return that the mailbox has something, of
+   * which the native side does not tell then.
+   */
+  call<T>(send: (call: number) => boolean | void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const call = ++this.#lastCall;
       this.#calls.set(call, { resolve: resolve as (value: unknown) => void, reject });
       try {
-        send(call);
+        if (send(call)) this.#ringSoon();
       } catch (cause) {
         this.#calls.delete(call);
         reject(publicError(cause));
       }
+    });
+  }
+
+  /** In a turn of the event loop of its own: who awaits one call after the other must not starve the application's I/O. */
+  #ringSoon(): void {
+    if (this.#ringing) return;
+    this.#ringing = true;
+    setImmediate(() => {
+      this.#ringing = false;
+      this.#ring();
     });
   }
 
@@ -102,7 +116,7 @@ export class Mailbox {
     this.#items = [];
     this.#dispatching = false;
     // A turn of the event loop between batches: a busy peer must not starve the application's own I/O.
-    if (this.#rang) setImmediate(() => this.#ring());
+    if (this.#rang) this.#ringSoon();
   }
 
   /**

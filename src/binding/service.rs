@@ -163,7 +163,7 @@ impl NativeService {
         })
     }
 
-    /// Value: the version.
+    /// Value: the version. Returns whether the mailbox has something, of which the doorbell does not tell.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "JavaScript passes them one by one")]
     pub fn patch_canvas(
@@ -175,7 +175,7 @@ impl NativeService {
         author: String,
         base: Option<String>,
         told: Option<String>,
-    ) -> napi::Result<(), String> {
+    ) -> napi::Result<bool, String> {
         let small = patch_json.len() <= MAX_PATCH_HERE_BYTES;
         let prepare = move || {
             let canvas = CanvasId::new(&canvas_id)?;
@@ -189,7 +189,7 @@ impl NativeService {
         if small {
             map(self.manager.call_here(number(call), &repository, prepare))
         } else {
-            self.call(call, &repository, prepare)
+            self.call(call, &repository, prepare).map(|()| false)
         }
     }
 

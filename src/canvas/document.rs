@@ -1,5 +1,7 @@
 //! One canvas as this peer holds it.
 
+use std::collections::BTreeSet;
+
 use automerge::{ActorId, Change, ChangeHash};
 
 use crate::canvas::aside::Aside;
@@ -7,12 +9,12 @@ use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
 use crate::canvas::create::import;
 use crate::canvas::error::CanvasError;
-use crate::canvas::foresee::Foretold;
 use crate::canvas::held::Held;
 use crate::canvas::lost_text::OwnTextEdits;
 use crate::canvas::model::Canvas;
 use crate::canvas::patch::CanvasPatch;
 use crate::canvas::patching;
+use crate::canvas::plain::Plain;
 use crate::canvas::plan::Batch;
 use crate::canvas::reader::Reader;
 use crate::canvas::replica::{Replica, check_size};
@@ -51,28 +53,19 @@ pub struct LocalEdit {
     pub conflicts: Vec<Conflict>,
 }
 
-/// The first half of a patch: see [`CanvasDocument::write_patch`].
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// What the edit added to the document; empty if it changed nothing.
-    pub changes: Vec<Change>,
-    /// The version of what was passed in.
-    pub version: Version,
-    /// Whether it is more than a move.
-    pub content: bool,
-    /// Whether the document is still to take it in; [`CanvasDocument::read_back`] does.
-    pub composed: bool,
+/// The canvas as the application was told that it is, while the document that should say so is lost.
+#[derive(Debug)]
+pub struct Told {
+    view: View,
+    touched: Touched,
 }
 
-/// The second half of a patch: see [`CanvasDocument::read_back`].
-#[derive(Debug, Clone)]
-pub struct ReadBack {
-    /// How the visible canvas changed.
-    pub diff: CanvasChanges,
-    /// Concurrent writes that lost.
-    pub conflicts: Vec<Conflict>,
-    /// The document made something else than what had been composed: see [`Applied::damaged`].
-    pub damaged: bool,
+impl Told {
+    /// What leads from what was told to what a document, loaded again, says.
+    #[must_use]
+    pub fn corrected_by(mut self, document: &CanvasDocument) -> CanvasChanges {
+        self.view.refresh(reader(&document.replica, None), &self.touched)
+    }
 }
 
 /// What changes from elsewhere did.
@@ -99,6 +92,19 @@ pub struct Applied {
     pub damaged: bool,
 }
 
+impl Applied {
+    /// Nothing but that these were.
+    fn of(changes: &[Change]) -> Self {
+        let said = changes.iter().rev().find(|change| change.message().is_some());
+        Self {
+            hashes: changes.iter().map(Change::hash).collect(),
+            author: said.and_then(|change| change.message().map(str::to_owned)),
+            by: said.map(|change| change.actor_id().clone()),
+            ..Self::default()
+        }
+    }
+}
+
 /// One canvas: its document, what it means, and what the application has of it.
 #[derive(Debug)]
 pub struct CanvasDocument {
@@ -107,12 +113,6 @@ pub struct CanvasDocument {
     pub(super) held: Held,
     pub(super) own_texts: OwnTextEdits,
     pub(super) aside: Aside,
-    /// Own changes that the view does not show yet; empty but between the two halves of a patch.
-    unread: Vec<Change>,
-    /// What the view shows and the replica does not have yet; see [`CanvasDocument::foresee`].
-    pub(super) foretold: Option<Foretold>,
-    /// What will make the one change in `unread`, which the replica does not have yet; see [`CanvasDocument::write_patch`].
-    composed: Option<Batch>,
 }
 
 /// What a canvas document keeps that is not in its changes: what the application has of it, and which edits were ours.
@@ -164,9 +164,6 @@ impl CanvasDocument {
             held,
             own_texts: OwnTextEdits::default(),
             aside: Aside::default(),
-            unread: Vec::new(),
-            foretold: None,
-            composed: None,
         }
     }
 
@@ -185,14 +182,30 @@ impl CanvasDocument {
     /// The version of the canvas at present.
     #[must_use]
     pub fn version(&self) -> Version {
-        let composed = self.unread.last().filter(|_| self.composed.is_some()).map(Change::hash);
-        let newest = composed.or(self.foretold.as_ref().map(|told| told.change));
-        Version(newest.map_or_else(|| self.replica.heads(), |change| Heads::new(vec![change])))
+        Version(self.replica.heads())
     }
 
-    /// Whether the view and the document say the same.
-    pub(super) fn is_settled(&self) -> bool {
-        self.unread.is_empty() && self.foretold.is_none()
+    /// Whether there is anything for [`merge`](Self::merge) to do.
+    #[must_use]
+    pub fn is_to_be_merged(&self) -> bool {
+        self.replica.has_tail()
+    }
+
+    /// Has Automerge take in what it was spared so far. To be called now and then; what needs it, does it.
+    pub fn merge(&mut self) {
+        self.replica.merge_tail();
+    }
+
+    /// Whether something that was here has gone, as never happens unless Automerge fails: see [`Applied::damaged`].
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.replica.is_lost()
+    }
+
+    /// What was told of a document that is about to be thrown away, and may be otherwise when it is loaded again.
+    pub fn take_told(&mut self) -> Option<Told> {
+        let touched = self.replica.lost.take()?;
+        Some(Told { view: std::mem::take(&mut self.view), touched })
     }
 
     /// The canvas at present.
@@ -217,7 +230,7 @@ impl CanvasDocument {
     ///
     /// # Errors
     /// [`CanvasError::UnknownVersion`].
-    pub fn canvas_at(&self, version: &Version) -> Result<Canvas, CanvasError> {
+    pub fn canvas_at(&mut self, version: &Version) -> Result<Canvas, CanvasError> {
         Ok(self.view_at(&version.0)?.canvas())
     }
 
@@ -263,74 +276,57 @@ impl CanvasDocument {
         Ok(edit)
     }
 
-    /// Changes what a patch names, at present.
+    /// Changes what a patch names, at present; nothing is known of what the application had.
     ///
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn patch(&mut self, patch: &CanvasPatch, author: &str) -> Result<LocalEdit, CanvasError> {
-        let Written { changes, version, content, .. } = self.write_patch(patch, &Seen::Unknown, author, false)?;
-        let ReadBack { diff, conflicts, .. } = self.read_back();
-        Ok(LocalEdit { changes, version, diff, content, conflicts })
+        self.patch_seen(patch, &Seen::Unknown, author)
     }
 
-    /// The first half of [`patch`](Self::patch): makes the change, which can leave before anyone looks at what it did, and
-    /// with `compose`, where that is possible, before the document has it: then it must not be stored yet either.
-    /// [`read_back`](Self::read_back) must follow before anything else is done with the document.
+    /// Changes what a patch names, at present.
     ///
     /// # Errors
     /// [`CanvasError::UnknownVersion`] if its base is not here.
-    pub fn write_patch(
-        &mut self,
-        patch: &CanvasPatch,
-        seen: &Seen,
-        author: &str,
-        compose: bool,
-    ) -> Result<Written, CanvasError> {
+    pub fn patch_seen(&mut self, patch: &CanvasPatch, seen: &Seen, author: &str) -> Result<LocalEdit, CanvasError> {
+        if patch.has_texts() {
+            // They are edits of texts at older versions.
+            self.merge();
+        }
         let before = self.replica.heads();
         let batch = patching::plan(&self.view, &self.known(seen)?, patch);
-        let content = batch.has_content();
-        let puts = batch.as_puts().filter(|puts| compose && !puts.is_empty());
-        let composed = puts.and_then(|puts| self.replica.compose(author, puts));
-        let change = match &composed {
-            None if !batch.is_empty() => self.replica.edit(None, author, |tx, maps| batch.write(tx, maps))?,
-            change => change.clone(),
+        let composed = batch.as_puts(&self.view).and_then(|puts| self.replica.compose(author, puts));
+        let mut edit = match composed {
+            Some(plain) => {
+                let changes = plain.changes.clone();
+                LocalEdit { diff: self.append(plain), changes, ..LocalEdit::default() }
+            }
+            None => {
+                let changes: Vec<Change> = self.write(None, &batch, author)?.into_iter().collect();
+                let touched = self.touched_by(&changes);
+                self.finish(changes, &touched, true, Heads::default())
+            }
         };
-        self.unread.extend(change.clone());
-        let (content, composed) = (content && change.is_some(), composed.is_some());
-        self.composed = composed.then_some(batch);
-        let after = self.version().0;
-        self.held.patched(patch, &before, &after);
-        let version = Version(self.held.heads().clone());
-        Ok(Written { changes: change.into_iter().collect(), version, content, composed })
+        edit.content = batch.has_content() && !edit.changes.is_empty();
+        self.held.patched(patch, &before, &self.replica.heads());
+        edit.version = Version(self.held.heads().clone());
+        Ok(edit)
     }
 
-    /// The second half: how the visible canvas changed.
-    pub fn read_back(&mut self) -> ReadBack {
-        let changes = std::mem::take(&mut self.unread);
-        if !self.make_composed(&changes) {
-            return ReadBack { diff: CanvasChanges::default(), conflicts: Vec::new(), damaged: true };
-        }
-        let touched = self.touched_by(&changes);
-        let diff = self.view.refresh(reader(&self.replica, None), &touched);
-        ReadBack { diff, conflicts: conflict::find(&self.replica, &changes, &touched), damaged: false }
+    /// Holds changes that were found to be plain, and says how the visible canvas changed.
+    fn append(&mut self, plain: Plain) -> CanvasChanges {
+        let diff = self.view.refresh(&plain.values, &plain.touched);
+        self.replica.append(plain);
+        diff
     }
 
-    /// Makes the change that was composed; whether it is the same.
-    fn make_composed(&mut self, changes: &[Change]) -> bool {
-        let (Some(batch), Some(change)) = (self.composed.take(), changes.last()) else { return true };
-        let author = change.message().unwrap_or_default();
-        let made = self.replica.edit(None, author, |tx, maps| batch.write(tx, maps));
-        made.is_ok_and(|made| made.is_some_and(|made| made.hash() == change.hash()))
-    }
-
-    /// Stands by everything that is in the document, with a change that does nothing else. `None` between the halves of a
-    /// patch.
+    /// Stands by everything that is in the document, with a change that does nothing else.
     pub fn stand_by(&mut self) -> Option<Change> {
-        if self.is_settled() { self.replica.stand_by() } else { None }
+        self.replica.stand_by()
     }
 
     /// Applies changes from elsewhere, whose dependencies are in the document or among them. Those already there are
-    /// ignored. Of what [`foresee`](Self::foresee) has told, only what turned out otherwise is a difference.
+    /// ignored.
     pub fn apply(&mut self, changes: Vec<Change>) -> Applied {
         self.apply_standing(changes, &|_| true)
     }
@@ -338,39 +334,41 @@ impl CanvasDocument {
     /// The same, but only of those that stand: by themselves, as `stands` says, or by a later change of their actor that is
     /// applied with them and does.
     pub fn apply_standing(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Applied {
+        if all_stand(&changes, stands)
+            && let Some(plain) = self.replica.as_plain(&changes)
+        {
+            let diff = self.append(plain);
+            return Applied { diff, damaged: self.is_lost(), ..Applied::of(&changes) };
+        }
         let is_first = self.replica.is_pristine();
         let mut taken = self.replica.take(changes, stands);
         if taken.damaged {
             return Applied { rejected: taken.rejected, damaged: true, ..Applied::default() };
         }
-        taken.touched.extend(self.foretold.take().map(|told| told.touched).unwrap_or_default());
         let repair = self.repair_texts(&taken.touched);
         taken.touched.extend(self.touched_by(&repair));
         let diff = self.view.refresh(reader(&self.replica, None), &taken.touched);
-        let said = taken.applied.iter().rev().find(|change| change.message().is_some());
         Applied {
-            hashes: taken.applied.iter().map(Change::hash).collect(),
             // Of a canvas that is new here, nobody had anything that could conflict.
             conflicts: if is_first {
                 Vec::new()
             } else {
                 conflict::find(&self.replica, &taken.applied, &taken.touched)
             },
-            author: said.and_then(|change| change.message().map(str::to_owned)),
-            by: said.map(|change| change.actor_id().clone()),
             unsettled: taken.unsettled,
             rejected: taken.rejected,
             diff,
             repair,
-            damaged: false,
+            ..Applied::of(&taken.applied)
         }
     }
 
     /// The view at a version all of whose changes are here.
-    pub(super) fn view_at(&self, heads: &Heads) -> Result<View, CanvasError> {
+    pub(super) fn view_at(&mut self, heads: &Heads) -> Result<View, CanvasError> {
         if !self.replica.contains_all(heads.as_slice()) {
             return Err(CanvasError::UnknownVersion);
         }
+        self.merge();
         if *heads == self.replica.heads() {
             return Ok(self.view.clone());
         }
@@ -384,6 +382,7 @@ impl CanvasDocument {
         basis: &Basis,
         author: &str,
     ) -> Result<(LocalEdit, Plan), CanvasError> {
+        self.merge();
         let present = self.replica.heads();
         let at_present = present.as_slice() == basis.heads;
         let heads = (!at_present).then_some(basis.heads.as_slice());
@@ -436,7 +435,18 @@ impl Default for CanvasDocument {
     }
 }
 
-/// Reads the document at present, or at an older version.
+/// Whether each stands by itself, or by a later change of its actor; what has less to stand by is looked at one by one.
+fn all_stand(changes: &[Change], stands: &dyn Fn(&Change) -> bool) -> bool {
+    let mut standing = BTreeSet::new();
+    changes.iter().rev().all(|change| {
+        if !standing.contains(change.actor_id()) && stands(change) {
+            standing.insert(change.actor_id());
+        }
+        standing.contains(change.actor_id())
+    })
+}
+
+/// Reads the document as Automerge has it at present, or at an older version that is no part of its tail.
 pub(super) fn reader<'a>(replica: &'a Replica, heads: Option<&'a [ChangeHash]>) -> Reader<'a> {
     Reader { doc: &replica.doc, maps: &replica.maps, heads }
 }

@@ -69,9 +69,8 @@ impl Held {
     }
 
     fn fold(&mut self) {
-        for patch in std::mem::take(&mut self.patches) {
-            patch.apply_to(&mut self.canvas);
-        }
+        CanvasPatch::apply_all(&self.patches, &mut self.canvas);
+        self.patches.clear();
     }
 
     /// The text of a node as the application has it.
@@ -109,6 +108,7 @@ impl CanvasDocument {
     /// What an update is a difference from.
     pub(super) fn basis(&mut self, base: &Base) -> Result<Basis, CanvasError> {
         self.held.fold();
+        self.merge();
         let (version, remembered) = match base {
             Base::Last => return Ok(self.held.basis(self.held.heads.clone())),
             Base::Explicit(version) => (version, false),

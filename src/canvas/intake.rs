@@ -49,6 +49,13 @@ pub(super) struct Batch {
     ends: BTreeMap<ChangeHash, u64>,
 }
 
+impl Batch {
+    /// Whether this change has been checked.
+    pub(super) fn has(&self, hash: &ChangeHash) -> bool {
+        self.ends.contains_key(hash)
+    }
+}
+
 enum Attempt {
     Applied,
     Refused(String),
@@ -84,7 +91,9 @@ impl Replica {
     /// Takes changes from elsewhere: applies all that can be, and refuses the others one by one, together with what
     /// depends on them. Only what stands by itself, or by a later change of its actor that does, is applied.
     pub(super) fn take(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Taken {
-        let mut taken = Taken::default();
+        self.merge_tail();
+        self.tail.writers.clear();
+        let mut taken = Taken { damaged: self.is_lost(), ..Taken::default() };
         let mut inspected = BTreeMap::new();
         let mut batch = Batch::default();
         let mut sound = Vec::new();
@@ -119,12 +128,12 @@ impl Replica {
             self.note(change);
             taken.touched.extend(inspected.remove(&change.hash()).unwrap_or_default());
         }
-        match taken.applied.as_slice() {
-            [] => {}
-            [change] => self.note_writers(change, false),
-            [.., last] => self.forget_writers(last),
-        }
         taken
+    }
+
+    /// Has Automerge take in changes that are part of the replica already; whether it did.
+    pub(super) fn take_in(&mut self, changes: &[Change]) -> bool {
+        matches!(self.try_apply(changes), Attempt::Applied)
     }
 
     /// Checks a change before Automerge sees it: what it touches, and its operations, which to decode takes longest.
@@ -165,6 +174,7 @@ impl Replica {
         }
         let is_known = |(counter, actor): &(u64, ActorId)| {
             batch.last_operations.get(actor).is_some_and(|last| counter <= last)
+                || self.tail.made(*counter, actor)
                 || self.doc.hash_for_opid(&text_object(&(*counter, actor.clone()))).is_some()
         };
         if !std::mem::take(&mut touched.references).iter().all(is_known) {
@@ -177,9 +187,11 @@ impl Replica {
         Ok((touched, operations))
     }
 
-    fn last_operation(&self, hash: &ChangeHash, batch: &Batch) -> u64 {
+    /// The counter of a change's last operation, or of the last one before it if it has none.
+    pub(super) fn last_operation(&self, hash: &ChangeHash, batch: &Batch) -> u64 {
+        let waits = || self.tail.change(hash).map(Change::max_op);
         let held = || self.doc.get_change_meta_by_hash(hash).map(|change| change.max_op);
-        batch.ends.get(hash).copied().or_else(held).unwrap_or_default()
+        batch.ends.get(hash).copied().or_else(waits).or_else(held).unwrap_or_default()
     }
 
     /// New changes, each after those that it depends on; the others are refused.

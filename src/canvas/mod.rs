@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `foresee` (telling them first), `compose` (own edits that leave first) |
+//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `plain` (those of which it is known what they make), `tail` (that wait for Automerge) |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
@@ -15,14 +15,12 @@
 mod aside;
 mod changes;
 pub(crate) mod chunk;
-mod compose;
 mod conflict;
 mod create;
 mod derived;
 mod document;
 mod error;
 pub mod file;
-mod foresee;
 mod held;
 mod index;
 mod intake;
@@ -32,6 +30,7 @@ mod order;
 mod parse;
 mod patch;
 mod patching;
+mod plain;
 mod plan;
 mod pulled;
 mod reader;
@@ -41,6 +40,7 @@ mod schema;
 mod seen;
 mod side;
 mod standing;
+mod tail;
 mod text;
 mod update;
 mod value;
@@ -52,9 +52,8 @@ mod tests;
 
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
 pub use derived::{ChangeError, decode_change, is_derived};
-pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, ReadBack, Written};
+pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, Told};
 pub use error::CanvasError;
-pub use foresee::Told;
 pub use index::{AppliedIndex, IndexDocument, IndexEntry, LocalIndexEdit};
 pub use model::{Canvas, Element, ElementKind, Properties};
 pub use patch::{CanvasPatch, ElementsPatch};

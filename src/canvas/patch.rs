@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::{Canvas, Element, Properties};
 use crate::canvas::parse;
+use crate::canvas::side::TEXT;
 use crate::canvas::value::Value;
 
 /// What changes among the nodes, or among the edges.
@@ -36,32 +37,44 @@ impl CanvasPatch {
         parse::patch(json)
     }
 
+    /// Whether it names texts of nodes.
+    pub(crate) fn has_texts(&self) -> bool {
+        self.nodes.upsert.iter().any(|node| node.properties.contains_key(TEXT))
+    }
+
     /// Applies the patch to plain data; added elements come last.
     pub fn apply_to(&self, canvas: &mut Canvas) {
-        self.nodes.apply_to(&mut canvas.nodes);
-        self.edges.apply_to(&mut canvas.edges);
-        set_properties(&mut canvas.properties, &self.properties);
+        Self::apply_all(std::slice::from_ref(self), canvas);
+    }
+
+    /// Applies one after the other; who knows several looks the elements up once.
+    pub(crate) fn apply_all(patches: &[Self], canvas: &mut Canvas) {
+        ElementsPatch::apply_all(patches.iter().map(|patch| &patch.nodes), &mut canvas.nodes);
+        ElementsPatch::apply_all(patches.iter().map(|patch| &patch.edges), &mut canvas.edges);
+        for patch in patches {
+            set_properties(&mut canvas.properties, &patch.properties);
+        }
     }
 }
 
 impl ElementsPatch {
-    fn apply_to(&self, elements: &mut Vec<Element>) {
-        if !self.remove.is_empty() {
-            elements.retain(|element| !self.remove.contains(&element.id));
-        }
-        if self.upsert.is_empty() {
-            return;
-        }
-        let positions: BTreeMap<String, usize> =
-            elements.iter().enumerate().map(|(index, element)| (element.id.clone(), index)).collect();
-        for upserted in &self.upsert {
-            let known = positions.get(&upserted.id).and_then(|index| elements.get_mut(*index));
-            if let Some(element) = known {
-                set_properties(&mut element.properties, &upserted.properties);
-            } else {
-                let (id, mut properties) = (upserted.id.clone(), Properties::new());
-                set_properties(&mut properties, &upserted.properties);
-                elements.push(Element { id, properties });
+    fn apply_all<'a>(patches: impl Iterator<Item = &'a Self>, elements: &mut Vec<Element>) {
+        let mut positions: Option<BTreeMap<String, usize>> = None;
+        for patch in patches {
+            if !patch.remove.is_empty() {
+                elements.retain(|element| !patch.remove.contains(&element.id));
+                positions = None;
+            }
+            for upserted in &patch.upsert {
+                let positions = positions
+                    .get_or_insert_with(|| (0..).zip(&*elements).map(|(at, element)| (element.id.clone(), at)).collect());
+                let at = *positions.entry(upserted.id.clone()).or_insert_with(|| {
+                    elements.push(Element { id: upserted.id.clone(), properties: Properties::new() });
+                    elements.len() - 1
+                });
+                if let Some(element) = elements.get_mut(at) {
+                    set_properties(&mut element.properties, &upserted.properties);
+                }
             }
         }
     }

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 
 use automerge::ReadDoc;
+use automerge::ScalarValue;
 use automerge::transaction::{Transactable, Transaction};
 
-use crate::canvas::compose::Put;
 use crate::canvas::error::CanvasError;
 use crate::canvas::model::ElementKind;
 use crate::canvas::order::OrderKey;
+use crate::canvas::plain::Put;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, property_key, text_object};
 use crate::canvas::side::TEXT;
 use crate::canvas::text;
 use crate::canvas::value::Value;
+use crate::canvas::view::View;
 
 /// One thing to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,16 +74,24 @@ impl Batch {
         self.alive.insert((kind, id.to_owned()));
     }
 
-    /// The batch as puts, if it is nothing else.
-    pub(crate) fn as_puts(&self) -> Option<Vec<Put>> {
+    /// The batch as puts, if it is nothing else; the view is of the present.
+    pub(crate) fn as_puts(&self, view: &View) -> Option<Vec<Put>> {
         let put = |write: &Write| match write {
             Write::Property { kind, id, property, value: Some(value) } => {
                 let (map, key) = property_place(*kind, id, property);
                 Some((map.number(&key), key, value.to_scalar()))
             }
+            Write::Order { kind, id, key } => {
+                Some((order_map(*kind).number(id), id.clone(), ScalarValue::Bytes(key.clone())))
+            }
             _ => None,
         };
-        self.alive.is_empty().then(|| self.writes.iter().map(put).collect())?
+        let tag = |(kind, id): &(ElementKind, String)| {
+            let tag = view.side(*kind).get(id).and_then(|entry| entry.tag);
+            (live_map(*kind).number(id), id.clone(), ScalarValue::Uint(next_tag(tag)))
+        };
+        let writes: Option<Vec<Put>> = self.writes.iter().map(put).collect();
+        Some(writes?.into_iter().chain(self.alive.iter().map(tag)).collect())
     }
 
     /// How many operations the batch makes at least: each character counts.
@@ -108,10 +118,15 @@ impl Batch {
         for (kind, id) in &self.alive {
             let map = maps.id(live_map(*kind).number(id));
             let tag = tx.get(map, id.as_str())?.and_then(|(value, _)| value.as_u64());
-            tx.put(map, id.as_str(), tag.map_or(1, |tag| tag.saturating_add(1)))?;
+            tx.put(map, id.as_str(), next_tag(tag))?;
         }
         Ok(())
     }
+}
+
+/// A tag unlike the one that stands there.
+fn next_tag(tag: Option<u64>) -> u64 {
+    tag.map_or(1, |tag| tag.saturating_add(1))
 }
 
 /// Which map says what exists.

@@ -8,10 +8,10 @@ use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
-use crate::canvas::compose::Tip;
 use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
+use crate::canvas::tail::Tail;
 use crate::ids::Heads;
 use crate::limits::MAX_CHANGE_OPERATIONS;
 
@@ -27,17 +27,20 @@ pub struct Newest {
 /// One document as this peer holds it.
 #[derive(Debug)]
 pub struct Replica {
+    /// All changes but those of the tail.
     pub(super) doc: Automerge,
+    pub(super) tail: Tail,
+    /// What was touched by changes that were here and have gone: see [`Replica::is_lost`].
+    pub(super) lost: Option<Touched>,
     pub(super) maps: Maps,
     pub(super) root: &'static Root,
-    root_hash: ChangeHash,
+    pub(super) root_hash: ChangeHash,
     /// All changes in the order in which they came, which is a causal one.
     pub(super) log: Vec<ChangeHash>,
     /// The last change of each actor.
     pub(super) newest: BTreeMap<ActorId, Newest>,
     /// The actors under which this process has edited the document; the last one is in use.
     actors: Vec<ActorId>,
-    pub(super) tip: Tip,
 }
 
 /// A document that holds nothing at all; texts are indexed by character.
@@ -56,13 +59,14 @@ impl Replica {
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
         Self {
             doc,
+            tail: Tail::default(),
+            lost: None,
             maps,
             root,
             root_hash,
             log: vec![root_hash],
             newest: BTreeMap::new(),
             actors: Vec::new(),
-            tip: Tip::default(),
         }
     }
 
@@ -98,13 +102,12 @@ impl Replica {
     /// The document in Automerge's own form, uncompressed.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        self.doc.save_nocompress()
+        if self.has_tail() { self.merged().save_nocompress() } else { self.doc.save_nocompress() }
     }
 
     /// Edits are made under this actor from now on. Never one that another process, or a copy of this document, uses.
     pub(super) fn set_actor(&mut self, actor: ActorId) {
         self.doc.set_actor(actor.clone());
-        self.forget_own();
         self.actors.retain(|known| *known != actor);
         self.actors.push(actor);
     }
@@ -135,7 +138,7 @@ impl Replica {
     #[must_use]
     pub fn newest(&self, count: usize) -> Vec<Vec<u8>> {
         let from = self.log.len().saturating_sub(count);
-        let raw = |hash| Some(self.doc.get_change_by_hash(hash)?.raw_bytes().to_vec());
+        let raw = |hash| Some(self.change(hash)?.raw_bytes().to_vec());
         self.log.get(from..).unwrap_or_default().iter().filter_map(raw).collect()
     }
 
@@ -148,7 +151,7 @@ impl Replica {
     /// The newest changes.
     #[must_use]
     pub fn heads(&self) -> Heads {
-        Heads::new(self.doc.get_heads())
+        Heads::new(self.newest_hashes())
     }
 
     /// The version that holds the root and nothing else.
@@ -159,7 +162,7 @@ impl Replica {
     /// Whether the document holds this change.
     #[must_use]
     pub fn contains(&self, hash: &ChangeHash) -> bool {
-        self.doc.get_missing_deps(&[*hash]).is_empty()
+        self.tail.change(hash).is_some() || self.doc.get_missing_deps(&[*hash]).is_empty()
     }
 
     /// Whether the document holds all of these changes.
@@ -191,21 +194,10 @@ impl Replica {
         change.deps().iter().copied().filter(|hash| !self.contains(hash))
     }
 
-    /// The changes that are no ancestors of those in `have`, in causal order. Unknown hashes in `have` are ignored;
-    /// the root, which every peer has, is never among them.
-    #[must_use]
-    pub fn changes_since(&self, have: &[ChangeHash]) -> Vec<Change> {
-        self.doc.get_changes(&self.known(have))
-    }
-
     /// A change that the document holds.
     #[must_use]
     pub fn change(&self, hash: &ChangeHash) -> Option<Change> {
-        self.doc.get_change_by_hash(hash)
-    }
-
-    fn known(&self, hashes: &[ChangeHash]) -> Vec<ChangeHash> {
-        hashes.iter().copied().filter(|hash| self.contains(hash)).chain([self.root_hash]).collect()
+        self.tail.change(hash).cloned().or_else(|| self.doc.get_change_by_hash(hash))
     }
 
     /// Changes that are 1, 2, 4, 8, … back from the newest in the order in which they came, and the first after the
@@ -222,9 +214,8 @@ impl Replica {
     /// it does not know cover nothing.
     #[must_use]
     pub fn is_covered_by(&self, announced: &Heads) -> bool {
-        let heads = self.doc.get_heads();
-        heads.iter().all(|head| announced.as_slice().contains(head))
-            || self.doc.get_changes_meta(&self.known(announced.as_slice())).is_empty()
+        self.newest_hashes().iter().all(|head| announced.as_slice().contains(head))
+            || self.hashes_since(announced.as_slice()).is_empty()
     }
 
     /// Whether the document knows all of `heads`, and each is among `announced` and their ancestors.
@@ -234,8 +225,7 @@ impl Replica {
         if heads.iter().all(|head| announced.contains(head)) {
             return self.contains_all(heads);
         }
-        let beyond: BTreeSet<ChangeHash> =
-            self.doc.get_changes_meta(&self.known(announced)).into_iter().map(|change| change.hash).collect();
+        let beyond = self.hashes_since(announced);
         heads.iter().all(|head| self.contains(head) && !beyond.contains(head))
     }
 
@@ -247,6 +237,8 @@ impl Replica {
         author: &str,
         write: impl FnOnce(&mut Transaction<'_>, &Maps) -> Result<(), CanvasError>,
     ) -> Result<Option<Change>, CanvasError> {
+        self.merge_tail();
+        self.tail.writers.clear();
         let mut tx = match at {
             None => self.doc.transaction(),
             Some(heads) => {
@@ -263,7 +255,6 @@ impl Replica {
         let change = hash.and_then(|hash| self.doc.get_change_by_hash(&hash));
         if let Some(change) = &change {
             self.note(change);
-            self.note_writers(change, at.is_none());
         }
         Ok(change)
     }
@@ -287,19 +278,17 @@ impl Replica {
 
     /// Makes a change that does nothing but name the present: its maker stands by everything that is here.
     pub(super) fn stand_by(&mut self) -> Option<Change> {
+        self.merge_tail();
         let hash = self.doc.empty_commit(CommitOptions::default().with_time(0));
         let change = self.doc.get_change_by_hash(&hash)?;
         self.note(&change);
-        self.note_writers(&change, true);
         Some(change)
     }
 
     /// The actors of the newest changes.
     #[must_use]
     pub fn head_actors(&self) -> Vec<ActorId> {
-        let heads = self.doc.get_heads();
-        let actor = |head: &ChangeHash| Some(self.doc.get_change_meta_by_hash(head)?.actor.into_owned());
-        heads.iter().filter_map(actor).collect()
+        self.newest_hashes().iter().filter_map(|head| Some(self.change(head)?.actor_id().clone())).collect()
     }
 
     /// Notes a change that the document now holds.

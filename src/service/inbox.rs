@@ -130,6 +130,11 @@ impl Inbox {
         }
     }
 
+    /// Whether anything has come since it was taken.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.state().entries.is_empty()
+    }
+
     /// The task has nothing to do but to wait for what comes.
     pub(crate) fn rest(&self) {
         self.state().idle = true;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::inbox::Inbox;
 use crate::drivers::storage::{Disk, DiskStorage, MemoryStorage, Storage, StorageError};
 use crate::ids::{DocumentId, RepositoryName};
-use crate::limits::{COMPACT_BYTES, MAX_LOADS_UNDER_WAY};
+use crate::limits::MAX_LOADS_UNDER_WAY;
 use crate::sync::{Input, StoreOperation, StoreToken};
 
 /// Carries out what a synchroniser asks of storage.
@@ -130,7 +130,7 @@ fn keep(
     let touched: Vec<_> = operations.iter().filter_map(appended).collect();
     let result = storage.apply(operations);
     for document in touched {
-        if storage.uncompacted_bytes(&document) > COMPACT_BYTES
+        if storage.is_to_be_compacted(&document)
             && !damaged.contains(&document)
             && let Err(error) = storage.compact(&document)
         {

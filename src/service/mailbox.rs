@@ -23,6 +23,8 @@ struct State {
     items: std::collections::VecDeque<String>,
     bytes: usize,
     doorbell: Option<Doorbell>,
+    /// The application's thread is here, and will look by itself.
+    hushed: bool,
 }
 
 impl Mailbox {
@@ -45,7 +47,14 @@ impl Mailbox {
             state.bytes += item.len();
             state.items.push_back(item);
         }
-        leave(state, was_empty);
+        let rings = was_empty && !state.hushed;
+        leave(state, rings);
+    }
+
+    /// For the application's thread: the doorbell is silent until it has heard whether there is something.
+    pub(crate) fn hush(&self) -> Hush<'_> {
+        self.state().hushed = true;
+        Hush(self)
     }
 
     /// Adds an event of which nobody minds if it is lost: it is, when very much waits for the application.
@@ -103,6 +112,22 @@ impl Mailbox {
     }
 }
 
+/// While it lasts the doorbell is silent.
+pub(crate) struct Hush<'a>(&'a Mailbox);
+
+impl Hush<'_> {
+    /// Whether there is something, which whoever asks must take then.
+    pub(crate) fn end(self) -> bool {
+        !self.0.state().items.is_empty()
+    }
+}
+
+impl Drop for Hush<'_> {
+    fn drop(&mut self) {
+        self.0.state().hushed = false;
+    }
+}
+
 /// Lets go of the mailbox, and then rings if so wanted: ringing wakes the application's thread, and takes long enough that
 /// this would find the mailbox locked, and sleep again.
 fn leave(state: MutexGuard<'_, State>, rings: bool) {
@@ -133,6 +158,23 @@ mod tests {
         assert_eq!(rings.load(Ordering::SeqCst), 1);
         assert_eq!(mailbox.drain(), "[1,2,3]");
         assert_eq!(mailbox.drain(), "[]");
+    }
+
+    #[test]
+    fn who_is_there_is_not_rung_for_and_looks() {
+        let mailbox = Mailbox::default();
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = rings.clone();
+        mailbox.set_doorbell(Some(Arc::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })));
+        assert!(!mailbox.hush().end());
+        let hush = mailbox.hush();
+        mailbox.push(vec!["1".into()]);
+        assert!(hush.end());
+        assert_eq!((rings.load(Ordering::SeqCst), mailbox.drain()), (0, "[1]".to_owned()));
+        mailbox.push(vec!["2".into()]);
+        assert_eq!(rings.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

@@ -340,7 +340,7 @@ impl P2PNetworkManager {
     }
 
     /// [`call`](Self::call) for a small edit. If its repository has nothing else to do, the edit is made and sent on the
-    /// caller's thread while another wakes up, which does the rest of the work.
+    /// caller's thread, and no other is woken. Whether the mailbox has something since, of which the doorbell does not tell.
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -349,14 +349,15 @@ impl P2PNetworkManager {
         call: u64,
         repository: &str,
         prepare: impl FnOnce() -> Result<Command, ServiceError> + Send + 'static,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<bool, ServiceError> {
         self.check_open()?;
         let repository = self.repository(repository)?;
         let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
-        let idle = repository.inbox.is_idle();
-        // This wakes the task's thread, which by the time that it is awake finds the rest of the work.
+        // Taken first, so that the call wakes nobody.
+        let turn = repository.inbox.is_idle().then(|| repository.turns.take()).flatten();
         repository.inbox.push_call(call)?;
-        let Some(mut turn) = idle.then(|| repository.turns.take()).flatten() else { return Ok(()) };
+        let Some(mut turn) = turn else { return Ok(false) };
+        let hush = self.inner.mailbox.hush();
         let broker = self.inner.router.broker();
         let mut sending = broker.as_ref().and_then(CanvasMQTTBroker::take_turn);
         let _runtime = self.inner.runtime.enter();
@@ -364,7 +365,10 @@ impl P2PNetworkManager {
         if let Some(sending) = &mut sending {
             sending.run();
         }
-        Ok(())
+        // The edit has left: now what else it brings.
+        drop(sending);
+        turn.run();
+        Ok(hush.end())
     }
 
     pub(super) fn check_open(&self) -> Result<(), ServiceError> {

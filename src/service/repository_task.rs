@@ -80,6 +80,8 @@ impl RepositoryTask {
         let mut calls = Calls::default();
         let mut wake_at_ms = None;
         let mut turns = 0_u64;
+        // Something was done since the status was taken.
+        let mut changed = true;
         if let Some(restored) = self.restored.take() {
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
             self.step(restored, &mut calls, &mut turn).await;
@@ -92,7 +94,8 @@ impl RepositoryTask {
             let mut batch = self.inbox.take();
             turns += 1;
             let idle = batch.entries.is_empty() && !batch.messages_lost;
-            if idle || turns.is_multiple_of(STATUS_EVERY_TURNS) {
+            if (idle && changed) || turns.is_multiple_of(STATUS_EVERY_TURNS) {
+                changed = false;
                 let mut status = self.synchronizer.status();
                 status.statistics.apply = self.apply;
                 *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -106,12 +109,14 @@ impl RepositoryTask {
                 // In the same turn: whoever lends a thread for an edit lends it for one.
                 batch = self.inbox.take();
             }
+            let due = wake_at_ms.is_some_and(|at_ms| self.now().reached(at_ms));
+            changed |= due || !batch.entries.is_empty() || batch.messages_lost;
             let mut turn = Turn { items: Vec::new(), wake_at_ms };
             self.work(batch, &mut calls, &mut turn).await;
             wake_at_ms = turn.wake_at_ms;
             self.inbox.mute(self.synchronizer.muted());
             self.mailbox.push(turn.items);
-            if self.turns.is_taken() {
+            if self.turns.is_taken() && self.inbox.has_more() {
                 // The application's thread has seen to its edit; whatever has come meanwhile is the runtime's.
                 tokio::task::yield_now().await;
             }

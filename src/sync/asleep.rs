@@ -206,7 +206,6 @@ impl CanvasP2PSynchronizer {
 
     fn unpark(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
         // What was parked before it may have been a patch.
-        self.do_second_half(step);
         match parked {
             Parked::Command { call, command } => self.on_command(step, call, command),
             Parked::Message { topic, header, body, retained } => {
@@ -260,8 +259,7 @@ impl CanvasP2PSynchronizer {
             && !self.ask_queue.contains(id)
             && !self.saver.concerns(id)
             && !self.snapshots.concerns(id)
-            && !self.is_awaited(id)
-            && self.unread.as_ref().is_none_or(|unread| unread.document() != id);
+            && !self.is_awaited(id);
         let Some(mut document) = may.then(|| self.documents.remove(id)).flatten() else { return false };
         for timer in Timer::of_document(id) {
             self.timers.clear(&timer);

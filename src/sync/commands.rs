@@ -7,9 +7,9 @@ use super::document::Document;
 use super::error::SyncError;
 use super::io::{CanvasInfo, Command, Origin, Reply};
 use super::status::RepositoryStatus;
-use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Owed, Step, Unread};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use crate::canvas::{Base, CanvasDocument, CanvasError, CanvasPatch, IndexEntry, LocalEdit, Seen, Version, Written};
+use crate::canvas::{Base, CanvasDocument, CanvasError, IndexEntry, LocalEdit, Version};
 use crate::ids::{CanvasId, DocumentId};
 use crate::limits::{CANVAS_WAIT_MS, LEAVE_WAIT_MS, MAX_APPLICATION_MESSAGE_BYTES};
 use crate::wire::{Body, Cursor, PresenceStatus, Priority, Topic};
@@ -40,11 +40,9 @@ impl CanvasP2PSynchronizer {
                 })
             }
             Command::Patch { canvas, patch, seen, author } => {
-                match self.patch(step, call, &canvas, &author, (&patch, &seen)) {
-                    Ok(None) => return,
-                    Ok(Some(version)) => Ok(Reply::Version(version)),
-                    Err(error) => Err(error),
-                }
+                self.edit(step, &canvas, Some(&author), Origin::Local, |document| {
+                    document.patch_seen(&patch, &seen, &author)
+                })
             }
             Command::Get { canvas, at } => self.get(&canvas, at.as_ref()),
             Command::List => Ok(Reply::Canvases(self.list())),
@@ -146,71 +144,22 @@ impl CanvasP2PSynchronizer {
     ) -> Result<Reply, SyncError> {
         let id = self.require(canvas)?;
         let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(&self.peer, step.rng));
-        let edit = change(document.ok_or(SyncError::Closed)?)?;
+        let document = document.ok_or(SyncError::Closed)?;
+        let edit = change(document)?;
+        if document.is_lost() {
+            self.lose(step, &id);
+            return Err(CanvasError::Internal("the canvas is damaged, and loaded again".to_owned()).into());
+        }
         let version = edit.version.clone();
         self.after_edit(step, &id, author, origin, edit);
         Ok(Reply::Version(version))
-    }
-
-    /// The change leaves first; what it did to the canvas is read in the next step, which is due at once. If it leaves
-    /// even before the document has it, its outcome is told then, and nothing is returned.
-    fn patch(
-        &mut self,
-        step: &mut Step,
-        call: u64,
-        canvas: &CanvasId,
-        author: &str,
-        (patch, seen): (&CanvasPatch, &Seen),
-    ) -> Result<Option<Version>, SyncError> {
-        let id = self.require(canvas)?;
-        let document = self.documents.get_mut(&id).ok_or(SyncError::Closed)?;
-        let leaves_now = self.link.is_up() && document.live && document.outbox.len() == 0;
-        let canvas = document.edit_canvas(&self.peer, step.rng).ok_or(SyncError::Closed)?;
-        let Written { mut changes, version, content, composed } =
-            canvas.write_patch(patch, seen, author, leaves_now)?;
-        self.statistics.local_edits += u64::from(!changes.is_empty());
-        let author = author.to_owned();
-        if !composed {
-            self.keep_and_send(step, &id, &changes, content);
-            self.unread = Some(Unread::Patch { document: id, author, owed: None });
-            return Ok(Some(version));
-        }
-        self.send(step, &id, &changes, content);
-        let owed = changes.pop().map(|change| Box::new(Owed { call, version, change }));
-        self.unread = Some(Unread::Patch { document: id, author, owed });
-        Ok(None)
-    }
-
-    /// The second half of a patch; see [`Self::patch`].
-    pub(super) fn read_back(&mut self, step: &mut Step, id: &DocumentId, author: String, owed: Option<Box<Owed>>) {
-        let Some(Content::Canvas(document)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
-            // Nothing comes between the halves that could take it away; whoever waits must not do so for ever.
-            if let Some(owed) = owed {
-                Self::resolve(step, owed.call, Err(SyncError::Closed));
-            }
-            return;
-        };
-        let read = document.read_back();
-        if let Some(owed) = owed {
-            let Owed { call, version, change } = *owed;
-            if read.damaged {
-                let error = CanvasError::Internal("the edit that was sent is not the one that was made".to_owned());
-                self.lose(step, id);
-                return Self::resolve(step, call, Err(error.into()));
-            }
-            self.keep(id, vec![change.raw_bytes().to_vec()]);
-            step.own = true;
-            Self::resolve(step, call, Ok(Reply::Version(version)));
-        }
-        let source = self.here(step);
-        self.report_edit(step, id, Some(author), source, Origin::Local, read.diff);
-        self.report_conflicts(step, id, read.conflicts);
     }
 
     fn after_edit(&mut self, step: &mut Step, id: &DocumentId, author: Option<&str>, origin: Origin, edit: LocalEdit) {
         self.statistics.local_edits += u64::from(!edit.changes.is_empty());
         let changes = self.with_standing(step, id, edit.changes);
         self.keep_and_send(step, id, &changes, edit.content);
+        self.merge_later(step, id);
         let source = self.here(step);
         self.report_edit(step, id, author.map(str::to_owned), source, origin, edit.diff);
         self.report_conflicts(step, id, edit.conflicts);

@@ -7,14 +7,13 @@ use automerge::{ActorId, Change, ChangeHash};
 use super::content::Content;
 use super::document::Document;
 use super::io::{CanvasEvent, CanvasEventKind, Event, Origin, PublishToken};
-use super::receive::Arrived;
-use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step, Unread};
+use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use super::unsaved::only;
 use super::vouching::{Admitted, Incoming, Vouching, last_of_actors};
 use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
 use crate::ids::{CanvasId, DocumentId, PeerId};
-use crate::limits::{MAX_WANTED_HEADS, PUBLISH_RETRY_MS};
+use crate::limits::{MAX_WANTED_HEADS, PUBLISH_RETRY_MS, TAIL_MS};
 use crate::wire::{Body, Changes, Priority, Statement, Topic, content_room};
 
 /// What CBOR puts before a list or a byte string at most.
@@ -69,8 +68,7 @@ impl CanvasP2PSynchronizer {
         let (ready, mut dropped) = document.sort(changes);
         concerned.extend(ready.iter().map(Change::hash));
         let (mut count, mut unsettled) = (0, Vec::new());
-        // What was told is read again, also if it should not come to be applied.
-        if !ready.is_empty() || document.canvas().is_some_and(CanvasDocument::has_foretold) {
+        if !ready.is_empty() {
             let raw = ready.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
             let taken = self.take_in(step, id, ready, source);
             count = taken.hashes.len();
@@ -85,6 +83,7 @@ impl CanvasP2PSynchronizer {
             document.forget_vouchers(&concerned);
             dropped.extend(document.hold(unsettled));
         }
+        self.merge_later(step, id);
         self.after_integrating(step, id);
         let Some(document) = self.documents.get_mut(id) else {
             return count;
@@ -131,30 +130,6 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// Tells the application of a change whose effect is plain, and leaves what [`integrate`](Self::integrate) does to the
-    /// next step, which is due at once. If it is not plain it is given back, and nothing has been done.
-    pub(super) fn tell_ahead(&mut self, step: &mut Step, arrived: Arrived) -> Option<Arrived> {
-        let Arrived { document: id, incoming, source } = &arrived;
-        let Some((change, diff)) = self.foresee(id, incoming) else { return Some(arrived) };
-        self.report_edit(step, id, change.message().map(str::to_owned), *source, Origin::Remote, diff);
-        self.unread = Some(Unread::Told(arrived));
-        None
-    }
-
-    fn foresee<'a>(&mut self, id: &DocumentId, incoming: &'a Incoming) -> Option<(&'a Change, CanvasChanges)> {
-        let writer = incoming.proven.first().map(|voucher| voucher.owner);
-        if self.membership.is_some() && writer.is_none_or(|writer| !self.writes(id, &writer)) {
-            return None;
-        }
-        let ([change], document) = (incoming.changes.as_slice(), self.documents.get_mut(id)?) else { return None };
-        let plain = document.reported && !document.is_quarantined(&change.hash());
-        if !plain || !document.vouching.would_stand(incoming) {
-            return None;
-        }
-        let Content::Canvas(canvas) = &mut document.content else { return None };
-        Some((change, canvas.foresee(change)?))
-    }
-
     fn take_in(&mut self, step: &mut Step, id: &DocumentId, ready: Vec<Change>, source: Source) -> Taken {
         let Some(document) = self.documents.get_mut(id) else { return Taken::default() };
         let Document { content, vouching, .. } = document;
@@ -191,6 +166,23 @@ impl CanvasP2PSynchronizer {
                 }
                 taken
             }
+        }
+    }
+
+    /// Has Automerge take in what it was spared, before long.
+    pub(super) fn merge_later(&mut self, step: &mut Step, id: &DocumentId) {
+        if self.documents.get(id).and_then(Document::canvas).is_some_and(CanvasDocument::is_to_be_merged) {
+            self.timers.set_no_later(Timer::Merge(id.clone()), step.now.after(TAIL_MS));
+        }
+    }
+
+    pub(super) fn on_merge_due(&mut self, step: &mut Step, id: &DocumentId) {
+        let Some(Content::Canvas(canvas)) = self.documents.get_mut(id).map(|document| &mut document.content) else {
+            return;
+        };
+        canvas.merge();
+        if canvas.is_lost() {
+            self.lose(step, id);
         }
     }
 

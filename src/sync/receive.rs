@@ -39,9 +39,7 @@ impl CanvasP2PSynchronizer {
             self.integrate_arrived(step, arrived.take());
             self.take_message(step, &topic, &header, body, message.retained);
         }
-        // Nothing may come between the two halves, so only what came last can be told ahead.
-        let left = arrived.and_then(|batch| self.tell_ahead(step, batch));
-        self.integrate_arrived(step, left);
+        self.integrate_arrived(step, arrived);
     }
 
     /// Acts on a message, or has it wait for the document that it is about.

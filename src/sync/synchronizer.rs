@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use automerge::{Change, ChangeHash};
+use automerge::ChangeHash;
 use rand_core::Rng;
 
 use super::answers::Answers;
@@ -21,7 +21,6 @@ use super::membership::{Membership, Root};
 use super::parties::Parties;
 use super::peers::PeerTable;
 use super::rates::{Outbound, Rates};
-use super::receive::Arrived;
 use super::saver::Saver;
 use super::shares::Shares;
 use super::snapshots::Snapshots;
@@ -29,7 +28,6 @@ use super::status::Statistics;
 use super::storing::HeldNotice;
 use super::throttle::Throttle;
 use super::timers::{Timer, Timers};
-use crate::canvas::Version;
 use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
 use crate::limits::EXPIRY_CHECK_MS;
@@ -127,7 +125,6 @@ pub struct CanvasP2PSynchronizer {
     /// Who may take part, where not everybody may.
     pub(super) membership: Option<Membership>,
     pub(super) statistics: Statistics,
-    pub(super) unread: Option<Unread>,
     pub(super) saver: Saver,
     /// Why storage failed, if it has not worked since.
     pub(super) saver_failing: Option<String>,
@@ -154,30 +151,6 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     pub(super) fn event(&mut self, event: Event) {
         self.out.notices.push(Notice::Event(event));
-    }
-}
-
-/// The second half of something whose first half could not wait; due at once, before anything else.
-pub(super) enum Unread {
-    /// A patch that was sent; what it did is still to be read. `owed` is what was composed: the document does not have it,
-    /// and neither has storage, nor the application its outcome.
-    Patch { document: DocumentId, author: String, owed: Option<Box<Owed>> },
-    /// A change of which the application was told; the document is still to take it in.
-    Told(Arrived),
-}
-
-/// A change that left before the document has taken it in, and the outcome of the call that made it.
-pub(super) struct Owed {
-    pub(super) call: u64,
-    pub(super) version: Version,
-    pub(super) change: Change,
-}
-
-impl Unread {
-    pub(super) fn document(&self) -> &DocumentId {
-        match self {
-            Self::Patch { document, .. } | Self::Told(Arrived { document, .. }) => document,
-        }
     }
 }
 
@@ -235,7 +208,6 @@ impl CanvasP2PSynchronizer {
             parties: Parties::default(),
             membership: None,
             statistics: Statistics::default(),
-            unread: None,
             saver: Saver::default(),
             saver_failing: None,
             settled: StoreToken(0),
@@ -268,7 +240,6 @@ impl CanvasP2PSynchronizer {
     /// Takes in what happened; returns what is to be done about it. `now` must never go back.
     pub fn handle(&mut self, now: Now, rng: &mut dyn Rng, input: Input) -> Output {
         let mut step = Step { now, rng, out: Output::default(), own: false };
-        self.do_second_half(&mut step);
         self.run_timers(&mut step);
         match input {
             Input::Command { call, .. } if self.left => Self::resolve(&mut step, call, Err(SyncError::Closed)),
@@ -321,17 +292,6 @@ impl CanvasP2PSynchronizer {
         self.documents.get(id).map(|document| document.replica().save())
     }
 
-    /// Nothing else may be done with a document between the halves.
-    pub(super) fn do_second_half(&mut self, step: &mut Step) {
-        match self.unread.take() {
-            None => {}
-            Some(Unread::Patch { document, author, owed }) => self.read_back(step, &document, author, owed),
-            Some(Unread::Told(Arrived { document, incoming, source })) => {
-                self.integrate(step, &document, incoming, source);
-            }
-        }
-    }
-
     fn run_timers(&mut self, step: &mut Step) {
         while let Some(timer) = self.timers.pop_due(step.now.elapsed_ms) {
             match timer {
@@ -343,6 +303,7 @@ impl CanvasP2PSynchronizer {
                 Timer::Announce(id) => self.on_announce_due(step, &id),
                 Timer::Echo(id) => self.on_echo_overdue(step, &id),
                 Timer::Retry(id) => self.flush(step, &id),
+                Timer::Merge(id) => self.on_merge_due(step, &id),
                 Timer::Save => self.on_save_due(),
                 Timer::AnnounceAsleep => self.on_announce_asleep(step),
                 Timer::Snapshot(id) => self.on_snapshot_due(step, &id),
@@ -378,8 +339,7 @@ impl CanvasP2PSynchronizer {
         if self.crowded {
             self.make_room();
         }
-        let at_once = self.unread.as_ref().map(|_| step.now.elapsed_ms);
-        step.out.wake_at_ms = at_once.or_else(|| self.timers.next_ms());
+        step.out.wake_at_ms = self.timers.next_ms();
         step.out
     }
 

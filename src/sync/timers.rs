@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Echo(DocumentId),
     /// A publish that the driver could not take is to be tried again.
     Retry(DocumentId),
+    /// Automerge is to take in what it was spared of a document.
+    Merge(DocumentId),
     /// Storage may be tried again, or is to learn of what the broker has.
     Save,
     /// The heads of documents that are asleep are due for announcement.
@@ -57,8 +59,8 @@ pub(crate) enum Timer {
 
 impl Timer {
     /// All that belong to one document while it is in memory.
-    pub(crate) fn of_document(id: &DocumentId) -> [Self; 5] {
-        [Self::CatchUp, Self::Announce, Self::Echo, Self::Retry, Self::Fetch].map(|timer| timer(id.clone()))
+    pub(crate) fn of_document(id: &DocumentId) -> [Self; 6] {
+        [Self::CatchUp, Self::Announce, Self::Echo, Self::Retry, Self::Fetch, Self::Merge].map(|timer| timer(id.clone()))
     }
 }
 

@@ -151,20 +151,6 @@ impl Vouching {
         is_derived(change) || self.awaited.contains_key(&change.hash())
     }
 
-    /// Whether a single change, vouched for by a verified envelope, would be let in and applied.
-    pub(crate) fn would_stand(&self, incoming: &Incoming) -> bool {
-        let Incoming { changes, proven, .. } = incoming;
-        match (changes.as_slice(), proven.as_slice()) {
-            ([change], []) => is_derived(change),
-            ([change], [voucher]) => {
-                voucher.hash == change.hash()
-                    && voucher.actor == *change.actor_id()
-                    && self.owned_by(&voucher.actor, &voucher.owner)
-            }
-            _ => false,
-        }
-    }
-
     /// These changes are in the document now.
     pub(crate) fn applied(&mut self, hashes: &[ChangeHash]) {
         for hash in hashes {

@@ -3,9 +3,8 @@
 mod alone;
 mod bases;
 mod beside;
-mod compose;
-mod foresee;
 pub(crate) mod mutation;
+mod plain;
 mod properties;
 mod quarantine;
 mod together;

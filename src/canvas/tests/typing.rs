@@ -38,8 +38,7 @@ impl Editor {
         let json = serde_json::json!({ "nodes": { "upsert": [{ "id": "a", "text": self.shown }] } }).to_string();
         let told = self.told.clone();
         let seen = if self.names_base { Seen::Base(told) } else { Seen::Told(told) };
-        self.document.write_patch(&patch(&json), &seen, "author", false).unwrap();
-        self.document.read_back();
+        self.document.patch_seen(&patch(&json), &seen, "author").unwrap();
         self.events.push_back((self.document.version(), text_of(&self.document, 0)));
     }
 
@@ -96,10 +95,9 @@ fn a_base_that_is_not_here_is_refused() {
     b.patch(&patch(r#"{"nodes":{"upsert":[{"id":"a","text":"dog"}]}}"#), "b").unwrap();
     let elsewhere = b.version();
     let edit = patch(r#"{"nodes":{"upsert":[{"id":"a","text":"cow"}]}}"#);
-    let refused = a.write_patch(&edit, &Seen::Base(elsewhere.clone()), "a", false);
+    let refused = a.patch_seen(&edit, &Seen::Base(elsewhere.clone()), "a");
     assert!(matches!(refused, Err(CanvasError::UnknownVersion)));
-    a.write_patch(&edit, &Seen::Told(elsewhere), "a", false).unwrap();
-    a.read_back();
+    a.patch_seen(&edit, &Seen::Told(elsewhere), "a").unwrap();
     assert_eq!(text_of(&a, 0), "cow");
 }
 

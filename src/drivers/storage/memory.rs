@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Storage, StorageError};
 use crate::ids::DocumentId;
+use crate::limits::COMPACT_BYTES;
 use crate::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 
 /// Keeps documents in memory.
@@ -17,9 +18,17 @@ struct Kept {
     actor: Option<ActorMark>,
     /// Sum of the lengths of its changes.
     change_bytes: usize,
+    /// Sum of the lengths of those that are in its snapshot.
+    compacted_bytes: usize,
 }
 
 impl MemoryStorage {
+    /// Whether a document has gathered enough to compact it. That takes the longer the more there is of it, so the more may
+    /// gather: all together it takes a fixed time for each change.
+    pub(crate) fn is_to_be_compacted(&self, document: &DocumentId) -> bool {
+        self.0.get(document).is_some_and(|kept| kept.change_bytes > COMPACT_BYTES.max(kept.compacted_bytes / 2))
+    }
+
     fn carry_out(&mut self, operation: StoreOperation) {
         match operation {
             StoreOperation::Append { document, changes } => {
@@ -74,7 +83,7 @@ impl Storage for MemoryStorage {
                 .map_err(|error| StorageError::Unreadable { document: document.clone(), reason: error.to_string() })?;
             kept.document.snapshot = Some(snapshot);
             kept.document.changes = Vec::new();
-            kept.change_bytes = 0;
+            kept.compacted_bytes += std::mem::take(&mut kept.change_bytes);
         }
         Ok(())
     }

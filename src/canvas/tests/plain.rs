@@ -1,0 +1,266 @@
+//! Changes of which it is known what they make, before Automerge has taken them in.
+
+use std::collections::BTreeSet;
+
+use automerge::transaction::Transactable;
+use automerge::{ActorId, Change, ReadDoc};
+use proptest::prelude::*;
+
+use super::{TWO, canvas, pair, patch, peer};
+use crate::canvas::root::CanvasMap;
+use crate::canvas::{Canvas, CanvasDocument, Value};
+use crate::limits::{MAX_KNOWN_WRITERS, MAX_TAIL_CHANGES};
+
+fn changes(document: &mut CanvasDocument, json: &str) -> Vec<Change> {
+    document.patch(&patch(json), "author").unwrap().changes
+}
+
+fn moved(x: usize) -> String {
+    format!(r#"{{"nodes":{{"upsert":[{{"id":"a","x":{x}}}]}}}}"#)
+}
+
+/// A change that puts values, made in Automerge; it says what it overwrites only if so wanted.
+fn put(document: &CanvasDocument, values: &[(&str, i64)], says: bool) -> Change {
+    let replica = &document.replica;
+    let mut doc = replica.merged();
+    doc.set_actor(ActorId::from([9; 16]));
+    let mut tx = doc.transaction();
+    for (key, value) in values {
+        tx.put(replica.maps.id(CanvasMap::Nodes.number(key)), *key, *value).unwrap();
+    }
+    let (hash, _) = tx.commit();
+    let mut change = doc.get_change_by_hash(&hash.unwrap()).unwrap().decode();
+    if !says {
+        for op in &mut change.operations {
+            op.pred = Vec::new().into();
+        }
+    }
+    change.into()
+}
+
+/// Applies a change, and says whether Automerge was spared that.
+fn is_plain(document: &mut CanvasDocument, change: &Change) -> bool {
+    document.merge();
+    let mut copy = document.canvas();
+    let applied = document.apply(vec![change.clone()]);
+    assert_eq!((applied.rejected.len(), applied.hashes), (0, vec![change.hash()]));
+    applied.diff.apply_to(&mut copy);
+    assert_eq!(document.canvas(), copy);
+    let (waits, before) = (document.is_to_be_merged(), document.canvas());
+    document.merge();
+    assert!(!document.is_lost());
+    assert_eq!(CanvasDocument::load(&document.replica().save()).unwrap().canvas(), before);
+    waits
+}
+
+#[test]
+fn own_edits_are_the_changes_that_transactions_make() {
+    let edits: [(&str, &[(&str, i64)]); 3] = [
+        (r#"{"nodes":{"upsert":[{"id":"a","x":5}]}}"#, &[("a/x", 5)]),
+        (r#"{"nodes":{"upsert":[{"id":"a","x":6,"y":-1}]}}"#, &[("a/x", 6), ("a/y", -1)]),
+        (r#"{"nodes":{"upsert":[{"id":"b","width":7}]}}"#, &[("b/width", 7)]),
+    ];
+    let mut document = peer(9, TWO);
+    for (json, values) in edits {
+        let mut made = put(&document, values, true).decode();
+        made.message = Some("author".to_owned());
+        let composed = changes(&mut document, json);
+        assert!(document.is_to_be_merged());
+        assert_eq!(composed[0].raw_bytes(), Change::from(made).raw_bytes(), "{json}");
+    }
+}
+
+#[test]
+fn moves_and_other_properties_are_plain_also_on_the_other_side() {
+    let (mut a, mut b) = pair(TWO);
+    for json in [
+        moved(11),
+        moved(12),
+        r#"{"nodes":{"upsert":[{"id":"a","x":13,"color":"2","new":true}]}}"#.to_owned(),
+        r#"{"nodes":{"upsert":[{"id":"f","type":"file","file":"x.md","x":0,"y":0,"width":1,"height":1}]}}"#.to_owned(),
+        r#"{"edges":{"upsert":[{"id":"e","fromNode":"a","toNode":"f"}]}}"#.to_owned(),
+        r#"{"properties":{"title":"plan"}}"#.to_owned(),
+    ] {
+        a.merge();
+        let made = changes(&mut a, &json);
+        assert!(a.is_to_be_merged(), "{json}");
+        assert!(is_plain(&mut b, &made[0]), "{json}");
+        assert_eq!((b.version(), b.canvas()), (a.version(), a.canvas()), "{json}");
+    }
+}
+
+#[test]
+fn what_does_more_than_put_is_not_plain() {
+    for json in [
+        r#"{"nodes":{"upsert":[{"id":"a","text":"T"}]}}"#,
+        r#"{"nodes":{"remove":["a"]}}"#,
+        r#"{"nodes":{"upsert":[{"id":"a","x":null}]}}"#,
+        r#"{"nodes":{"upsert":[{"id":"c","type":"text","text":"new"}]}}"#,
+    ] {
+        let (mut a, mut b) = pair(TWO);
+        let made = changes(&mut a, json);
+        assert!(!a.is_to_be_merged() && !is_plain(&mut b, &made[0]), "{json}");
+        assert_eq!(a.canvas(), b.canvas());
+    }
+    let (mut a, _) = pair(TWO);
+    let mut twice = patch(&moved(14));
+    twice.nodes.upsert.extend(patch(&moved(15)).nodes.upsert);
+    a.patch(&twice, "author").unwrap();
+    assert!(!a.is_to_be_merged());
+}
+
+#[test]
+fn what_is_concurrent_is_plain_but_at_the_same_key() {
+    let (mut a, mut b) = pair(TWO);
+    changes(&mut b, r#"{"nodes":{"upsert":[{"id":"b","x":1}]}}"#);
+    let made = changes(&mut a, &moved(11));
+    assert!(is_plain(&mut b, &made[0]));
+    assert_eq!(b.replica().heads().as_slice().len(), 2);
+    let made = changes(&mut b, r#"{"nodes":{"upsert":[{"id":"b","x":2}]}}"#);
+    assert_eq!(made[0].deps().len(), 2, "it is made on top of both");
+    changes(&mut b, &moved(12));
+    let made = changes(&mut a, &moved(13));
+    assert!(!is_plain(&mut b, &made[0]), "there are two values now");
+    assert!(!is_plain(&mut b, &changes(&mut a, &moved(14))[0]));
+}
+
+#[test]
+fn what_does_not_say_what_it_overwrites_stands_beside_that() {
+    let (mut a, mut b) = pair(TWO);
+    let change = put(&b, &[("a/x", 5), ("a/y", 6)], false);
+    assert!(!is_plain(&mut b, &change));
+    let change = put(&a, &[("a/x", 5)], true);
+    assert!(is_plain(&mut a, &change));
+    b.merge();
+    changes(&mut b, &moved(13));
+    assert!(!b.is_to_be_merged(), "two values stood there");
+    changes(&mut b, &moved(14));
+    assert!(b.is_to_be_merged());
+}
+
+#[test]
+fn what_is_encoded_otherwise_than_automerge_does_is_left_to_it() {
+    let (_, mut b) = pair(TWO);
+    let mut other = put(&b, &[("a/x", 5)], true).decode();
+    other.extra_bytes = vec![1, 2, 3];
+    assert!(is_plain(&mut b, &Change::from(other.clone())), "what follows the operations is kept");
+    let canonical = Change::from(other);
+    assert!(super::super::plain::is_canonical(&canonical));
+}
+
+#[test]
+fn what_waits_is_taken_in_when_it_is_much_or_anything_needs_it() {
+    let (mut a, mut b) = pair(TWO);
+    let (old, heads) = (a.version(), a.replica().heads());
+    for x in 0..=MAX_TAIL_CHANGES {
+        changes(&mut a, &moved(x + 1_000));
+    }
+    let since = a.replica().changes_since(heads.as_slice());
+    assert_eq!(since.len(), MAX_TAIL_CHANGES + 1);
+    let part = &since[..since.len() - 1];
+    assert_eq!(a.replica().changes_since(&[part[part.len() - 1].hash()]), &since[part.len()..]);
+    assert!(b.apply(since).rejected.is_empty());
+    assert_eq!((a.canvas(), a.replica().save().len()), (b.canvas(), b.replica().save().len()));
+    assert!(a.is_to_be_merged() && a.canvas_at(&old).unwrap() == canvas(TWO) && !a.is_to_be_merged());
+    let mut fields = patch(&moved(1));
+    for id in 0..=MAX_KNOWN_WRITERS {
+        fields.nodes.upsert[0].properties.insert(format!("p{id}"), Value::Int(1));
+        if fields.nodes.upsert[0].properties.len() == 60 {
+            a.patch(&fields, "author").unwrap();
+            fields = patch(&moved(id + 100));
+        }
+    }
+    assert_eq!(CanvasDocument::load(&a.replica().save()).unwrap().canvas(), a.canvas());
+}
+
+#[test]
+fn what_was_told_of_a_document_that_is_lost_is_corrected_by_the_one_that_is_loaded() {
+    let (mut a, _) = pair(TWO);
+    let mut copy = a.canvas();
+    let saved = a.replica().save();
+    a.patch(&patch(&moved(11)), "author").unwrap().diff.apply_to(&mut copy);
+    // Automerge, of which everything is gone, cannot take in what waits.
+    a.replica.doc = crate::canvas::replica::empty();
+    a.merge();
+    assert!(a.is_lost());
+    let told = a.take_told().unwrap();
+    let restored = CanvasDocument::load(&saved).unwrap();
+    told.corrected_by(&restored).apply_to(&mut copy);
+    assert_eq!(copy, restored.canvas());
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Patch(usize, usize),
+    Hear(usize, usize),
+    Merge(usize),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        4 => (0..3_usize, 0..PATCHES.len()).prop_map(|(who, what)| Action::Patch(who, what)),
+        3 => (0..3_usize, 0..3_usize).prop_map(|(who, whom)| Action::Hear(who, whom)),
+        1 => (0..3_usize).prop_map(Action::Merge),
+    ]
+}
+
+const PATCHES: [&str; 9] = [
+    r#"{"nodes":{"upsert":[{"id":"a","x":#}]}}"#,
+    r#"{"nodes":{"upsert":[{"id":"a","x":#,"y":#}]}}"#,
+    r#"{"nodes":{"upsert":[{"id":"b","x":#}]}}"#,
+    r##"{"nodes":{"upsert":[{"id":"b","color":"#"}]}}"##,
+    r#"{"nodes":{"upsert":[{"id":"a","text":"text #"}]}}"#,
+    r##"{"nodes":{"upsert":[{"id":"c","type":"file","file":"#"}]}}"##,
+    r#"{"nodes":{"remove":["c"]}}"#,
+    r##"{"edges":{"upsert":[{"id":"e","fromNode":"a","toNode":"c","label":"#"}]}}"##,
+    r#"{"properties":{"p":#}}"#,
+];
+
+proptest! {
+    /// Each of three peers has a twin that has Automerge take in everything at once, and sees the same at every step.
+    #[test]
+    fn it_makes_no_difference_when_automerge_takes_changes_in(actions in prop::collection::vec(action(), 1..60)) {
+        let peers = || [1, 2, 3].map(|number| peer(number, TWO));
+        let (mut lazy, mut eager): ([CanvasDocument; 3], [CanvasDocument; 3]) = (peers(), peers());
+        let mut copies: [Canvas; 3] = [1, 2, 3].map(|_| canvas(TWO));
+        for (step, action) in actions.into_iter().enumerate() {
+            let who = match action {
+                Action::Patch(who, what) => {
+                    let patch = patch(&PATCHES[what].replace('#', &step.to_string()));
+                    let (one, other) = (lazy[who].patch(&patch, "p").unwrap(), eager[who].patch(&patch, "p").unwrap());
+                    prop_assert_eq!(&one.diff, &other.diff);
+                    prop_assert_eq!((one.changes, one.version, one.content), (other.changes, other.version, other.content));
+                    one.diff.apply_to(&mut copies[who]);
+                    who
+                }
+                Action::Hear(who, whom) => {
+                    let news = lazy[whom].replica().changes_since(lazy[who].replica().heads().as_slice());
+                    for change in news {
+                        let (one, other) = (lazy[who].apply(vec![change.clone()]), eager[who].apply(vec![change]));
+                        prop_assert_eq!(&one.diff, &other.diff);
+                        prop_assert_eq!((one.hashes, one.rejected, one.conflicts), (other.hashes, other.rejected, other.conflicts));
+                        one.diff.apply_to(&mut copies[who]);
+                        eager[who].merge();
+                    }
+                    who
+                }
+                Action::Merge(who) => {
+                    lazy[who].merge();
+                    who
+                }
+            };
+            eager[who].merge();
+            prop_assert!(!lazy[who].is_lost() && !eager[who].is_lost());
+            prop_assert_eq!(lazy[who].canvas(), eager[who].canvas());
+            prop_assert_eq!(&copies[who], &lazy[who].canvas());
+            prop_assert_eq!(lazy[who].replica().heads(), eager[who].replica().heads());
+        }
+        for (one, other) in lazy.iter().zip(&eager) {
+            let all = |document: &CanvasDocument| -> BTreeSet<_> {
+                CanvasDocument::load(&document.replica().save()).unwrap().replica().history().iter().copied().collect()
+            };
+            prop_assert!(all(one) == all(other));
+            prop_assert_eq!(CanvasDocument::load(&one.replica().save()).unwrap().canvas(), one.canvas());
+        }
+    }
+}
