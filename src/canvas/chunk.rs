@@ -43,7 +43,7 @@ pub(crate) fn read_uleb(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn write_uleb(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn write_uleb(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
@@ -114,7 +114,7 @@ fn most_rows(body: &[u8]) -> Option<u64> {
 }
 
 /// Specification and length in bytes of each column of a list.
-type Columns = Vec<(u64, usize)>;
+pub(crate) type Columns = Vec<(u64, usize)>;
 
 fn read_columns(input: &mut &[u8]) -> Option<Columns> {
     let columns = read_uleb(input)?;
@@ -161,13 +161,19 @@ fn rows(kind: u64, mut column: &[u8]) -> Option<u64> {
 }
 
 fn skip_bytes(input: &mut &[u8]) -> Option<()> {
+    take_bytes(input).map(|_| ())
+}
+
+/// Reads bytes, before which their length stands, off the front.
+pub(crate) fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(read_uleb(input)?).ok()?;
-    *input = input.get(length..)?;
-    Some(())
+    let (bytes, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    Some(bytes)
 }
 
 /// Reads a signed LEB128 number of at most 64 bits off the front.
-fn read_sleb(input: &mut &[u8]) -> Option<i64> {
+pub(crate) fn read_sleb(input: &mut &[u8]) -> Option<i64> {
     let mut value: i64 = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = input.split_first()?;
@@ -207,6 +213,11 @@ fn read_document_header(body: &[u8]) -> Option<(Columns, Columns, &[u8])> {
     for _ in 0..read_uleb(&mut rest)? {
         skip_bytes(&mut rest)?;
     }
+    read_columns_of_document(rest)
+}
+
+/// What follows the actors: heads, which are skipped, the two lists of columns, and the columns.
+pub(crate) fn read_columns_of_document(mut rest: &[u8]) -> Option<(Columns, Columns, &[u8])> {
     let heads = usize::try_from(read_uleb(&mut rest)?).ok()?;
     rest = rest.get(heads.checked_mul(HASH_BYTES)?..)?;
     let changes = read_columns(&mut rest)?;

@@ -6,15 +6,19 @@
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
 //! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `plain` (those of which it is known what they make), `tail` (that wait for Automerge) |
+//! | whole documents of others | `adopt` (taking one over), `canonical` and `lineage` (whether it says just what its changes say), `tables`, `columns` |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
 //! | edits by way of files | `aside` (not the application's own), `pulled` (what git brought) |
 //! | together | [`CanvasDocument`], [`IndexDocument`] |
 //! | files | [`file`]: reading and writing `.canvas` files, merging, comparing and describing canvases |
 
+mod adopt;
 mod aside;
+mod canonical;
 mod changes;
 pub(crate) mod chunk;
+mod columns;
 mod conflict;
 mod create;
 mod derived;
@@ -24,6 +28,7 @@ pub mod file;
 mod held;
 mod index;
 mod intake;
+mod lineage;
 mod lost_text;
 mod model;
 mod order;
@@ -40,6 +45,7 @@ mod schema;
 mod seen;
 mod side;
 mod standing;
+mod tables;
 mod tail;
 mod text;
 mod update;
@@ -50,6 +56,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::WholeCanvas;
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
 pub use derived::{ChangeError, decode_change, is_derived};
 pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, Told};

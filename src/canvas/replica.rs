@@ -291,6 +291,14 @@ impl Replica {
         self.newest_hashes().iter().filter_map(|head| Some(self.change(head)?.actor_id().clone())).collect()
     }
 
+    /// The actor and the message of the last change that has one.
+    pub(super) fn last_said(&self) -> Option<(ActorId, String)> {
+        self.log.iter().rev().find_map(|hash| {
+            let change = self.doc.get_change_meta_by_hash(hash)?;
+            Some((change.actor.into_owned(), change.message?.into_owned()))
+        })
+    }
+
     /// Notes a change that the document now holds.
     pub(super) fn note(&mut self, change: &Change) {
         self.log.push(change.hash());

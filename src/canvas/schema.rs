@@ -81,11 +81,18 @@ impl Maps {
 
     /// Which of the maps it is.
     pub(crate) fn index_of(&self, id: &OpId) -> Option<usize> {
-        if *id.actor() != self.actor {
-            return None;
-        }
-        let index = usize::try_from(id.counter().checked_sub(FIRST_MAP_COUNTER)?).ok()?;
+        if *id.actor() == self.actor { self.at_counter(id.counter()) } else { None }
+    }
+
+    /// Which of the maps was made by the operation of the root with this counter.
+    pub(crate) fn at_counter(&self, counter: u64) -> Option<usize> {
+        let index = usize::try_from(counter.checked_sub(FIRST_MAP_COUNTER)?).ok()?;
         (index < self.ids.len()).then_some(index)
+    }
+
+    /// The actor of the root.
+    pub(crate) fn actor(&self) -> &ActorId {
+        &self.actor
     }
 }
 
@@ -111,7 +118,7 @@ impl Touched {
 }
 
 /// Counters above this are refused, so that nobody can use up Automerge's 32 bits at one stroke.
-const MAX_COUNTER: u64 = 1 << 31;
+pub(crate) const MAX_COUNTER: u64 = 1 << 31;
 
 /// Learns what a change touches from its own (decoded) operations, and refuses what no version of this schema does: such a
 /// change could replace whole maps, or nest objects that no reader looks for.

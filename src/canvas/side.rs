@@ -144,6 +144,16 @@ impl Side {
         changes
     }
 
+    /// How it differs from nothing at all.
+    pub(crate) fn as_new(&self) -> ElementChanges {
+        let mut after = None;
+        let placement = |(_, id): &(OrderKey, String)| Placement { id: id.clone(), after: after.replace(id.clone()) };
+        let order = self.visible.iter().map(placement).collect();
+        let mut added = self.elements();
+        added.sort_unstable_by(|before, after| before.id.cmp(&after.id));
+        ElementChanges { added, order, ..ElementChanges::default() }
+    }
+
     fn placement(&self, place: (OrderKey, String)) -> Placement {
         let after = self.visible.range(..&place).next_back().map(|(_, id)| id.clone());
         Placement { id: place.1, after }

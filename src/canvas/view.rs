@@ -68,6 +68,15 @@ impl View {
         edges.filter(|id| self.edges.get(id).is_some_and(|edge| edge.tag.is_some()) && !self.edges.is_visible(id))
     }
 
+    /// How it differs from an empty canvas.
+    pub(crate) fn as_new(&self) -> CanvasChanges {
+        CanvasChanges {
+            nodes: self.nodes.as_new(),
+            edges: self.edges.as_new(),
+            properties: PropertyChanges::between(&Properties::default(), &self.properties),
+        }
+    }
+
     /// Reads again what was touched, and says what changed for applications.
     pub(crate) fn refresh(&mut self, source: impl Source, touched: &Touched) -> CanvasChanges {
         let properties_before = touched.keys.iter().any(|(map, _)| CanvasMap::at(*map) == Some(CanvasMap::Properties));

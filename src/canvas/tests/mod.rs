@@ -1,5 +1,6 @@
 //! What a canvas document promises, on its own and between peers.
 
+mod adopt;
 mod alone;
 mod bases;
 mod beside;
