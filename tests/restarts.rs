@@ -135,6 +135,10 @@ fn stored(disk: &[StoreOperation], id: &DocumentId) -> (StoredDocument, Summary)
             StoreOperation::Append { document, changes } if document == id => {
                 kept.changes.extend(changes.iter().cloned());
             }
+            StoreOperation::Replace { document, snapshot } if document == id => {
+                kept.changes.clear();
+                kept.snapshot = Some(snapshot.clone());
+            }
             StoreOperation::Describe { document, summary } if document == id => known = summary.clone(),
             StoreOperation::Acknowledged { document, heads } if document == id => {
                 kept.acknowledged = Some(heads.clone());

@@ -17,16 +17,23 @@ pub enum StoreOperation {
         /// Raw change chunks, in causal order.
         changes: Vec<Vec<u8>>,
     },
+    /// Put a whole document in the place of everything that there is of it, but for the notes.
+    Replace {
+        /// Which document.
+        document: DocumentId,
+        /// What Automerge's `save_nocompress` gave.
+        snapshot: Vec<u8>,
+    },
     /// Note who vouches for the changes of a document: for each of these actors in place of what was noted before. Follows the
-    /// [`Append`](Self::Append) that it is about in the same batch.
+    /// [`Append`](Self::Append) or [`Replace`](Self::Replace) that it is about in the same batch.
     Vouch {
         /// Which document.
         document: DocumentId,
         /// For the newest changes of some actors.
         vouchers: Vec<Voucher>,
     },
-    /// Note what is to be known of a document without reading its changes; follows every [`Append`](Self::Append) of it in
-    /// the same batch.
+    /// Note what is to be known of a document without reading its changes; follows every [`Append`](Self::Append) and
+    /// [`Replace`](Self::Replace) of it in the same batch.
     Describe {
         /// Which document.
         document: DocumentId,
@@ -100,7 +107,7 @@ pub struct KnownDocument {
 /// Everything that storage has of one document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredDocument {
-    /// The compacted document, if it was compacted: what Automerge's `save_nocompress` gave.
+    /// The compacted document, if it was compacted or [replaced](StoreOperation::Replace): what Automerge's `save_nocompress` gave.
     pub snapshot: Option<Vec<u8>>,
     /// Raw change chunks appended since, in the order in which they were appended. Some of them may be in the snapshot.
     pub changes: Vec<Vec<u8>>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use automerge::{ActorId, Change, ChangeHash};
+use automerge::{ActorId, Automerge, Change, ChangeHash};
 use mqtt_p2p::ids::DocumentId;
 use mqtt_p2p::sync::{ActorMark, KnownDocument, StoreOperation, StoredDocument, Summary, compact};
 
@@ -33,6 +33,17 @@ impl Disk {
                         added.push((document.clone(), hash, change.actor_id().clone()));
                     }
                     kept.stored.changes.extend(changes.iter().cloned());
+                }
+                StoreOperation::Replace { document, snapshot } => {
+                    let changes = Automerge::load(snapshot).unwrap().get_changes(&[]);
+                    let kept = self.0.entry(document.clone()).or_default();
+                    kept.stored.snapshot = Some(snapshot.clone());
+                    kept.stored.changes.clear();
+                    for change in changes {
+                        if kept.hashes.insert(change.hash()) {
+                            added.push((document.clone(), change.hash(), change.actor_id().clone()));
+                        }
+                    }
                 }
                 StoreOperation::Vouch { document, vouchers } => {
                     let kept = &mut self.of(document).stored.vouchers;

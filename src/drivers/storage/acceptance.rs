@@ -104,6 +104,26 @@ fn compacts(storage: &mut dyn Storage) {
     storage.apply(vec![StoreOperation::Delete { document: id }]).unwrap();
 }
 
+fn takes_whole_documents(storage: &mut dyn Storage) {
+    let id = document("whole");
+    storage.apply(vec![append("whole", b"1"), append("whole", b"2")]).unwrap();
+    let replace = |snapshot: &[u8]| StoreOperation::Replace { document: id.clone(), snapshot: snapshot.to_vec() };
+    let summary = Summary { heads: heads(2), nodes: 3, edges: 4, unsent: false };
+    let describe = StoreOperation::Describe { document: id.clone(), summary: summary.clone() };
+    storage.apply(vec![replace(b"all"), append("whole", b"3"), describe]).unwrap();
+    let stored = storage.load(&id).unwrap().unwrap();
+    assert_eq!((stored.snapshot, stored.changes), (Some(b"all".to_vec()), vec![b"3".to_vec()]));
+    assert_eq!(storage.uncompacted_bytes(&id), 1);
+    storage.apply(vec![replace(b"all of it")]).unwrap();
+    let stored = storage.load(&id).unwrap().unwrap();
+    assert_eq!((stored.snapshot, stored.changes), (Some(b"all of it".to_vec()), Vec::new()));
+    assert_eq!(storage.documents().unwrap(), [KnownDocument { document: id.clone(), summary, actor: None }]);
+    storage.apply(vec![StoreOperation::Delete { document: id.clone() }]).unwrap();
+    storage.apply(vec![replace(b"anew")]).unwrap();
+    assert_eq!(storage.load(&id).unwrap().unwrap().snapshot, Some(b"anew".to_vec()));
+    storage.apply(vec![StoreOperation::Delete { document: id }]).unwrap();
+}
+
 /// What a storage has outlives it: `open` closes the storage that was there before, if any, and opens it again.
 pub(super) fn keeps_after(mut open: impl FnMut() -> Box<dyn Storage>) {
     let id = document("kept");
@@ -162,6 +182,7 @@ pub(super) fn accepts(storage: &mut dyn Storage) {
     keeps_documents(storage);
     keeps_what_is_known_of_them(storage);
     compacts(storage);
+    takes_whole_documents(storage);
 }
 
 #[test]

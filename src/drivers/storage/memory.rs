@@ -36,6 +36,12 @@ impl MemoryStorage {
                 kept.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
                 kept.document.changes.extend(changes);
             }
+            StoreOperation::Replace { document, snapshot } => {
+                let kept = self.0.entry(document).or_default();
+                kept.change_bytes = 0;
+                kept.document.changes = Vec::new();
+                kept.document.snapshot = Some(snapshot);
+            }
             StoreOperation::Vouch { document, vouchers } => {
                 let kept = &mut self.0.entry(document).or_default().document.vouchers;
                 kept.retain(|known| vouchers.iter().all(|voucher| voucher.actor != known.actor));

@@ -75,6 +75,15 @@ impl Draft {
         })
     }
 
+    /// The entry of a document of which nothing that is under way counts any more.
+    pub(super) fn renewed(&mut self, ledger: &mut Ledger, key: &[u8]) -> &mut Entry {
+        ledger.incarnations += 1;
+        let incarnation = ledger.incarnations;
+        let entry = self.entry(ledger, key);
+        entry.incarnation = incarnation;
+        entry
+    }
+
     pub(super) fn remove(&mut self, key: Vec<u8>) {
         self.0.insert(key, None);
     }
@@ -104,6 +113,10 @@ mod tests {
         draft.entry(&mut ledger, b"a").last = 1;
         ledger.commit(draft);
         assert_eq!(ledger.get(b"a"), Some(&Entry { last: 1, uncompacted: 0, incarnation: 2 }));
+        let mut draft = Draft::default();
+        draft.renewed(&mut ledger, b"a");
+        ledger.commit(draft);
+        assert_eq!(ledger.get(b"a"), Some(&Entry { last: 1, uncompacted: 0, incarnation: 3 }));
         let mut draft = Draft::default();
         draft.remove(b"a".to_vec());
         ledger.commit(draft);

@@ -52,6 +52,7 @@ impl<'a> Tables<'a> {
     ) -> Result<(), redb::Error> {
         let document = match operation {
             StoreOperation::Append { document, .. }
+            | StoreOperation::Replace { document, .. }
             | StoreOperation::Vouch { document, .. }
             | StoreOperation::Heard { document, .. }
             | StoreOperation::Describe { document, .. }
@@ -67,6 +68,12 @@ impl<'a> Tables<'a> {
         let key = keys::document(repository, document);
         match operation {
             StoreOperation::Append { changes, .. } => self.append(&key, changes, draft.entry(ledger, &key)),
+            StoreOperation::Replace { snapshot, .. } => {
+                let entry = draft.renewed(ledger, &key);
+                let (covered, incarnation) = (entry.last, entry.incarnation);
+                let replacement = Replacement::new(key, covered, incarnation, snapshot);
+                self.replace(&replacement.ok_or(redb::Error::ValueTooLarge(snapshot.len()))?, entry)
+            }
             StoreOperation::Vouch { vouchers, .. } => {
                 draft.entry(ledger, &key);
                 vouchers.iter().try_for_each(|voucher| self.vouch(&key, voucher))

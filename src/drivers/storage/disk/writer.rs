@@ -148,6 +148,7 @@ impl Writer {
 fn size(batch: &Batch) -> usize {
     let changes = batch.operations.iter().map(|operation| match operation {
         StoreOperation::Append { changes, .. } => changes.iter().map(Vec::len).sum(),
+        StoreOperation::Replace { snapshot, .. } => snapshot.len(),
         _ => 0,
     });
     changes.sum()
