@@ -118,6 +118,9 @@ fn a_canvas_reaches_who_comes_when_its_maker_is_gone() {
     let b = &world.nodes[b];
     assert_eq!(b.application.mirrors.len(), 1, "the application was told");
     assert_eq!(b.synchronizer.status().statistics.snapshots_read, 2, "the index and the canvas");
+    let stored = b.disk.load(&document(&board())).unwrap();
+    assert!(stored.snapshot.is_some() && stored.changes.is_empty(), "it was taken over as one");
+    assert_eq!(stored.vouchers.len(), 0, "the first import proves itself");
     let kept = kept(&mut world, 16 << 10);
     kept.assert_tight();
     assert_eq!(kept.manifests.len(), 2);

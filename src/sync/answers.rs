@@ -192,22 +192,27 @@ impl CanvasP2PSynchronizer {
         let first = answer.covered.is_empty();
         let known: Vec<ChangeHash> =
             answer.known.iter().chain(&answer.covered).filter(|hash| replica.contains(hash)).copied().collect();
-        let missing = replica.changes_since(&known);
-        if missing.is_empty() && !first {
-            return;
-        }
-        let heads = replica.heads();
         // Every document holds the root, so a requester that has nothing knows at most that one.
-        let content = if (known.len() <= 1 && missing.len() >= DOCUMENT_ANSWER_CHANGES) || !fit(&missing) {
+        let has_nothing = known.iter().all(|hash| Some(hash) == replica.history().first());
+        let heads = replica.heads();
+        let content = if has_nothing && replica.change_count() > DOCUMENT_ANSWER_CHANGES {
             SyncContent::Document(document.saved(&self.config.identity))
         } else {
-            let changes = missing.iter().map(|change| change.raw_bytes().to_vec()).collect();
-            let last = last_of_actors(&missing).into_iter();
-            let vouchers = document.vouching.vouchers(&document.id, &self.config.identity, last);
-            SyncContent::Changes(Changes { changes, vouchers, proof: None })
+            let missing = replica.changes_since(&known);
+            if missing.is_empty() && !first {
+                return;
+            }
+            if fit(&missing) && (known.len() > 1 || missing.len() < DOCUMENT_ANSWER_CHANGES) {
+                let changes = missing.iter().map(|change| change.raw_bytes().to_vec()).collect();
+                let last = last_of_actors(&missing).into_iter();
+                let vouchers = document.vouching.vouchers(&document.id, &self.config.identity, last);
+                SyncContent::Changes(Changes { changes, vouchers, proof: None })
+            } else {
+                SyncContent::Document(document.saved(&self.config.identity))
+            }
         };
         self.statistics.answers += 1;
-        tracing::debug!(target: "mqtt:sync", document = %answer.document, changes = missing.len(), "answering");
+        tracing::debug!(target: "mqtt:sync", document = %answer.document, "answering");
         self.throttle.answered(answer.requester, bytes_of(&content), step.now);
         let repository = self.space_of(&answer.document);
         let announcement = Body::SyncAnnouncement(SyncAnnouncement { request, heads: heads.clone() });

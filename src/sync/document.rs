@@ -282,6 +282,11 @@ impl Document {
         SavedDocument { document: self.replica().save(), vouchers }
     }
 
+    /// Whether nothing was ever put into it, waits to be, or was refused.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.replica().is_pristine() && self.unsaved.is_empty() && self.quarantined.is_empty() && self.waiting() == 0
+    }
+
     /// How many changes wait for others.
     pub(crate) fn waiting(&self) -> usize {
         self.causal.len() + self.unsettled.len()

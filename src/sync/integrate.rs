@@ -30,7 +30,13 @@ pub(super) struct Source {
 
 impl Source {
     /// The same, but the peer is the one that made the change of this actor, where that is known.
-    fn behind(self, actor: Option<&ActorId>, vouching: &mut Vouching, applied: &[ChangeHash], own: &PeerId) -> Self {
+    pub(super) fn behind(
+        self,
+        actor: Option<&ActorId>,
+        vouching: &mut Vouching,
+        applied: &[ChangeHash],
+        own: &PeerId,
+    ) -> Self {
         vouching.applied(applied);
         let owner = actor.and_then(|actor| vouching.owner(actor, own));
         Self { peer: owner.unwrap_or(self.peer), ..self }
@@ -95,7 +101,7 @@ impl CanvasP2PSynchronizer {
     }
 
     /// The signatures within a message count as messages do. Nobody is to blame for what the broker keeps.
-    fn charge(&mut self, step: &mut Step, source: Source, signatures: usize) {
+    pub(super) fn charge(&mut self, step: &mut Step, source: Source, signatures: usize) {
         if signatures > 0 && !source.kept && self.throttle.charge(source.peer, signatures, step.now) {
             self.tell_of_throttled(step, source.peer);
         }

@@ -10,7 +10,7 @@
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
 //! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
 //! | `heard.rs`, `fresh.rs` | what was heard before, and is not believed again |
-//! | `integrate.rs` | changes going into documents; the outbox going out |
+//! | `integrate.rs`, `whole.rs` | changes, and whole documents, going into documents; the outbox going out |
 //! | `requests.rs`, `answers.rs` | catching up, and answering; announcements of heads |
 //! | `repository.rs` | the index: canvases that appear, disappear, are shared |
 //! | `commands.rs`, `calls.rs` | what applications ask for; calls that wait |
@@ -71,6 +71,7 @@ mod timers;
 mod unsaved;
 mod unsettled;
 mod vouching;
+mod whole;
 
 #[cfg(feature = "drivers")]
 pub(crate) use content::Content;

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use automerge::ChangeHash;
 
 use super::catch_up::Step as Next;
-use super::content::Content;
 use super::document::State;
 use super::integrate::Source;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
-use super::vouching::Incoming;
 use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
 use crate::limits::{ALONE_WAIT_MS, MAX_ACTIVE_REQUESTS, MAX_CONCURRENT_ENDS, MAX_DOCUMENTS_PER_ANNOUNCEMENT};
 use crate::wire::{Body, Header, HeadsAnnouncement, Priority, SyncContent, SyncReply, SyncRequest, Topic};
@@ -141,23 +139,21 @@ impl CanvasP2PSynchronizer {
         if self.is_outsider_of(&id, &header.sender) && id != self.index_id() {
             return self.statistics.reject("not a member");
         }
-        let incoming = match reply.content {
-            SyncContent::Changes(changes) => self.read_changes(&id, header.sender, &changes),
-            SyncContent::Document(saved) => match Content::load(&id, &saved.document) {
-                Ok(content) => Incoming {
-                    changes: content.replica().changes_since(&[]),
-                    proven: Vec::new(),
-                    claimed: saved.vouchers,
-                },
-                Err(error) => {
-                    tracing::warn!(target: "mqtt:sync", document = %id, %error, "a saved document could not be read");
-                    self.statistics.reject("bad document");
-                    return;
-                }
-            },
-        };
         let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
-        let count = self.integrate(step, &id, incoming, source);
+        let taken = match reply.content {
+            SyncContent::Changes(changes) => {
+                let incoming = self.read_changes(&id, header.sender, &changes);
+                Ok(self.integrate(step, &id, incoming, source))
+            }
+            SyncContent::Document(saved) => self.take_whole(step, &id, saved, source),
+        };
+        let count = match taken {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::warn!(target: "mqtt:sync", document = %id, %error, "a saved document could not be read");
+                return self.statistics.reject("bad document");
+            }
+        };
         let counts = self.counts_on(&id, &header.sender);
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;

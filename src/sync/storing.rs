@@ -8,6 +8,7 @@ use super::io::{Event, Notice, Origin, Reply, StoreToken};
 use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
+use super::unsaved::Lacking;
 use crate::ids::DocumentId;
 
 /// Something for the application that is held back.
@@ -70,9 +71,12 @@ impl CanvasP2PSynchronizer {
     fn write_document(&mut self, id: &DocumentId, batch: &mut Vec<StoreOperation>) {
         let Some(document) = self.in_memory(id) else { return };
         let replica = document.content.replica();
-        let changes = document.unsaved.begin(|count| replica.newest(count));
-        if !changes.is_empty() {
-            batch.push(StoreOperation::Append { document: id.clone(), changes });
+        match document.unsaved.begin(|count| replica.newest(count)) {
+            Lacking::Changes(changes) if changes.is_empty() => {}
+            Lacking::Changes(changes) => batch.push(StoreOperation::Append { document: id.clone(), changes }),
+            Lacking::All => {
+                batch.push(StoreOperation::Replace { document: id.clone(), snapshot: replica.save() });
+            }
         }
         let vouchers = document.vouching.begin_saving();
         if !vouchers.is_empty() {

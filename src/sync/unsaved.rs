@@ -17,6 +17,19 @@ pub(crate) struct Unsaved {
     cache_bytes: usize,
     /// How many of them, from the oldest, are in the batch under way.
     under_way: usize,
+    /// Whether it lacks everything, and is to get it as one.
+    all: bool,
+    /// Whether the batch under way has it.
+    all_under_way: bool,
+}
+
+/// What a batch has of a document that storage lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    /// Changes, which are to be added.
+    Changes(Vec<Vec<u8>>),
+    /// All of it.
+    All,
 }
 
 impl Unsaved {
@@ -32,19 +45,32 @@ impl Unsaved {
         }
     }
 
+    /// The document was taken over as a whole, and storage has nothing of it.
+    pub(crate) fn add_all(&mut self) {
+        self.all = true;
+    }
+
     /// Whether storage has everything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.count == 0 && !self.all
     }
 
     /// Everything, for one batch; `newest` reads so many of the document's last changes.
-    pub(crate) fn begin(&mut self, newest: impl Fn(usize) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    pub(crate) fn begin(&mut self, newest: impl Fn(usize) -> Vec<Vec<u8>>) -> Lacking {
         self.under_way = self.count;
-        if self.cache.len() == self.count { self.cache.iter().cloned().collect() } else { newest(self.count) }
+        self.all_under_way = self.all;
+        if self.all {
+            Lacking::All
+        } else if self.cache.len() == self.count {
+            Lacking::Changes(self.cache.iter().cloned().collect())
+        } else {
+            Lacking::Changes(newest(self.count))
+        }
     }
 
     /// The batch is on disk.
     pub(crate) fn saved(&mut self) {
+        self.all &= !std::mem::take(&mut self.all_under_way);
         if self.cache.len() == self.count {
             self.cache_bytes -= self.cache.drain(..self.under_way).map(|change| change.len()).sum::<usize>();
         }
@@ -64,6 +90,7 @@ impl Unsaved {
     /// The batch is not.
     pub(crate) fn failed(&mut self) {
         self.under_way = 0;
+        self.all_under_way = false;
     }
 }
 
@@ -85,14 +112,23 @@ mod tests {
     proptest! {
         #[test]
         fn everything_is_saved_once_whatever_fails(
+            taken_over in any::<bool>(),
             steps in prop::collection::vec((0_usize..4, any::<bool>(), prop::sample::select(vec![1, MAX_UNSAVED_CACHE_BYTES / 2])), 1..30),
         ) {
             let mut document: Vec<Vec<u8>> = Vec::new();
             let mut disk: Vec<Vec<u8>> = Vec::new();
             let mut unsaved = Unsaved::default();
+            if taken_over {
+                document.push(b"all of another's".to_vec());
+                unsaved.add_all();
+            }
+            let store = |disk: &mut Vec<Vec<u8>>, batch, all: &[Vec<u8>]| match batch {
+                Lacking::Changes(changes) => disk.extend(changes),
+                Lacking::All => *disk = all.to_vec(),
+            };
             for (added, works, size) in steps {
                 let begun = (!unsaved.is_empty()).then(|| {
-                    unsaved.begin(|count| document[document.len() - count..].to_vec())
+                    (unsaved.begin(|count| document[document.len() - count..].to_vec()), document.clone())
                 });
                 for _ in 0..added {
                     let number = u8::try_from(document.len() % 256).unwrap();
@@ -100,14 +136,15 @@ mod tests {
                     unsaved.add(vec![vec![number; size]]);
                 }
                 match begun {
-                    Some(batch) if works => {
-                        disk.extend(batch);
+                    Some((batch, all)) if works => {
+                        store(&mut disk, batch, &all);
                         unsaved.saved();
                     }
                     _ => unsaved.failed(),
                 }
             }
-            disk.extend(unsaved.begin(|count| document[document.len() - count..].to_vec()));
+            let batch = unsaved.begin(|count| document[document.len() - count..].to_vec());
+            store(&mut disk, batch, &document);
             unsaved.saved();
             prop_assert!(unsaved.is_empty() && unsaved.cache_bytes == 0);
             prop_assert_eq!(disk, document);

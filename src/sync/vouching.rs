@@ -161,6 +161,12 @@ impl Vouching {
         }
     }
 
+    /// A whole document was taken over, and these, which were verified, vouch for all of it.
+    pub(crate) fn take_over(&mut self, vouchers: Vec<Voucher>) {
+        self.unsaved.extend(vouchers.iter().map(|voucher| voucher.actor.clone()));
+        self.newest.extend(vouchers.into_iter().map(|voucher| (voucher.actor.clone(), voucher)));
+    }
+
     /// Whether a voucher that waits for its change could vouch for this one too, or none is needed.
     pub(crate) fn may_settle(&self, change: &Change) -> bool {
         let last = self.reach.get(change.actor_id()).and_then(BTreeSet::last);

@@ -4,13 +4,11 @@ use std::cmp::Reverse;
 
 use automerge::ChangeHash;
 
-use super::super::content::Content;
 use super::super::integrate::Source;
 use super::super::io::QualityOfService;
 use super::super::link::Link;
 use super::super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::super::timers::Timer;
-use super::super::vouching::Incoming;
 use super::book::{Digest, Known};
 use super::fetch::{Fetch, Taken};
 use crate::ids::{DocumentId, Heads, PeerId};
@@ -158,25 +156,24 @@ impl CanvasP2PSynchronizer {
 
     /// All of a snapshot is here.
     fn take_snapshot(&mut self, step: &mut Step, id: &DocumentId, saved: &[u8]) {
-        let read = decode_saved(saved).map_err(|error| error.to_string()).and_then(|saved| {
-            let content = Content::load(id, &saved.document).map_err(|error| error.to_string())?;
-            Ok((content.replica().changes_since(&[]), saved.vouchers))
-        });
-        let (changes, claimed) = match read {
-            Ok(read) => read,
+        let Some(Fetch { writer, known, .. }) = self.cancel_fetch(step, id) else { return };
+        let source = Source { peer: writer, sent_unix_ms: known.sent_unix_ms, kept: true };
+        let taken = decode_saved(saved)
+            .map_err(|error| error.to_string())
+            .and_then(|saved| self.take_whole(step, id, saved, source).map_err(|error| error.to_string()));
+        match taken {
+            Ok(count) => {
+                self.statistics.snapshots_read += 1;
+                if let Some(document) = self.documents.get_mut(id) {
+                    document.received_in_round += count as u64;
+                    if !document.unknown(known.heads.as_slice()).is_empty() {
+                        self.give_up(id, &writer, &known.heads);
+                    }
+                }
+            }
             Err(error) => {
                 tracing::warn!(target: "mqtt:sync", document = %id, %error, "a snapshot could not be read");
                 self.statistics.reject("bad snapshot");
-                return self.abandon_fetch(step, id);
-            }
-        };
-        let Some(Fetch { writer, known, .. }) = self.cancel_fetch(step, id) else { return };
-        let source = Source { peer: writer, sent_unix_ms: known.sent_unix_ms, kept: true };
-        let count = self.integrate(step, id, Incoming { changes, proven: Vec::new(), claimed }, source);
-        self.statistics.snapshots_read += 1;
-        if let Some(document) = self.documents.get_mut(id) {
-            document.received_in_round += count as u64;
-            if !document.unknown(known.heads.as_slice()).is_empty() {
                 self.give_up(id, &writer, &known.heads);
             }
         }
