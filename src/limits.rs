@@ -111,11 +111,11 @@ pub const MAX_CAUSAL_BUFFER_BYTES: usize = 16 << 20;
 /// dependencies are dropped, and caught up with later.
 pub const MAX_UNSETTLED_CHANGES: usize = 2_048;
 /// Most changes published in one message; more leave in the next.
-pub const MAX_BATCH_CHANGES: usize = 1_000;
+pub const MAX_BATCH_CHANGES: usize = 2_048;
 /// Most bytes of changes published in one message, unless a single change is larger.
 pub const MAX_BATCH_BYTES: usize = 256 << 10;
 /// Most unpublished changes kept decoded per document; further ones are read from the document when their turn comes.
-pub const MAX_CACHED_OUTBOX_CHANGES: usize = 1_024;
+pub const MAX_CACHED_OUTBOX_CHANGES: usize = 2_048;
 /// Shortest interval of the Trickle timer that announces heads (RFC 6206, Imin).
 pub const ANNOUNCE_MIN_MS: u64 = 2_000;
 /// Longest interval of the Trickle timer that announces heads (RFC 6206, Imax).
