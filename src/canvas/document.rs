@@ -158,13 +158,7 @@ impl CanvasDocument {
 
     fn of(replica: Replica, view: View) -> Self {
         let held = Held::nothing(replica.root_heads());
-        Self {
-            replica,
-            view,
-            held,
-            own_texts: OwnTextEdits::default(),
-            aside: Aside::default(),
-        }
+        Self { replica, view, held, own_texts: OwnTextEdits::default(), aside: Aside::default() }
     }
 
     /// The document below: heads, changes, questions about who has what.

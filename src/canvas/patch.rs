@@ -66,8 +66,9 @@ impl ElementsPatch {
                 positions = None;
             }
             for upserted in &patch.upsert {
-                let positions = positions
-                    .get_or_insert_with(|| (0..).zip(&*elements).map(|(at, element)| (element.id.clone(), at)).collect());
+                let positions = positions.get_or_insert_with(|| {
+                    (0..).zip(&*elements).map(|(at, element)| (element.id.clone(), at)).collect()
+                });
                 let at = *positions.entry(upserted.id.clone()).or_insert_with(|| {
                     elements.push(Element { id: upserted.id.clone(), properties: Properties::new() });
                     elements.len() - 1

@@ -60,7 +60,8 @@ pub(crate) enum Timer {
 impl Timer {
     /// All that belong to one document while it is in memory.
     pub(crate) fn of_document(id: &DocumentId) -> [Self; 6] {
-        [Self::CatchUp, Self::Announce, Self::Echo, Self::Retry, Self::Fetch, Self::Merge].map(|timer| timer(id.clone()))
+        [Self::CatchUp, Self::Announce, Self::Echo, Self::Retry, Self::Fetch, Self::Merge]
+            .map(|timer| timer(id.clone()))
     }
 }
 

@@ -4,9 +4,7 @@ use automerge::ActorId;
 use proptest::prelude::*;
 
 use super::mutation::{Mutation, ids, mutations, patch_between};
-use crate::canvas::{
-    Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, Version,
-};
+use crate::canvas::{Applied, Base, Canvas, CanvasChanges, CanvasDocument, LocalEdit, Version};
 
 /// What an application does.
 #[derive(Debug, Clone)]
