@@ -874,7 +874,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    * `members`, this peer a writer of both, and then the writers of both edit it. See `docs/security.md`.
    * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_CANVAS_EXISTS` (the target has another canvas of
    *   that id), `ERR_ENCRYPTION_KEY` (this service takes no part in the target, and the repository's key was replaced),
-   *   `ERR_PAYLOAD_TOO_LARGE` (512 canvases of the repository are shared), `ERR_NOT_A_MEMBER`, `ERR_FEATURE_DISABLED` (one
+   *   `ERR_PAYLOAD_TOO_LARGE` (512 canvases of the repository are shared, or it is full), `ERR_NOT_A_MEMBER`, `ERR_FEATURE_DISABLED` (one
    *   has members, and the other is none or is not of this service).
    */
   shareCanvas(repository: string, canvasId: string, targetRepository?: string): Promise<void>;
@@ -900,7 +900,11 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
    */
   rotateKey(repository: string, options: RotationOptions): Promise<{ epoch: number }>;
 
-  /** Catches up with one canvas now. @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`. */
+  /**
+   * Catches up with one canvas now.
+   * @throws `ERR_REPOSITORY_UNKNOWN`, `ERR_CANVAS_NOT_FOUND`, `ERR_PAYLOAD_TOO_LARGE` (it has grown to the bound, and is
+   *   followed no further).
+   */
   syncCanvas(repository: string, canvasId: string): Promise<SyncReport>;
 
   /** Catches up with the list and all canvases of a repository now. @throws `ERR_REPOSITORY_UNKNOWN`. */

@@ -16,7 +16,7 @@ use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, RepositoryName, Session};
 use mqtt_p2p::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND};
-use mqtt_p2p::sync::{CanvasP2PSynchronizer, Command, Config, Input, Outbound, Publish, Rates};
+use mqtt_p2p::sync::{Bounds, CanvasP2PSynchronizer, Command, Config, Input, Outbound, Publish, Rates};
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
 use rand_chacha::ChaCha8Rng;
@@ -82,6 +82,7 @@ impl Member {
             rates: Rates::default(),
             outbound: Outbound::new(MAX_MESSAGES_PER_SECOND),
             max_open_canvases: 100,
+            bounds: Bounds::default(),
             root: None,
         });
         let rng = ChaCha8Rng::seed_from_u64(7);

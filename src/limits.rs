@@ -32,6 +32,23 @@ pub const MAX_CHANGE_OPERATIONS: u64 = 2 << 20;
 pub const MAX_DOCUMENT_OPERATIONS: u64 = 64 << 20;
 /// Most of them for each of its bytes, beyond those that a single change may have. A character takes a byte at least.
 pub const MAX_DOCUMENT_OPERATIONS_PER_BYTE: u64 = 4;
+/// Most operations and changes that a canvas grows to by changes of others: its whole history. Beyond: it is followed no
+/// further (`ERR_PAYLOAD_TOO_LARGE`), and own edits are refused from seven eighths of it on; so with the next ones. 50,000 nodes
+/// and ten million moves need 20 million.
+pub const MAX_CANVAS_OPERATIONS: u64 = 32 << 20;
+/// Most bytes of it, saved: more could not be handed to a newcomer in one message.
+pub const MAX_CANVAS_BYTES: u64 = MAX_BODY_BYTES as u64;
+/// Most nodes, edges and properties of it, deleted ones included.
+pub const MAX_CANVAS_ENTRIES: u64 = 4 << 20;
+/// Most operations and changes that a list of canvases grows to: creating one takes five, so that is each of the most canvases
+/// created and deleted six times.
+pub const MAX_INDEX_OPERATIONS: u64 = 4 << 20;
+/// Most bytes of it, saved.
+pub const MAX_INDEX_BYTES: u64 = MAX_BODY_BYTES as u64;
+/// Most canvases in it, also of those that are not followed.
+pub const MAX_INDEX_ENTRIES: u64 = 1 << 20;
+/// Most canvases of a repository that are followed. More: `ERR_PAYLOAD_TOO_LARGE`, once.
+pub const MAX_CANVASES_PER_REPOSITORY: usize = 100_000;
 /// A change of more operations is given to Automerge at once, as are more changes that came together.
 pub const MAX_PLAIN_OPERATIONS: usize = 64;
 /// See [`MAX_PLAIN_OPERATIONS`].
@@ -95,8 +112,11 @@ pub const MAX_APPLICATION_MESSAGE_BYTES: usize = 256 << 10;
 
 /// Heads of a message that its description names. Further ones are left out.
 pub const MAX_DESCRIBED_HASHES: usize = 16;
-/// What admins have said of members, kept of one repository: each admin of each peer. More: not heard.
+/// What the first admin has said of members, kept of one repository: of so many peers. More: not heard. And what all other
+/// admins together have said.
 pub const MAX_MEMBER_STATEMENTS: usize = 100_000;
+/// Of how many peers each other admin may speak. More: not heard.
+pub const MAX_STATEMENTS_PER_ADMIN: usize = 10_000;
 /// Statements of members that are looked at in changes of whom nobody knows yet whether they may write, and operations of such
 /// a change. More: not before it is applied.
 pub const MAX_STATEMENTS_AHEAD: usize = 256;
@@ -110,6 +130,9 @@ pub const MAX_CAUSAL_BUFFER_BYTES: usize = 16 << 20;
 /// Most changes of one document that wait for what vouches for them to be applicable. More: they and those that wait for their
 /// dependencies are dropped, and caught up with later.
 pub const MAX_UNSETTLED_CHANGES: usize = 2_048;
+/// Most bytes of changes that wait, for either, in all documents of a repository. Beyond: those of the documents that have most
+/// of them are dropped, and caught up with later.
+pub const MAX_WAITING_BYTES: usize = 256 << 20;
 /// Most changes published in one message; more leave in the next.
 pub const MAX_BATCH_CHANGES: usize = 2_048;
 /// Most bytes of changes published in one message, unless a single change is larger.
@@ -203,6 +226,10 @@ pub const SAVE_LAZILY_MS: u64 = 1_000;
 pub const DEFAULT_MAX_OPEN_CANVASES: usize = 256;
 /// Messages that wait for one document to be loaded. One more: dropped, and caught up with once it is.
 pub const MAX_PARKED_MESSAGES: usize = 1_024;
+/// Bytes of changes in them, for all documents together, unless a single one has more. Beyond: as with too many.
+pub const MAX_PARKED_BYTES: usize = 64 << 20;
+/// Most bytes of changes that came together and go into a document together, unless a single message has more.
+pub const MAX_ARRIVED_BYTES: usize = 16 << 20;
 /// How long a publish that the driver could not take waits before it is tried again.
 pub const PUBLISH_RETRY_MS: u64 = 200;
 /// How long `enableRealTimeCollaboration` waits for a canvas that is not known yet.
@@ -315,8 +342,9 @@ pub const MIN_SEALED_MAX_MESSAGE_BYTES: usize = 8 << 10;
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 /// Most parts of one snapshot.
 pub const MAX_SNAPSHOT_PARTS: usize = 4_096;
-/// Most vouchers in one message.
-pub const MAX_VOUCHERS_PER_MESSAGE: usize = 16_384;
+/// Most vouchers in one message, and so most actors of a document, for a newcomer gets one for each: of 100 people who each
+/// begin every day and never end in good order, in three and a half years. They take 27 MB, and six seconds to verify.
+pub const MAX_VOUCHERS_PER_MESSAGE: usize = 131_072;
 /// Of so many peers the key is kept as it is used to verify; of others it is made again each time.
 pub const MAX_REMEMBERED_KEYS: usize = 16;
 /// Longest capability that a presence lists, and author that a cursor names, in bytes of UTF-8.

@@ -8,7 +8,7 @@ use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Heads, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Command, Config, Input, KnownDocument, Message, Outbound, PublishToken, Rates,
+    Bounds, CanvasP2PSynchronizer, Command, Config, Input, KnownDocument, Message, Outbound, PublishToken, Rates,
     StoreOperation, StoredDocument, Summary,
 };
 use mqtt_p2p::time::Now;
@@ -77,6 +77,7 @@ impl Process {
             rates: Rates::default(),
             outbound: Outbound::default(),
             max_open_canvases: 100,
+            bounds: Bounds::default(),
         };
         Self {
             synchronizer: CanvasP2PSynchronizer::new(config),

@@ -20,8 +20,10 @@ use harness::checker;
 use harness::kept;
 use harness::tally::Tally;
 use harness::world::World;
+use mqtt_p2p::sync::Bounds;
 
 const SEEDS: u64 = 500;
+const BOUNDED_SEEDS: u64 = 40;
 const EVENTS_PER_SEED: u64 = 2_000;
 /// Long enough for the slowest repetition of a request (a minute) to come round a few times.
 const HEALING_MS: u64 = 600_000;
@@ -43,6 +45,21 @@ fn run(seed: u64) -> Tally {
         panic!("{violation}");
     }
     world.tally
+}
+
+/// Each but the first may grow only to so much that some canvases go over it.
+fn run_bounded(seed: u64) -> usize {
+    let mut bounds = Bounds::default();
+    bounds.canvas.operations = 150 + 20 * (seed % 30);
+    bounds.waiting_bytes = 4 << 10;
+    let mut world = World::bounded(seed, &["r"; 4], bounds);
+    world.run_busy(EVENTS_PER_SEED);
+    world.run_quiet(HEALING_MS);
+    if let Err(violation) = checker::check(&world.nodes, &world.ever) {
+        panic!("seed {seed}: {violation}");
+    }
+    let ids = world.nodes[0].synchronizer.document_ids();
+    ids.into_iter().filter(|id| checker::is_full(&world.nodes, id)).count()
 }
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -130,4 +147,10 @@ fn peers_converge_and_no_acknowledged_edit_is_lost() {
     ] {
         assert!(count > 0, "the runs were made without any {what}");
     }
+}
+
+#[test]
+fn what_has_not_grown_to_a_bound_converges_whatever_else_has() {
+    let full: usize = (0..BOUNDED_SEEDS).map(run_bounded).sum();
+    assert!(full > 10, "{full} canvases grew to the bound");
 }

@@ -92,6 +92,10 @@ impl IndexDocument {
         &self.replica
     }
 
+    pub(super) fn replica_mut(&mut self) -> &mut Replica {
+        &mut self.replica
+    }
+
     /// See [`crate::canvas::CanvasDocument::set_actor`].
     pub fn set_actor(&mut self, actor: ActorId) {
         self.replica.set_actor(actor);

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
-//! | replication | `replica` (own edits, who has what), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `plain` (those of which it is known what they make), `tail` (that wait for Automerge) |
+//! | replication | `replica` (own edits, who has what), `size` (how much there is), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `plain` (those of which it is known what they make), `tail` (that wait for Automerge) |
 //! | whole documents of others | `adopt` (taking one over), `canonical` and `lineage` (whether it says just what its changes say), `tables`, `columns` |
 //! | what it means | `reader`, `view` and `side` (the canvas in memory), `order` (z-order keys), `conflict` |
 //! | edits | `held` (what the application has), `update`, `create` and `patching` (what to write), `plan`, `text`, `lost_text` |
@@ -44,6 +44,7 @@ mod root;
 mod schema;
 mod seen;
 mod side;
+mod size;
 mod standing;
 mod tables;
 mod tail;
@@ -66,5 +67,6 @@ pub use model::{Canvas, Element, ElementKind, Properties};
 pub use patch::{CanvasPatch, ElementsPatch};
 pub use replica::{Newest, Replica};
 pub use seen::Seen;
+pub use size::Size;
 pub use value::Value;
 pub use version::Version;

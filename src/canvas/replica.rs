@@ -11,6 +11,7 @@ use crate::canvas::chunk;
 use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
+use crate::canvas::size::Grown;
 use crate::canvas::tail::Tail;
 use crate::ids::Heads;
 use crate::limits::MAX_CHANGE_OPERATIONS;
@@ -41,6 +42,7 @@ pub struct Replica {
     pub(super) newest: BTreeMap<ActorId, Newest>,
     /// The actors under which this process has edited the document; the last one is in use.
     actors: Vec<ActorId>,
+    pub(super) grown: Grown,
 }
 
 /// A document that holds nothing at all; texts are indexed by character.
@@ -57,6 +59,8 @@ impl Replica {
             _ => unreachable!("the constants are tested"),
         };
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
+        let mut grown = Grown::default();
+        grown.add(&change);
         Self {
             doc,
             tail: Tail::default(),
@@ -67,6 +71,7 @@ impl Replica {
             log: vec![root_hash],
             newest: BTreeMap::new(),
             actors: Vec::new(),
+            grown,
         }
     }
 
@@ -91,6 +96,7 @@ impl Replica {
             _ => return Err(corrupt("it has no schema")),
         }
         let changes = replica.doc.get_changes_meta(&[]);
+        replica.grown = Grown::saved(&changes, bytes.len());
         let newest = changes
             .iter()
             .map(|change| (change.actor.clone().into_owned(), Newest { sequence: change.seq, hash: change.hash }));
@@ -301,6 +307,7 @@ impl Replica {
 
     /// Notes a change that the document now holds.
     pub(super) fn note(&mut self, change: &Change) {
+        self.grown.add(change);
         self.log.push(change.hash());
         self.newest.insert(change.actor_id().clone(), Newest { sequence: change.seq(), hash: change.hash() });
     }

@@ -30,6 +30,11 @@ impl Entry {
         self.tag.is_some() || self.order.is_some() || !self.properties.is_empty()
     }
 
+    /// Itself and its properties.
+    fn held(&self) -> usize {
+        1 + self.properties.len()
+    }
+
     fn key(&self) -> OrderKey {
         self.order.clone().unwrap_or_default()
     }
@@ -49,6 +54,8 @@ pub(crate) struct Side {
     entries: BTreeMap<String, Entry>,
     /// What applications see, in its order.
     visible: BTreeSet<(OrderKey, String)>,
+    /// How many elements and properties there are, but for those that were taken out.
+    held: usize,
 }
 
 /// What was visible of an element before a change.
@@ -63,6 +70,11 @@ impl Side {
     /// How many elements applications see.
     pub(crate) fn count(&self) -> usize {
         self.visible.len()
+    }
+
+    /// How many elements and properties the document holds, deleted ones included.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// The key of the last visible element.
@@ -102,6 +114,7 @@ impl Side {
     pub(crate) fn take_out(&mut self, id: &str) -> Before {
         let entry = self.entries.get(id)?;
         let place = (entry.key(), id.to_owned());
+        self.held = self.held.saturating_sub(entry.held());
         self.visible.remove(&place).then(|| (place.0, entry.properties.clone()))
     }
 
@@ -112,7 +125,9 @@ impl Side {
             self.visible.insert((entry.key(), id.to_owned()));
         } else if !entry.is_known() {
             self.entries.remove(id);
+            return;
         }
+        self.held += self.entries.get(id).map_or(0, Entry::held);
     }
 
     /// Compares what was visible before with what is now.

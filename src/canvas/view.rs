@@ -44,6 +44,11 @@ impl View {
         view
     }
 
+    /// How many elements and properties the document holds, deleted ones included.
+    pub(crate) fn entries(&self) -> usize {
+        self.nodes.held() + self.edges.held() + self.properties.len()
+    }
+
     pub(crate) fn side(&self, kind: ElementKind) -> &Side {
         if kind == ElementKind::Edge { &self.edges } else { &self.nodes }
     }

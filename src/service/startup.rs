@@ -21,7 +21,7 @@ use super::router::LinkState;
 use crate::crypto::Identity;
 use crate::drivers::storage::{Disk, StorageError, identity_seed, next_start, read_epochs};
 use crate::ids::{RepositoryName, Session};
-use crate::sync::{Config, Outbound};
+use crate::sync::{Bounds, Config, Outbound};
 use crate::wire::TopicSpace;
 
 /// The repositories' tasks and bound folders until they begin, and afterwards the open data directory, if there is one, and
@@ -217,6 +217,7 @@ pub(super) fn synchronizer_config(
         rates: config.performance.rates(),
         outbound: outbound.clone(),
         max_open_canvases: config.performance.max_open_canvases,
+        bounds: Bounds::default(),
         root: config.root_of(repository),
     }
 }

@@ -213,7 +213,7 @@ impl CanvasP2PSynchronizer {
         };
         self.statistics.answers += 1;
         tracing::debug!(target: "mqtt:sync", document = %answer.document, "answering");
-        self.throttle.answered(answer.requester, bytes_of(&content), step.now);
+        self.throttle.answered(answer.requester, content.bytes(), step.now);
         let repository = self.space_of(&answer.document);
         let announcement = Body::SyncAnnouncement(SyncAnnouncement { request, heads: heads.clone() });
         self.publish(step, &Topic::Sync(repository.clone()), &announcement, Delivery::once(Priority::High));
@@ -227,11 +227,4 @@ impl CanvasP2PSynchronizer {
 fn fit(changes: &[Change]) -> bool {
     let bytes: usize = changes.iter().map(|change| change.raw_bytes().len()).sum();
     changes.len() <= MAX_CHANGES_PER_MESSAGE && bytes <= MAX_ANSWER_BYTES
-}
-
-fn bytes_of(content: &SyncContent) -> usize {
-    match content {
-        SyncContent::Changes(changes) => changes.changes.iter().map(Vec::len).sum(),
-        SyncContent::Document(saved) => saved.document.len(),
-    }
 }

@@ -28,6 +28,8 @@ pub(super) struct Asleep {
     pub(super) summary: Summary,
     pub(super) live: bool,
     pub(super) reported: bool,
+    /// See [`Document`].
+    pub(super) full: bool,
     pub(super) actor: Actor,
     quarantined: BTreeSet<ChangeHash>,
     memory: Option<Memory>,
@@ -40,6 +42,8 @@ struct Loading {
     /// What waits for it, in the order in which it came.
     parked: Vec<Parked>,
     messages: usize,
+    /// Of their changes.
+    bytes: usize,
     /// Whether messages were dropped meanwhile.
     behind: bool,
 }
@@ -49,18 +53,19 @@ struct Loading {
 pub(super) enum Parked {
     /// A call of the application. Bounded by the calls that the driver takes.
     Command { call: u64, command: Command },
-    /// A verified message; at most [`MAX_PARKED_MESSAGES`].
+    /// A verified message; at most [`MAX_PARKED_MESSAGES`], and so many bytes as [`Bounds`](super::Bounds) says for all documents.
     Message { topic: Topic, header: Box<Header>, body: Body, retained: bool },
     /// It is to be caught up with, for a call that waits.
     Ask,
 }
 
 impl Asleep {
-    fn new(summary: Summary, live: bool, actor: Actor) -> Self {
+    pub(super) fn new(summary: Summary, live: bool, actor: Actor) -> Self {
         Self {
             reported: summary.heads != Heads::default(),
             summary,
             live,
+            full: false,
             actor,
             quarantined: BTreeSet::new(),
             memory: None,
@@ -131,12 +136,17 @@ impl CanvasP2PSynchronizer {
     pub(super) fn park(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
         self.wake(step, id);
         let Some(loading) = self.asleep.get_mut(id).and_then(|asleep| asleep.loading.as_mut()) else { return };
-        if matches!(parked, Parked::Message { .. }) {
+        if let Parked::Message { body, .. } = &parked {
+            let bytes = bytes_of(body);
+            let all = self.bounded.parked_bytes + bytes;
+            let too_much = all > bytes && all > self.config.bounds.parked_bytes;
             loading.messages += 1;
-            if loading.messages > MAX_PARKED_MESSAGES {
+            if too_much || loading.messages > MAX_PARKED_MESSAGES {
                 loading.behind = true;
                 return self.statistics.reject("document is loading");
             }
+            loading.bytes += bytes;
+            self.bounded.parked_bytes = all;
         }
         loading.parked.push(parked);
     }
@@ -181,6 +191,7 @@ impl CanvasP2PSynchronizer {
         }
         document.state = if complete { State::Whole } else { State::Partial };
         document.reported = asleep.reported;
+        document.full = asleep.full;
         document.used_ms = step.now.elapsed_ms;
         if asleep.summary.unsent {
             let sent = acknowledged.unwrap_or_default();
@@ -195,7 +206,8 @@ impl CanvasP2PSynchronizer {
             self.reappear(step, id, None, source);
         }
         self.flush(step, id);
-        let Loading { parked, behind, .. } = asleep.loading.unwrap_or_default();
+        let Loading { parked, behind, bytes, .. } = asleep.loading.unwrap_or_default();
+        self.bounded.parked_bytes -= bytes;
         if behind || !complete {
             self.ask_if_auto(step, id);
         }
@@ -222,7 +234,9 @@ impl CanvasP2PSynchronizer {
     /// A document that is asleep is no longer listed: calls that wait for it will not find it.
     pub(super) fn close_asleep(&mut self, step: &mut Step, id: DocumentId, mut asleep: Asleep) {
         let DocumentId::Canvas { canvas, .. } = &id else { return };
-        for parked in asleep.loading.take().unwrap_or_default().parked {
+        let loading = asleep.loading.take().unwrap_or_default();
+        self.bounded.parked_bytes -= loading.bytes;
+        for parked in loading.parked {
             match parked {
                 Parked::Command { call, command: Command::Flush } => self.flush_call(step, call),
                 Parked::Command { call, .. } => Self::resolve(step, call, Err(self.not_found(canvas))),
@@ -256,7 +270,6 @@ impl CanvasP2PSynchronizer {
     fn put_to_sleep(&mut self, id: &DocumentId) -> bool {
         let may = self.documents.get(id).is_some_and(Document::may_sleep)
             && !self.asking.contains(id)
-            && !self.ask_queue.contains(id)
             && !self.saver.concerns(id)
             && !self.snapshots.concerns(id)
             && !self.is_awaited(id);
@@ -268,8 +281,11 @@ impl CanvasP2PSynchronizer {
             Actor::Left(mark) => Actor::Left(mark.clone()),
             _ => document.mark().map_or(Actor::None, Actor::Free),
         };
-        let mut asleep = Asleep::new(document.summary(), document.live, actor);
+        // Of what nothing has come there is nothing to know.
+        let summary = if document.reported { document.summary() } else { Summary::default() };
+        let mut asleep = Asleep::new(summary, document.live, actor);
         asleep.reported = document.reported;
+        asleep.full = document.full;
         asleep.quarantined = document.take_quarantined();
         asleep.memory = match document.content {
             Content::Canvas(canvas) => Some(canvas.into_memory()),
@@ -306,6 +322,15 @@ impl CanvasP2PSynchronizer {
             let message = Parked::Message { topic, header, body, retained: false };
             self.park(step, id, message);
         }
+    }
+}
+
+/// What a message holds of changes.
+fn bytes_of(body: &Body) -> usize {
+    match body {
+        Body::Changes(changes) => changes.bytes(),
+        Body::SyncReply(reply) => reply.content.bytes(),
+        _ => 0,
     }
 }
 

@@ -149,9 +149,7 @@ impl CanvasP2PSynchronizer {
             let next: Vec<DocumentId> = if expands { sync.remaining.iter().cloned().collect() } else { Vec::new() };
             self.calls.insert(call, Waiting::Sync(sync));
             for id in next {
-                if self.asleep.contains_key(&id) {
-                    self.park(step, &id, Parked::Ask);
-                } else if self.link.is_up() {
+                if self.link.is_up() {
                     self.flush_all(step, &id);
                     self.ask(step, &id);
                 } else {

@@ -34,6 +34,11 @@ impl CausalBuffer {
         self.waiting.len()
     }
 
+    /// Bytes of changes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a change waits here.
     pub(crate) fn contains(&self, hash: &ChangeHash) -> bool {
         self.waiting.contains_key(hash)

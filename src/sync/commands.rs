@@ -113,6 +113,7 @@ impl CanvasP2PSynchronizer {
             let repository = self.config.repository.clone();
             return Err(SyncError::CanvasExists { repository, canvas: canvas.clone() });
         }
+        self.check_room_in_list()?;
         let entry = IndexEntry {
             canvas: canvas.clone(),
             generation: self.next_generation(canvas),
@@ -143,6 +144,7 @@ impl CanvasP2PSynchronizer {
         change: impl FnOnce(&mut CanvasDocument) -> Result<LocalEdit, CanvasError>,
     ) -> Result<Reply, SyncError> {
         let id = self.require(canvas)?;
+        self.check_room(&id)?;
         let document = self.documents.get_mut(&id).and_then(|document| document.edit_canvas(&self.peer, step.rng));
         let document = document.ok_or(SyncError::Closed)?;
         let edit = change(document)?;
@@ -208,9 +210,10 @@ impl CanvasP2PSynchronizer {
         let entries = self.index().map(|index| index.entries().values().cloned().collect()).unwrap_or_default();
         let info = |entry: IndexEntry| {
             let id = super::repository::document_id(&entry);
-            if let Some(Asleep { summary, live, reported: true, .. }) = self.asleep.get(&id) {
+            if let Some(Asleep { summary, live, full, reported: true, .. }) = self.asleep.get(&id) {
                 let (nodes, edges, version) = (summary.nodes, summary.edges, Version(summary.heads.clone()));
-                return Some(CanvasInfo { entry, nodes, edges, version, live: *live });
+                let live = *live && !full;
+                return Some(CanvasInfo { entry, nodes, edges, version, live });
             }
             let document = self.documents.get(&id)?;
             if !document.reported {
@@ -219,7 +222,8 @@ impl CanvasP2PSynchronizer {
             }
             let canvas = document.canvas()?;
             let (nodes, edges) = canvas.counts();
-            Some(CanvasInfo { entry, nodes, edges, version: canvas.version(), live: document.live })
+            let live = document.live && !document.full;
+            Some(CanvasInfo { entry, nodes, edges, version: canvas.version(), live })
         };
         Vec::into_iter(entries).filter_map(info).collect()
     }
@@ -256,6 +260,9 @@ impl CanvasP2PSynchronizer {
             None => Ok(self.index_id()),
         };
         match id {
+            Ok(document) if canvas.is_some() && self.is_full(&document) => {
+                Self::resolve(step, call, Err(SyncError::Full { document }));
+            }
             Ok(id) => self.start_sync(step, call, canvas, &id, true),
             Err(error) => Self::resolve(step, call, Err(error)),
         }
@@ -286,6 +293,7 @@ impl CanvasP2PSynchronizer {
     /// Follows a canvas live; the call returns when it has caught up, as far as anyone is there.
     pub(super) fn follow(&mut self, step: &mut Step, call: u64, canvas: &CanvasId) {
         match self.listed(canvas) {
+            Ok(document) if self.is_full(&document) => Self::resolve(step, call, Err(SyncError::Full { document })),
             Ok(id) => {
                 if let Some(document) = self.documents.get_mut(&id) {
                     document.live = true;

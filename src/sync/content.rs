@@ -3,7 +3,7 @@
 use automerge::{ActorId, Change, ChangeHash};
 
 use super::stored::StoredDocument;
-use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, decode_change};
+use crate::canvas::{CanvasDocument, CanvasError, IndexDocument, Replica, Size, decode_change};
 use crate::ids::DocumentId;
 
 /// What kind of document it is.
@@ -75,6 +75,15 @@ impl Content {
             Self::Index(index) => index.replica(),
             Self::Canvas(canvas) => canvas.replica(),
         }
+    }
+
+    /// Whether it is no larger than `most` with these changes.
+    pub(crate) fn has_room(&mut self, changes: &[Change], most: &Size) -> bool {
+        let size = match self {
+            Self::Index(index) => index.size_with(changes, most),
+            Self::Canvas(canvas) => canvas.size_with(changes, most),
+        };
+        size.fits(most)
     }
 
     /// How many nodes and edges it shows; none for an index.

@@ -73,6 +73,8 @@ pub(crate) struct Document {
     pub(crate) announce: AnnounceTimer,
     /// Whether changes are published and taken in as they are made.
     pub(crate) live: bool,
+    /// It has grown to the bound: nothing of others is taken in any more.
+    pub(crate) full: bool,
     /// Whether the application was told that the canvas exists.
     pub(crate) reported: bool,
     /// How many changes the present round of catching up brought.
@@ -102,6 +104,7 @@ impl Document {
             catch_up: CatchUp::default(),
             announce: AnnounceTimer::default(),
             live,
+            full: false,
             reported: false,
             received_in_round: 0,
             unsaved: Unsaved::default(),
@@ -195,9 +198,10 @@ impl Document {
         }
     }
 
-    /// Whether storage and the broker have all of it, and nothing of it is awaited; what was not reported yet is.
+    /// Whether storage and the broker have all of it, and nothing of it is awaited; what has come and was not reported yet is.
     pub(crate) fn may_sleep(&self) -> bool {
-        let settled = self.reported && self.state == State::Whole && self.unsaved.is_empty() && self.outbox.len() == 0;
+        let reported = self.reported || self.replica().is_pristine();
+        let settled = reported && self.state == State::Whole && self.unsaved.is_empty() && self.outbox.len() == 0;
         self.canvas().is_some() && settled && self.waiting() == 0 && self.catch_up.is_idle()
     }
 
@@ -290,6 +294,11 @@ impl Document {
     /// How many changes wait for others.
     pub(crate) fn waiting(&self) -> usize {
         self.causal.len() + self.unsettled.len()
+    }
+
+    /// How many bytes of them.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.causal.bytes() + self.unsettled.bytes()
     }
 
     /// What waits is not to be had, or is brought again.

@@ -162,6 +162,26 @@ pub enum SyncError {
         /// The repository.
         repository: RepositoryName,
     },
+    /// A document has grown to what it may.
+    #[error(
+        "{document} has grown to the most that it may, and is followed no further; what is here stays readable. {}",
+        advice(document)
+    )]
+    Full {
+        /// Which document.
+        document: DocumentId,
+    },
+    /// There are as many canvases as there may be.
+    #[error(
+        "repository '{repository}' has {max} canvases, and further ones are not followed; delete some, or put others into another \
+         repository"
+    )]
+    TooManyCanvases {
+        /// The repository.
+        repository: RepositoryName,
+        /// The cap.
+        max: usize,
+    },
     /// The key was to be replaced, but that has just happened.
     #[error(
         "somebody else has just replaced the key of repository '{repository}'; look who stays, and replace it again"
@@ -202,9 +222,11 @@ impl SyncError {
         match self {
             Self::CanvasNotFound { .. } => "ERR_CANVAS_NOT_FOUND",
             Self::CanvasExists { .. } => "ERR_CANVAS_EXISTS",
-            Self::Canvas(CanvasError::TooLarge { .. }) | Self::TooLarge { .. } | Self::TooManyShares { .. } => {
-                "ERR_PAYLOAD_TOO_LARGE"
-            }
+            Self::Canvas(CanvasError::TooLarge { .. })
+            | Self::TooLarge { .. }
+            | Self::TooManyShares { .. }
+            | Self::Full { .. }
+            | Self::TooManyCanvases { .. } => "ERR_PAYLOAD_TOO_LARGE",
             Self::Canvas(_) => "ERR_CANVAS_INVALID",
             Self::FeatureDisabled { .. } | Self::Membership { .. } | Self::OfAnother { .. } => "ERR_FEATURE_DISABLED",
             Self::BrokerRejected { .. } => "ERR_BROKER_REJECTED",
@@ -222,6 +244,19 @@ impl SyncError {
             Self::ShareEnded { .. } => "ERR_SHARE_ENDED",
             Self::RolledBack { .. } => "ERR_ROLLBACK_SUSPECTED",
             Self::Busy { .. } => "ERR_RATE_LIMITED",
+        }
+    }
+}
+
+fn advice(full: &DocumentId) -> &'static str {
+    match full {
+        DocumentId::Canvas { .. } => {
+            "Create a canvas of what it holds, under another id, and delete this one; if somebody did that on purpose, have the \
+             broker or an admin shut them out"
+        }
+        DocumentId::Index { .. } => {
+            "It is the list of canvases: begin a new repository; if somebody did that on purpose, have the broker or an admin shut \
+             them out"
         }
     }
 }

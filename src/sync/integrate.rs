@@ -11,7 +11,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use super::unsaved::only;
 use super::vouching::{Admitted, Incoming, Vouching, last_of_actors};
-use crate::canvas::{CanvasChanges, CanvasDocument, Conflict};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, Version};
 use crate::ids::{CanvasId, DocumentId, PeerId};
 use crate::limits::{MAX_WANTED_HEADS, PUBLISH_RETRY_MS, TAIL_MS};
 use crate::wire::{Body, Changes, Priority, Statement, Topic, content_room};
@@ -60,6 +60,9 @@ impl CanvasP2PSynchronizer {
     /// Takes changes of others into a document: what their owners vouch for and can be applied is, what lacks dependencies
     /// waits, and what is then still lacking is asked for. Returns how many changes were new.
     pub(super) fn integrate(&mut self, step: &mut Step, id: &DocumentId, incoming: Incoming, source: Source) -> usize {
+        if self.is_full(id) && !self.hears(id) {
+            return 0;
+        }
         let Some(document) = self.documents.get_mut(id) else { return 0 };
         document.used_ms = step.now.elapsed_ms;
         let mut concerned: BTreeSet<ChangeHash> = incoming.changes.iter().map(Change::hash).collect();
@@ -70,9 +73,10 @@ impl CanvasP2PSynchronizer {
         self.statistics.reject_many("bad voucher", usize::from(forged));
         let changes = self.only_members(step, id, changes);
         let Some(document) = self.documents.get_mut(id) else { return 0 };
-        let waited = document.causal.waited();
+        let (waited, waiting_bytes) = (document.causal.waited(), document.waiting_bytes());
         let (ready, mut dropped) = document.sort(changes);
         concerned.extend(ready.iter().map(Change::hash));
+        let ready = self.as_far_as_they_fit(step, id, ready);
         let (mut count, mut unsettled) = (0, Vec::new());
         if !ready.is_empty() {
             let raw = ready.iter().map(|change| (change.hash(), change.raw_bytes().to_vec())).collect();
@@ -91,6 +95,7 @@ impl CanvasP2PSynchronizer {
         }
         self.merge_later(step, id);
         self.after_integrating(step, id);
+        self.watch_waiting(step, id, waiting_bytes);
         let Some(document) = self.documents.get_mut(id) else {
             return count;
         };
@@ -374,9 +379,7 @@ impl CanvasP2PSynchronizer {
         let (Some(canvas), DocumentId::Canvas { generation, repository, .. }) = (self.canvas_of(id), id) else {
             return;
         };
-        let Some(version) = self.documents.get(id).and_then(Document::canvas).map(CanvasDocument::version) else {
-            return;
-        };
+        let Some(version) = self.version_of(id) else { return };
         let foreign = (*repository != self.config.repository).then(|| repository.clone());
         step.event(Event::Canvas(Box::new(CanvasEvent {
             kind,
@@ -390,6 +393,12 @@ impl CanvasP2PSynchronizer {
             changes,
             shared_with: foreign.filter(|_| kind == CanvasEventKind::Shared),
         })));
+    }
+
+    /// The version of a canvas that is held, in memory or in storage.
+    pub(super) fn version_of(&self, id: &DocumentId) -> Option<Version> {
+        let awake = self.documents.get(id).and_then(Document::canvas).map(CanvasDocument::version);
+        awake.or_else(|| self.asleep.get(id).map(|asleep| Version(asleep.summary.heads.clone())))
     }
 
     pub(super) fn report_conflicts(&self, step: &mut Step, id: &DocumentId, conflicts: Vec<Conflict>) {

@@ -163,6 +163,11 @@ impl CanvasP2PSynchronizer {
             self.ask_if_auto(step, id);
             self.schedule_announcement(step, id);
         }
+        // What is listed and was never asked for.
+        let unheard = self.asleep.iter().filter(|(id, asleep)| !asleep.reported && self.canvas_of(id).is_some());
+        for id in unheard.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.ask_if_auto(step, &id);
+        }
         self.schedule_asleep(step);
         self.tell_of_all_parties(step);
         step.event(Event::Ready { connection: self.link.connection().unwrap_or_default() });

@@ -9,6 +9,7 @@
 //! | `epochs.rs` | replacing the key, and those who come with an old one |
 //! | `receive.rs` | what arrives: bounded, verified, dispatched |
 //! | `rates.rs`, `throttle.rs`, `admission.rs` | how much of others is taken in, and what happens to the rest |
+//! | `bounds.rs` | what may be grown to through others, and what happens then |
 //! | `heard.rs`, `fresh.rs` | what was heard before, and is not believed again |
 //! | `integrate.rs`, `whole.rs` | changes, and whole documents, going into documents; the outbox going out |
 //! | `requests.rs`, `answers.rs` | catching up, and answering; announcements of heads |
@@ -32,6 +33,7 @@ mod admission;
 mod announce;
 mod answers;
 mod asleep;
+mod bounds;
 mod calls;
 mod canvas_event;
 mod catch_up;
@@ -73,6 +75,7 @@ mod unsettled;
 mod vouching;
 mod whole;
 
+pub use bounds::Bounds;
 #[cfg(feature = "drivers")]
 pub(crate) use content::Content;
 pub use epochs::Epoch;

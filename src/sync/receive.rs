@@ -10,7 +10,7 @@ use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::vouching::Incoming;
 use crate::canvas::{decode_change, is_derived};
 use crate::ids::{DocumentId, PeerId};
-use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_CURSORS};
+use crate::limits::{MAX_APPLICATION_MESSAGE_BYTES, MAX_ARRIVED_BYTES, MAX_CURSORS};
 use crate::wire::{
     Arrival, Body, Changes, Content, Cursor, EnvelopeProof, Header, Statement, Topic, Voucher, WireError, read,
 };
@@ -20,6 +20,7 @@ pub(super) struct Arrived {
     pub(super) document: DocumentId,
     pub(super) incoming: Incoming,
     pub(super) source: Source,
+    bytes: usize,
 }
 
 impl CanvasP2PSynchronizer {
@@ -56,8 +57,8 @@ impl CanvasP2PSynchronizer {
             self.park(step, &id, message);
         } else if let (Topic::Changes(id), Body::Changes(changes)) = (topic, &body) {
             let source = Source { peer: header.sender, sent_unix_ms: header.sent_unix_ms, kept: false };
-            let follows = self.follows(id);
-            let incoming = if follows { self.read_changes(id, header.sender, changes) } else { Incoming::default() };
+            let incoming =
+                if self.hears(id) { self.read_changes(id, header.sender, changes) } else { Incoming::default() };
             self.integrate(step, id, incoming, source);
         } else {
             self.dispatch(step, topic, header, body, retained);
@@ -155,18 +156,23 @@ impl CanvasP2PSynchronizer {
         source: Source,
         changes: &Changes,
     ) {
-        if !self.documents.contains_key(id) || !self.follows(id) {
+        if !self.documents.contains_key(id) || !self.hears(id) {
             // Not (yet) ours: once it is, catching up brings it.
             return;
         }
-        let incoming = self.read_changes(id, source.peer, changes);
+        let (incoming, bytes) = (self.read_changes(id, source.peer, changes), changes.bytes());
         match arrived {
-            Some(batch) if batch.document == *id && batch.source.peer == source.peer => {
+            Some(batch)
+                if batch.document == *id
+                    && batch.source.peer == source.peer
+                    && batch.bytes + bytes <= MAX_ARRIVED_BYTES =>
+            {
+                batch.bytes += bytes;
                 batch.source = source;
                 batch.incoming.append(incoming);
             }
             _ => {
-                let batch = Arrived { document: id.clone(), incoming, source };
+                let batch = Arrived { document: id.clone(), incoming, source, bytes };
                 let before = arrived.replace(batch);
                 self.integrate_arrived(step, before);
             }

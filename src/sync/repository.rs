@@ -1,14 +1,15 @@
 //! The repository's index and what it brings about: canvases that appear, disappear, and are shared.
 
-use super::asleep::Closed;
+use super::asleep::{Asleep, Closed};
 use super::content::Content;
-use super::document::Document;
+use super::document::{Actor, Document};
 use super::error::SyncError;
 use super::integrate::Source;
 use super::io::{CanvasEventKind, Event, Origin};
+use super::stored::Summary;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
-use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value, Version};
+use crate::canvas::{CanvasChanges, CanvasDocument, Conflict, ElementKind, IndexDocument, IndexEntry, Value};
 use crate::ids::{CanvasId, DocumentId, Generation, RepositoryName};
 use crate::limits::MAX_CLOSED_DOCUMENTS;
 
@@ -41,7 +42,12 @@ impl CanvasP2PSynchronizer {
 
     /// The same, or the error that an application gets; perhaps nothing of the canvas has arrived yet.
     pub(super) fn listed(&self, canvas: &CanvasId) -> Result<DocumentId, SyncError> {
-        self.document_of(canvas).ok_or_else(|| self.not_found(canvas))
+        let id = self.document_of(canvas).ok_or_else(|| self.not_found(canvas))?;
+        if self.documents.contains_key(&id) || self.asleep.contains_key(&id) {
+            return Ok(id);
+        }
+        let (repository, max) = (self.config.repository.clone(), self.config.bounds.canvases);
+        Err(SyncError::TooManyCanvases { repository, max })
     }
 
     /// The same; a canvas of which nothing has arrived yet counts as not found.
@@ -162,6 +168,11 @@ impl CanvasP2PSynchronizer {
                 self.asleep.insert(id.clone(), *asleep);
                 self.wake(step, id);
             }
+            None if !self.may_open(step, id) => return,
+            None if matches!(id, DocumentId::Canvas { .. }) && self.documents.len() > self.config.max_open_canvases => {
+                // Somebody may have listed very many: each takes memory only when its turn comes.
+                self.asleep.insert(id.clone(), Asleep::new(Summary::default(), self.config.live, Actor::None));
+            }
             None => {
                 let mut document = Document::new(id.clone(), self.config.live);
                 document.used_ms = step.now.elapsed_ms;
@@ -250,9 +261,7 @@ impl CanvasP2PSynchronizer {
         source: Source,
         origin: Origin,
     ) {
-        let awake = self.documents.get(id).and_then(Document::canvas).map(CanvasDocument::version);
-        let asleep = || self.asleep.get(id).map(|asleep| Version(asleep.summary.heads.clone()));
-        let Some(version) = awake.or_else(asleep) else { return };
+        let Some(version) = self.version_of(id) else { return };
         step.event(Event::Canvas(Box::new(super::io::CanvasEvent {
             kind: CanvasEventKind::Deleted,
             canvas: entry.canvas.clone(),

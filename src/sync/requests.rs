@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use automerge::ChangeHash;
 
+use super::asleep::Parked;
 use super::catch_up::Step as Next;
 use super::document::State;
 use super::integrate::Source;
@@ -19,11 +20,20 @@ impl CanvasP2PSynchronizer {
         if !self.link.is_up() {
             return;
         }
+        if self.is_full(id) {
+            // Nothing of others would be taken in.
+            return self.round_finished(step, id, false);
+        }
         if self.asking.len() >= MAX_ACTIVE_REQUESTS && !self.asking.contains(id) {
             self.ask_queue.insert(id.clone());
             return;
         }
-        if let Some(document) = self.documents.get_mut(id) {
+        if self.asleep.contains_key(id) {
+            // It has its turn once it has been loaded.
+            if self.asking.insert(id.clone()) {
+                self.park(step, id, Parked::Ask);
+            }
+        } else if let Some(document) = self.documents.get_mut(id) {
             let next = document.catch_up.ask(step.now, step.rng);
             self.carry_out(step, id, &next);
         }
@@ -35,11 +45,12 @@ impl CanvasP2PSynchronizer {
         }
     }
 
-    /// A canvas that the application has stopped following stays as it is until it asks.
+    /// A canvas that the application has stopped following stays as it is until it asks, and a document that has grown to the
+    /// bound for good.
     pub(super) fn follows(&self, id: &DocumentId) -> bool {
         let live =
             || self.documents.get(id).map(|document| document.live).or(self.asleep.get(id).map(|asleep| asleep.live));
-        !self.config.live || live().unwrap_or_default()
+        !self.is_full(id) && (!self.config.live || live().unwrap_or_default())
     }
 
     /// Somebody has these changes, we have not.
@@ -106,7 +117,9 @@ impl CanvasP2PSynchronizer {
     /// A place among those that ask is free.
     pub(super) fn ask_next(&mut self, step: &mut Step) {
         while let Some(waiting) = self.ask_queue.pop_first() {
-            if self.documents.contains_key(&waiting) {
+            if self.is_full(&waiting) {
+                self.round_finished(step, &waiting, false);
+            } else if self.documents.contains_key(&waiting) || self.asleep.contains_key(&waiting) {
                 return self.ask(step, &waiting);
             }
         }
@@ -158,7 +171,7 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.documents.get_mut(&id) else { return };
         document.received_in_round += count as u64;
         let lacking = document.unknown(reply.heads.as_slice());
-        if counts {
+        if counts && !document.full {
             document.catch_up.want(lacking);
         }
         let next = document.catch_up.answered(reply.request, count > 0, step.now, step.rng);

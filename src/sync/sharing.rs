@@ -31,6 +31,9 @@ impl CanvasP2PSynchronizer {
             Ok(listed) => listed.is_some(),
             Err(error) => return Self::resolve(step, call, Err(error)),
         };
+        if let Some(Err(error)) = (!is_listed).then(|| self.check_room_in_list()) {
+            return Self::resolve(step, call, Err(error));
+        }
         // The key before the canvas, so that others that hear of the canvas can listen to it.
         if let Some(share) = &grant.share {
             self.state_shares(step, &self.index_id(), std::slice::from_ref(share));
@@ -108,6 +111,7 @@ impl CanvasP2PSynchronizer {
             self.state_shares(step, index_id, grant.share.as_slice());
         }
         if listed.is_none() {
+            self.check_room(index_id)?;
             let author = entry.created_by.clone().unwrap_or_default();
             self.put_entry_into(step, index_id, entry, &author);
         }

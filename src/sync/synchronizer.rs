@@ -8,6 +8,7 @@ use rand_core::Rng;
 
 use super::answers::Answers;
 use super::asleep::{Asleep, Closed};
+use super::bounds::{Bounded, Bounds};
 use super::calls::Waiting;
 use super::counters::{IncomingCounters, OutgoingCounters};
 use super::document::Document;
@@ -70,6 +71,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// `performance.maxOpenCanvases`: how many canvases are held in memory, unless something of more is awaited.
     pub max_open_canvases: usize,
+    /// What it may grow to.
+    pub bounds: Bounds,
     /// `membership`: the first admin, where only members take part.
     pub root: Option<Root>,
 }
@@ -95,6 +98,7 @@ pub struct CanvasP2PSynchronizer {
     pub(super) asleep: BTreeMap<DocumentId, Asleep>,
     /// Whether there may be more documents in memory than there should.
     pub(super) crowded: bool,
+    pub(super) bounded: Bounded,
     pub(super) peers: PeerTable,
     pub(super) outgoing: OutgoingCounters,
     pub(super) incoming: IncomingCounters,
@@ -186,6 +190,7 @@ impl CanvasP2PSynchronizer {
             closed: VecDeque::new(),
             asleep: BTreeMap::new(),
             crowded: false,
+            bounded: Bounded::default(),
             peers: PeerTable::new(config.max_peers),
             outgoing: OutgoingCounters::default(),
             incoming: IncomingCounters::default(),

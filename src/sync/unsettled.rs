@@ -27,6 +27,11 @@ impl Unsettled {
         self.changes.len()
     }
 
+    /// Bytes of changes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn contains(&self, hash: &ChangeHash) -> bool {
         self.hashes.contains(hash)
     }

@@ -89,6 +89,14 @@ pub struct Changes {
     pub proof: Option<Box<EnvelopeProof>>,
 }
 
+impl Changes {
+    /// Bytes of the changes and of what vouches for them, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.changes.iter().map(Vec::len).sum::<usize>() + size_of::<Voucher>() * self.vouchers.len()
+    }
+}
+
 /// A whole document with what vouches for its changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedDocument {
@@ -151,6 +159,17 @@ pub enum SyncContent {
     Changes(Changes),
     /// The whole document; cheaper for a requester that has nothing yet.
     Document(SavedDocument),
+}
+
+impl SyncContent {
+    /// Bytes of what it carries, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Changes(changes) => changes.bytes(),
+            Self::Document(saved) => saved.document.len() + size_of::<Voucher>() * saved.vouchers.len(),
+        }
+    }
 }
 
 /// The sender's heads of some documents.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt_p2p::canvas::{Canvas, Version};
-use mqtt_p2p::ids::{CanvasId, Generation};
+use mqtt_p2p::ids::{CanvasId, DocumentId, Generation};
 use mqtt_p2p::sync::{CanvasEvent, CanvasEventKind, Event, Notice, Reply, SyncError};
 
 /// What a whole canvas looked like when the application last got it.
@@ -34,6 +34,8 @@ pub struct Application {
     /// Whether to keep all that it is told, and all of that.
     pub keeps: bool,
     pub notices: Vec<Notice>,
+    /// Documents of which it was told that they have grown to the bound.
+    pub full: BTreeSet<DocumentId>,
     /// What it was told of keys that others use.
     pub key_errors: Vec<SyncError>,
 }
@@ -51,6 +53,9 @@ impl Application {
             Notice::Event(Event::Error(
                 SyncError::BrokerRejected { .. } | SyncError::NotDurable { .. } | SyncError::RolledBack { .. },
             )) => {}
+            Notice::Event(Event::Error(SyncError::Full { document })) => {
+                assert!(self.full.insert(document.clone()), "it was told twice that {document} is full");
+            }
             Notice::Event(Event::Error(
                 error @ (SyncError::OtherKey { .. } | SyncError::KeyReplaced { .. } | SyncError::ShareEnded { .. }),
             )) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mqtt_p2p::crypto::RootSecret;
-use mqtt_p2p::sync::{Input, Reply, SyncError};
+use mqtt_p2p::sync::{Bounds, Input, Reply, SyncError};
 use mqtt_p2p::wire::TopicSpace;
 
 use super::broker::{Broker, Faults};
@@ -21,6 +21,14 @@ impl World {
     pub fn encrypted(seed: u64, repositories: &[&str]) -> Self {
         let root = Arc::new(RootSecret::new([9; 32]));
         Self::on(TopicSpace::new("mind-git").unwrap().encrypted(root), seed, repositories)
+    }
+
+    /// The same, where each but the first may grow only to so much.
+    pub fn bounded(seed: u64, repositories: &[&str], bounds: Bounds) -> Self {
+        let mut world = Self::new(seed, repositories);
+        let rest = world.nodes.split_off(1);
+        world.nodes.extend(rest.into_iter().map(|node| node.with_bounds(bounds)));
+        world
     }
 
     /// Nobody is there yet, and nothing breaks.

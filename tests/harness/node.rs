@@ -7,7 +7,7 @@ use automerge::{ActorId, ChangeHash};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{DocumentId, PeerId, RepositoryName, Session};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Config, Epoch, Input, KnownDocument, Notice, Outbound, Output, Rates, Reply, Root,
+    Bounds, CanvasP2PSynchronizer, Config, Epoch, Input, KnownDocument, Notice, Outbound, Output, Rates, Reply, Root,
     StoreOperation, StoreToken,
 };
 use mqtt_p2p::time::Now;
@@ -40,6 +40,7 @@ pub struct Node {
     session: u64,
     max_open_canvases: usize,
     max_message_bytes: usize,
+    bounds: Bounds,
     topics: TopicSpace,
     root: Option<Root>,
     pub synchronizer: CanvasP2PSynchronizer,
@@ -75,7 +76,8 @@ impl Node {
     pub fn new(repository: &str, key: u8, session: u64, max_open_canvases: usize) -> Self {
         let topics = TopicSpace::new("mind-git").unwrap();
         let name = RepositoryName::new(repository).unwrap();
-        let sizes = (max_open_canvases, MAX_MESSAGE_BYTES);
+        let bounds = Bounds::default();
+        let sizes = (max_open_canvases, MAX_MESSAGE_BYTES, bounds);
         Self {
             synchronizer: synchronizer(&name, key, session, sizes, topics.clone(), None),
             root: None,
@@ -85,6 +87,7 @@ impl Node {
             session,
             max_open_canvases,
             max_message_bytes: MAX_MESSAGE_BYTES,
+            bounds,
             topics,
             application: Application { listed: true, ..Application::default() },
             process: Process::Running,
@@ -113,6 +116,13 @@ impl Node {
         self
     }
 
+    /// The same, which may grow to so much.
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self.synchronizer = self.new_synchronizer();
+        self
+    }
+
     /// The same, on these topics: of an encrypted repository perhaps.
     pub fn with_topics(mut self, topics: TopicSpace) -> Self {
         self.topics = topics;
@@ -128,7 +138,7 @@ impl Node {
     }
 
     fn new_synchronizer(&self) -> CanvasP2PSynchronizer {
-        let sizes = (self.max_open_canvases, self.max_message_bytes);
+        let sizes = (self.max_open_canvases, self.max_message_bytes, self.bounds);
         let topics = self.topics.clone();
         let mut new = synchronizer(&self.repository, self.key, self.session, sizes, topics.clone(), self.root);
         if topics.is_encrypted() {
@@ -231,7 +241,7 @@ fn synchronizer(
     repository: &RepositoryName,
     key: u8,
     session: u64,
-    (max_open_canvases, max_message_bytes): (usize, usize),
+    (max_open_canvases, max_message_bytes, bounds): (usize, usize, Bounds),
     topics: TopicSpace,
     root: Option<Root>,
 ) -> CanvasP2PSynchronizer {
@@ -252,6 +262,7 @@ fn synchronizer(
         rates: Rates::default(),
         outbound: Outbound::default(),
         max_open_canvases,
+        bounds,
         root,
     })
 }

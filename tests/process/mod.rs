@@ -11,7 +11,8 @@ use mqtt_p2p::drivers::storage::{MemoryStorage, Storage};
 use mqtt_p2p::ids::{CanvasId, DocumentId, Generation, Nonce, PeerId, RepositoryName, Session};
 use mqtt_p2p::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND};
 use mqtt_p2p::sync::{
-    CanvasP2PSynchronizer, Command, Config, Event, Input, Message, Notice, Outbound, Publish, Rates, SyncError,
+    Bounds, CanvasP2PSynchronizer, Command, Config, Event, Input, Message, Notice, Outbound, Publish, Rates, Reply,
+    SyncError,
 };
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::{Body, Priority, Stamp, Topic, TopicSpace, seal};
@@ -32,6 +33,7 @@ pub fn space() -> TopicSpace {
 pub struct Process {
     pub key: u8,
     pub start: u64,
+    pub bounds: Bounds,
     pub synchronizer: CanvasP2PSynchronizer,
     pub rng: ChaCha8Rng,
     pub now_ms: u64,
@@ -43,18 +45,25 @@ pub struct Process {
     pub batches: usize,
     pub published: Vec<Publish>,
     pub events: Vec<Event>,
+    /// How calls ended.
+    pub outcomes: Vec<(u64, Result<Reply, SyncError>)>,
 }
 
 impl Process {
     pub fn new(key: u8) -> Self {
-        let mut process = Self::begin(key, 1, MemoryStorage::default());
+        Self::with_bounds(key, Bounds::default())
+    }
+
+    /// One that may grow to so much.
+    pub fn with_bounds(key: u8, bounds: Bounds) -> Self {
+        let mut process = Self::begin(key, 1, bounds, MemoryStorage::default());
         process.input(Input::Connected { connection: 1 });
         process
     }
 
     /// The next process of the same peer, with the same storage, connected.
     pub fn restart(self) -> Self {
-        let mut process = Self::begin(self.key, self.start + 1, self.storage);
+        let mut process = Self::begin(self.key, self.start + 1, self.bounds, self.storage);
         let index = process.storage.load(&DocumentId::Index { repository: repository() }).unwrap();
         let documents = process.storage.documents().unwrap();
         process.input(Input::Restored { documents, index });
@@ -62,7 +71,7 @@ impl Process {
         process
     }
 
-    pub fn begin(key: u8, start: u64, storage: MemoryStorage) -> Self {
+    pub fn begin(key: u8, start: u64, bounds: Bounds, storage: MemoryStorage) -> Self {
         let config = Config {
             repository: repository(),
             repositories: vec![repository()],
@@ -80,11 +89,13 @@ impl Process {
             rates: Rates { peer: PEER_RATE, ..Rates::default() },
             outbound: Outbound::new(MAX_MESSAGES_PER_SECOND),
             max_open_canvases: 100,
+            bounds,
             root: None,
         };
         Self {
             key,
             start,
+            bounds,
             synchronizer: CanvasP2PSynchronizer::new(config),
             rng: ChaCha8Rng::seed_from_u64(u64::from(key) << 8 | start),
             now_ms: 0,
@@ -95,6 +106,7 @@ impl Process {
             batches: 0,
             published: Vec::new(),
             events: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -115,8 +127,12 @@ impl Process {
             }
             inputs.extend(output.publish.iter().filter_map(|publish| publish.token).map(Input::Acknowledged));
             self.published.extend(output.publish);
-            let event = |notice| if let Notice::Event(event) = notice { Some(event) } else { None };
-            self.events.extend(output.notices.into_iter().filter_map(event));
+            for notice in output.notices {
+                match notice {
+                    Notice::Event(event) => self.events.push(event),
+                    Notice::Outcome { call, result } => self.outcomes.push((call, result)),
+                }
+            }
             self.wake_at_ms = output.wake_at_ms;
         }
     }

@@ -97,7 +97,12 @@ impl Binding {
             }
             ServiceError::RateLimited { .. } => return self.again_in(canvas, FILE_RETRY_MS),
             // Nothing of that goes away by itself; a change of the file or the canvas leads here again.
-            ServiceError::Sync(SyncError::Canvas(_) | SyncError::TooLarge { .. }) => {}
+            ServiceError::Sync(
+                SyncError::Canvas(_)
+                | SyncError::TooLarge { .. }
+                | SyncError::Full { .. }
+                | SyncError::TooManyCanvases { .. },
+            ) => {}
             _ => self.again_in(canvas, FILE_RETRY_MS),
         }
         if let Ok(path) = CanvasPath::of_id(canvas) {
