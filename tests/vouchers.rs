@@ -5,6 +5,7 @@
 
 mod harness;
 
+use automerge::legacy::Key;
 use automerge::transaction::Transactable;
 use automerge::{ActorId, Automerge, Change, ObjId, ROOT, ReadDoc, TextEncoding};
 use harness::node::Node;
@@ -302,6 +303,52 @@ fn many_vouchers_count_for_their_sender() {
     let dropped_before = dropped(&world, 0, "throttled");
     publish_changes(&mut world, MALLORY, &[&forged[0]], Vec::new(), true);
     assert!(dropped(&world, 0, "throttled") > dropped_before);
+}
+
+/// So many changes on top of a document, each by an actor of its own.
+fn by_many_actors(before: Automerge, key: u8, count: u64) -> Vec<Change> {
+    let actor = |number: u64| ActorId::from(actor_of(&peer(key), number.to_be_bytes()));
+    let first = forge_on(before, actor(0), 7);
+    let mut next = first.decode();
+    let mut all = vec![first];
+    for number in 1..count {
+        let last = all.last().unwrap();
+        next.deps = vec![last.hash()];
+        next.start_op = (last.max_op() + 1).try_into().unwrap();
+        next.actor_id = actor(number);
+        next.operations[0].key = Key::Map(format!("n/p{number}").into());
+        next.operations[0].pred = Vec::new().into();
+        all.push(Change::from(next.clone()));
+    }
+    all
+}
+
+#[test]
+fn newcomers_get_what_twenty_thousand_actors_have_written() {
+    let mut world = alice_and_bob();
+    // Each start of a process that had not ended in good order is another actor.
+    let all = by_many_actors(load(&world, 1), MALLORY, 20_000);
+    for part in all.chunks(10_000) {
+        let vouchers = part.iter().map(|change| vouch(MALLORY, change)).collect();
+        publish_changes(&mut world, MALLORY, &part.iter().collect::<Vec<_>>(), vouchers, false);
+        world.run_for(60_000);
+    }
+    assert_eq!(load(&world, 0).get_heads(), vec![all.last().unwrap().hash()]);
+    let carol = world.join(newcomer(CAROL));
+    world.run_for(120_000);
+    assert_eq!(load(&world, carol).get_heads(), load(&world, 0).get_heads());
+    // And who reads only what the broker keeps.
+    for node in [0, 1, carol] {
+        world.command(node, Command::Leave);
+        world.run_for(20_000);
+        world.end(node);
+    }
+    let dave = world.join(newcomer(4));
+    world.run_for(120_000);
+    assert_eq!(load(&world, dave).get_heads(), vec![all.last().unwrap().hash()]);
+    for node in [carol, dave] {
+        assert_eq!((dropped(&world, node, "unvouched change"), dropped(&world, node, "bad voucher")), (0, 0));
+    }
 }
 
 #[test]
