@@ -6,7 +6,7 @@ use automerge::{Change, ChangeHash};
 
 use crate::crypto::Identity;
 use crate::ids::{PeerId, RepositoryName};
-use crate::limits::{MAX_MEMBER_STATEMENTS, MAX_STATEMENTS_PER_PARTY};
+use crate::limits::{MAX_MEMBER_STATEMENTS, MAX_STATEMENTS_PER_ADMIN, MAX_STATEMENTS_PER_PARTY};
 use crate::wire::{MemberStatement, Role};
 
 /// Statements of this number and above count from the root alone: nobody uses up the numbers.
@@ -25,10 +25,28 @@ pub(crate) struct Membership {
     root: Root,
     /// Of each peer, the highest statement of each who may have said something of it.
     said: BTreeMap<(PeerId, PeerId), (u64, [u8; 32], MemberStatement)>,
+    /// How many of them are of each.
+    counts: BTreeMap<PeerId, usize>,
+    shares: Shares,
     roles: BTreeMap<PeerId, Member>,
     /// Digests of statements whose signatures do not hold, which are there for ever and are not verified again. Bounded:
     /// [`MAX_MEMBER_STATEMENTS`], further ones are.
     forged: BTreeSet<[u8; 32]>,
+}
+
+/// Of how many peers somebody may speak, so that no admin leaves others without a word, and none the first.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    root: usize,
+    each_other: usize,
+    all_others: usize,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        let each_other = MAX_STATEMENTS_PER_ADMIN;
+        Self { root: MAX_MEMBER_STATEMENTS, each_other, all_others: MAX_MEMBER_STATEMENTS }
+    }
 }
 
 /// The first admin of a repository.
@@ -53,8 +71,15 @@ pub struct Member {
 
 impl Membership {
     pub(crate) fn new(repository: RepositoryName, root: Root) -> Self {
-        let mut membership =
-            Self { repository, root, said: BTreeMap::new(), roles: BTreeMap::new(), forged: BTreeSet::new() };
+        let mut membership = Self {
+            repository,
+            root,
+            said: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            shares: Shares::default(),
+            roles: BTreeMap::new(),
+            forged: BTreeSet::new(),
+        };
         membership.evaluate();
         membership
     }
@@ -126,7 +151,7 @@ impl Membership {
             let counts = self.role(&statement.by) == Role::Admin && Some(statement.peer) != root;
             // Higher numbers are the root's, so that it can always say more.
             let counts = counts && (Some(statement.by) == root || statement.number < FIRST_NUMBER_OF_ROOT);
-            let room = self.said.len() < MAX_MEMBER_STATEMENTS || self.said.contains_key(&key);
+            let room = self.said.contains_key(&key) || self.has_room_for(&statement.by);
             if !newer || !counts || !room || self.forged.contains(&rank.1) {
                 continue;
             }
@@ -139,7 +164,9 @@ impl Membership {
                 }
             } else {
                 let by_root = Some(statement.by) == root;
-                self.said.insert(key, (rank.0, rank.1, statement));
+                if self.said.insert(key, (rank.0, rank.1, statement)).is_none() {
+                    *self.counts.entry(key.1).or_default() += 1;
+                }
                 if by_root {
                     self.evaluate();
                 }
@@ -147,6 +174,16 @@ impl Membership {
         }
         self.evaluate();
         self.roles != before
+    }
+
+    /// Whether somebody may speak of one more peer.
+    fn has_room_for(&self, by: &PeerId) -> bool {
+        let said_by = |peer: &PeerId| self.counts.get(peer).copied().unwrap_or_default();
+        let by_root = self.root().map(|root| said_by(&root)).unwrap_or_default();
+        if Some(*by) == self.root() {
+            return by_root < self.shares.root;
+        }
+        said_by(by) < self.shares.each_other && self.said.len() - by_root < self.shares.all_others
     }
 
     fn evaluate(&mut self) {
@@ -269,6 +306,29 @@ mod tests {
         let removal = membership.statements_for(&identity(1), peer(3), Role::Removed).unwrap();
         membership.learn(&removal.iter().map(MemberStatement::encode).collect::<Vec<_>>());
         assert!(!membership.may_write(&peer(3)));
+    }
+
+    #[test]
+    fn no_admin_crowds_out_the_others_or_the_first() {
+        let mut membership = membership();
+        membership.shares = Shares { root: 9, each_other: 4, all_others: 10 };
+        let admins: Vec<Vec<u8>> = (2..=5).map(|admin| say(1, admin, Role::Admin, 1)).collect();
+        membership.learn(&admins);
+        let flood = |by: u8| (50..60).map(|of| say(by, of, Role::Writer, u64::from(by))).collect::<Vec<_>>();
+        membership.learn(&flood(2));
+        assert!(membership.may_write(&peer(53)) && !membership.may_write(&peer(54)), "its share");
+        membership.learn(&[say(3, 60, Role::Writer, 1)]);
+        assert!(membership.may_write(&peer(60)), "another has one of its own");
+        for other in 3..=5 {
+            membership.learn(&flood(other));
+        }
+        assert_eq!(membership.said.len(), 4 + 10, "and all of them together");
+        membership.learn(&[say(2, 53, Role::Removed, 9)]);
+        assert!(!membership.may_write(&peer(53)), "what was said can be said anew");
+        membership.learn(&[say(1, 70, Role::Writer, 1), say(1, 50, Role::Removed, 99)]);
+        assert!(membership.may_write(&peer(70)) && !membership.may_write(&peer(50)), "the first is heard all the same");
+        membership.learn(&(80..90).map(|of| say(1, of, Role::Writer, 1)).collect::<Vec<_>>());
+        assert_eq!(membership.said.len(), 9 + 10);
     }
 
     #[test]
