@@ -19,6 +19,9 @@ interface Source {
 /** The longest that Node takes: its callback has nothing to do, only the timer's being there counts. */
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
+/** How long events are handed over before the application's own work has its turn, in milliseconds. One listener may take longer. */
+const SLICE_MS = 3;
+
 /**
  * The one ordered channel from the native side: outcomes of calls and events arrive in batches and are handed over in
  * the order in which the core produced them.
@@ -31,6 +34,7 @@ export class Mailbox {
   #items: Item[] = [];
   #next = 0;
   #dispatching = false;
+  #sliceEndMs = 0;
   #rang = false;
   #ringing = false;
   #alive: NodeJS.Timeout | undefined;
@@ -94,6 +98,12 @@ export class Mailbox {
     this.#dispatching = true;
     this.#items = JSON.parse(this.#source.drain()) as Item[];
     this.#next = 0;
+    this.#dispatchSlice();
+  }
+
+  /** What is left after a slice goes on in a later turn of the event loop, after timers and I/O of the application's own. */
+  #dispatchSlice(): void {
+    this.#sliceEndMs = performance.now() + SLICE_MS;
     this.#dispatch();
   }
 
@@ -104,6 +114,10 @@ export class Mailbox {
       if ('event' in item) {
         if (settled) {
           this.#dispatchAfterReactions();
+          return;
+        }
+        if (performance.now() > this.#sliceEndMs) {
+          setImmediate(() => this.#dispatchSlice());
           return;
         }
         this.#deliver(item.event, item.payload);

@@ -181,7 +181,7 @@ impl PropertyChanges {
         }
     }
 
-    fn apply_to(&self, properties: &mut Properties) {
+    pub(super) fn apply_to(&self, properties: &mut Properties) {
         for key in &self.removed {
             properties.remove(key);
         }

@@ -3,7 +3,7 @@
 //!
 //! | part | modules |
 //! | --- | --- |
-//! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `version`, `error` |
+//! | plain data | `value`, `model`, `patch`, `parse`, `changes`, `combine`, `version`, `error` |
 //! | the document's form | `root` (constant first changes), `schema` (maps, what changes may do), `chunk`, `derived` |
 //! | replication | `replica` (own edits, who has what), `size` (how much there is), `intake` (changes from elsewhere), `standing` (those that stand by later ones), `plain` (those of which it is known what they make), `tail` (that wait for Automerge) |
 //! | whole documents of others | `adopt` (taking one over), `canonical` and `lineage` (whether it says just what its changes say), `tables`, `columns` |
@@ -19,6 +19,7 @@ mod canonical;
 mod changes;
 pub(crate) mod chunk;
 mod columns;
+mod combine;
 mod conflict;
 mod create;
 mod derived;
@@ -59,6 +60,7 @@ mod tests;
 
 pub use adopt::WholeCanvas;
 pub use changes::{CanvasChanges, Conflict, ElementChanges, ElementUpdate, Placement, PropertyChanges};
+pub use combine::CombinedChanges;
 pub use derived::{ChangeError, decode_change, is_derived};
 pub use document::{Applied, Base, CanvasDocument, LocalEdit, Memory, Told};
 pub use error::CanvasError;

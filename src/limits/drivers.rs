@@ -99,8 +99,14 @@ pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
 pub const MAX_OVERHEARD_BYTES: usize = 8 << 20;
 /// How long a tap that ends waits for the broker to acknowledge what it was told to forget.
 pub const TAP_STOP_MS: u64 = 1_000;
-/// Most bytes that the application takes at once, unless a single item is larger.
-pub const MAX_DRAIN_BYTES: usize = 1 << 20;
+/// Most bytes that the application takes at once, unless a single item is larger: read as JSON in a fraction of a millisecond.
+pub const MAX_DRAIN_BYTES: usize = 128 << 10;
+/// Most outcomes and events that the application takes at once. Further ones wait where they can still be merged.
+pub const MAX_DRAIN_ITEMS: usize = 128;
+/// Outcomes and events that wait for the application when edits of one canvas begin to be merged into one event.
+pub const MERGE_FROM_ITEMS: usize = 256;
+/// Merged events are measured again when they may have grown to twice their size, and by this more.
+pub const MERGE_SLACK_BYTES: usize = 4 << 10;
 /// How long `disconnect()` waits for acknowledgements before it leaves all the same.
 pub const LEAVE_TIMEOUT_MS: u64 = 5_000;
 /// How long a round trip of `testConnection`, `healthCheck` or `performanceTest` may take.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::error::ServiceError;
+use super::item::{CanvasItem, Item};
 use crate::canvas::{CanvasChanges, Conflict};
 use crate::histogram::{BUCKET_BOUNDS_US, Histogram};
 use crate::ids::RepositoryName;
@@ -14,15 +15,19 @@ use crate::sync::{
 };
 
 /// The item that carries the outcome of a call.
-pub(crate) fn outcome(call: u64, result: Result<String, ServiceError>) -> String {
-    match result {
+pub(crate) fn outcome(call: u64, result: Result<String, ServiceError>) -> Item {
+    Item::Outcome(match result {
         Ok(value) => format!(r#"{{"call":{call},"value":{value}}}"#),
         Err(error) => json!({ "call": call, "error": error_json(&error) }).to_string(),
-    }
+    })
 }
 
 /// The item that carries an event.
-pub(crate) fn event(name: &str, payload: &impl Serialize) -> String {
+pub(crate) fn event(name: &str, payload: &impl Serialize) -> Item {
+    Item::Event(event_text(name, payload))
+}
+
+fn event_text(name: &str, payload: &impl Serialize) -> String {
     #[derive(Serialize)]
     struct Item<'a, P> {
         event: &'a str,
@@ -109,10 +114,10 @@ fn peer_info(repository: &RepositoryName, peer: &PeerInfo) -> Value {
 }
 
 /// The item of a repository's event; `None` for those that only concern the service.
-pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) -> Option<String> {
+pub(crate) fn repository_event(repository: &RepositoryName, happened: Event) -> Option<Item> {
     Some(match happened {
         Event::Ready { .. } | Event::RootTrusted(_) => return None,
-        Event::Canvas(canvas) => canvas_event(repository, canvas),
+        Event::Canvas(canvas) => Item::Canvas(Box::new(CanvasItem::new(repository.clone(), *canvas))),
         Event::Conflict { canvas, conflict } => {
             #[derive(Serialize)]
             struct Payload<'a> {
@@ -122,7 +127,7 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
                 #[serde(flatten)]
                 conflict: &'a Conflict,
             }
-            let payload = Payload { repository: repository.as_str(), canvas: canvas.as_str(), conflict };
+            let payload = Payload { repository: repository.as_str(), canvas: canvas.as_str(), conflict: &conflict };
             event("conflict", &payload)
         }
         // One in which shared canvases live tells it itself, if this service takes part there.
@@ -131,8 +136,8 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
             let (number, peer) = (epoch.record.epoch, epoch.record.signer.to_string());
             event("key-rotated", &json!({ "repository": repository.as_str(), "epoch": number, "peerId": peer }))
         }
-        Event::PeerDiscovered(peer) => event("peer-discovered", &peer_info(repository, peer)),
-        Event::PeerLeft(peer) => event("peer-left", &peer_info(repository, peer)),
+        Event::PeerDiscovered(peer) => event("peer-discovered", &peer_info(repository, &peer)),
+        Event::PeerLeft(peer) => event("peer-left", &peer_info(repository, &peer)),
         Event::PeerThrottled(peer) => {
             let payload = json!({ "repository": repository.as_str(), "peerId": peer.to_string() });
             event("peer-throttled", &payload)
@@ -156,13 +161,13 @@ pub(crate) fn repository_event(repository: &RepositoryName, happened: &Event) ->
                 peer: peer.to_string(),
                 author: None,
                 presence: None,
-                message: Some(raw(message)?),
-                timestamp: Some(*timestamp_unix_ms),
+                message: Some(raw(&message)?),
+                timestamp: Some(timestamp_unix_ms),
             };
             event("message", &payload)
         }
-        Event::SyncCompleted(report) => event("sync-completed", &sync_report(repository, report)),
-        Event::Error(error) => event("error", &error_json(&error.clone().into())),
+        Event::SyncCompleted(report) => event("sync-completed", &sync_report(repository, &report)),
+        Event::Error(error) => event("error", &error_json(&error.into())),
         Event::Quarantined { document, hash, reason } => {
             let remedy = if reason.starts_with("equivocation") {
                 "Two processes use copies of one data directory, or an old copy was put back: \
@@ -200,7 +205,13 @@ fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
 
-fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
+/// The item of an event that happened to a canvas, with its changes; `merged` is of how many events it is made, if of several.
+pub(super) fn canvas_event(
+    repository: &RepositoryName,
+    canvas: &CanvasEvent,
+    changes: &CanvasChanges,
+    merged: Option<u64>,
+) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Payload<'a> {
@@ -212,6 +223,8 @@ fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
         timestamp: u64,
         version: String,
         changes: &'a CanvasChanges,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        merged: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         shared_with: Option<&'a str>,
     }
@@ -233,10 +246,11 @@ fn canvas_event(repository: &RepositoryName, canvas: &CanvasEvent) -> String {
         },
         timestamp: canvas.timestamp_unix_ms,
         version: canvas.version.to_string(),
-        changes: &canvas.changes,
+        changes,
+        merged,
         shared_with: canvas.shared_with.as_ref().map(RepositoryName::as_str),
     };
-    event(name, &payload)
+    event_text(name, &payload)
 }
 
 /// A repository's status.

@@ -11,7 +11,7 @@
 //! | `inbox.rs`, `repository_task.rs` | one repository: what waits for it, and the task that owns its synchroniser |
 //! | `keeper.rs` | where its documents are kept |
 //! | `files/` | repositories whose canvases are also files in a folder |
-//! | `mailbox.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
+//! | `mailbox.rs`, `item.rs`, `json.rs` | the ordered channel to the application, and the shapes in it |
 //! | `probe.rs` | real round trips, for health and measurements |
 //! | `tap.rs` | listens to everything below the topic prefix, for people who watch a broker |
 
@@ -21,6 +21,7 @@ mod config;
 mod error;
 mod files;
 mod inbox;
+mod item;
 mod json;
 mod keeper;
 mod key_sources;

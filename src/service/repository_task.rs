@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::error::ServiceError;
 use super::files::Desk;
 use super::inbox::{Batch, Entry, Inbox};
+use super::item::Item;
 use super::json;
 use super::keeper::Keeper;
 use super::mailbox::Mailbox;
@@ -235,7 +236,7 @@ impl RepositoryTask {
                     if let (Some(files), Event::Canvas(happened)) = (&self.files, &event) {
                         files.canvas_changed(&happened.canvas);
                     }
-                    turn.items.extend(json::repository_event(&self.name, &event));
+                    turn.items.extend(json::repository_event(&self.name, event));
                 }
             }
         }
@@ -292,7 +293,7 @@ async fn wait(inbox: &Inbox, started: Instant, wake_at_ms: Option<u64>) {
 
 /// What one turn of the task has brought so far.
 struct Turn {
-    items: Vec<String>,
+    items: Vec<Item>,
     wake_at_ms: Option<u64>,
 }
 

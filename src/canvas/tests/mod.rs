@@ -4,6 +4,7 @@ mod adopt;
 mod alone;
 mod bases;
 mod beside;
+mod combine;
 pub(crate) mod mutation;
 mod plain;
 mod properties;
