@@ -574,6 +574,12 @@ export interface CanvasEvent {
   version: CanvasVersion;
   /** How the canvas changed. */
   changes: CanvasChanges;
+  /**
+   * Of how many events of the canvas this one was made, because the application does not keep up with them; absent where it is one
+   * by itself. `changes` leads from before the first to after the last; `author`, `peerId` and `timestamp` are the last one's. Only
+   * `canvas-updated` of one origin is merged, and never across the outcome of a call.
+   */
+  merged?: number;
 }
 
 /** A canvas was shared into this repository, or from it into another one. */

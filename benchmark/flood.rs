@@ -1,8 +1,10 @@
-//! A member that floods: `flood <port> <repository> <canvas> <canvas file> <node> <messages a second> <seconds>`.
+//! A member that floods: `flood <port> <repository> <canvases> <canvas file> <nodes> <edits a second> <seconds> [gathered]`.
 //!
-//! It makes real edits of one node ahead of time, each a signed message of its own, and says `ready` on standard output. For each
-//! line on standard input, which holds a number of milliseconds, it publishes as many of them as that takes at an even pace with
-//! QoS 1, beginning anew each time, and prints how many it sent.
+//! It makes real edits ahead of time, signed, and says `ready` on standard output. Edit `x` moves a node to `x`: canvases, and for
+//! each round of these nodes, take turns; names of several are separated by commas. Each edit is a message of its own; or of so
+//! many `gathered` ones the first is, and all others are one message together, as they are from a peer whose messages take a while
+//! to be acknowledged. For each line on standard input, which holds a number of milliseconds, it publishes as many edits as that
+//! takes at an even pace with QoS 1, beginning anew each time, and prints how many it sent.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -16,7 +18,7 @@ use mqtt_p2p::canvas::{Canvas, CanvasPatch, Seen};
 use mqtt_p2p::crypto::Identity;
 use mqtt_p2p::ids::{CanvasId, RepositoryName, Session};
 use mqtt_p2p::limits::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND};
-use mqtt_p2p::sync::{Bounds, CanvasP2PSynchronizer, Command, Config, Input, Outbound, Publish, Rates};
+use mqtt_p2p::sync::{Bounds, CanvasP2PSynchronizer, Command, Config, Input, Outbound, Publish, PublishToken, Rates};
 use mqtt_p2p::time::Now;
 use mqtt_p2p::wire::TopicSpace;
 use rand_chacha::ChaCha8Rng;
@@ -28,18 +30,27 @@ const TICK: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [port, repository, canvas, file, node, rate, seconds] = arguments.as_slice() else {
-        return Err("usage: flood <port> <repository> <canvas> <file> <node> <messages a second> <seconds>".into());
+    let [port, repository, canvases, file, nodes, rate, seconds, gathered @ ..] = arguments.as_slice() else {
+        return Err(
+            "usage: flood <port> <repository> <canvases> <file> <nodes> <edits a second> <seconds> [gathered]".into()
+        );
     };
     let (rate, seconds): (usize, usize) = (rate.parse()?, seconds.parse()?);
-    let mut member = Member::new(repository, canvas, &std::fs::read_to_string(file)?)?;
-    let messages = (0..rate * seconds).map(|x| member.edit(node, x)).collect::<Result<Vec<_>, _>>()?;
+    let gathered = gathered.first().map_or(Ok(1), |gathered| gathered.parse())?;
+    let nodes: Vec<&str> = nodes.split(',').collect();
+    let mut member = Member::new(repository, canvases, &std::fs::read_to_string(file)?, gathered)?;
+    let edits = (0..rate * seconds).map(|x| member.edit(&nodes, x)).collect::<Result<Vec<_>, _>>()?;
     let mut connection = connect(port.parse()?)?;
     connection.write_all(&packets(&member.greeting, 1)?)?;
     println!("ready");
     let per_tick = rate.div_ceil(1000);
-    let bursts = messages.chunks(per_tick).zip((0..).step_by(per_tick));
-    let bursts = bursts.map(|(burst, first)| packets(burst, first)).collect::<Result<Vec<_>, _>>()?;
+    let mut first = 0;
+    let burst = |edits: &[Vec<Publish>]| {
+        let messages = edits.concat();
+        first += messages.len();
+        packets(&messages, first - messages.len())
+    };
+    let bursts = edits.chunks(per_tick).map(burst).collect::<Result<Vec<_>, _>>()?;
     for line in std::io::stdin().lines() {
         let ticks: usize = line?.trim().parse()?;
         let start = Instant::now();
@@ -47,23 +58,25 @@ fn main() -> Result<(), Box<dyn Error>> {
             thread::sleep((start + TICK * tick).saturating_duration_since(Instant::now()));
             connection.write_all(burst)?;
         }
-        println!("{} messages in {} ms", per_tick * ticks.min(bursts.len()), start.elapsed().as_millis());
+        println!("{} edits in {} ms", per_tick * ticks.min(bursts.len()), start.elapsed().as_millis());
     }
     Ok(())
 }
 
-/// A real synchroniser whose every edit is acknowledged at once, so that each leaves in a message of its own.
+/// A real synchroniser whose messages are acknowledged with every `gathered`th edit.
 struct Member {
     synchronizer: CanvasP2PSynchronizer,
     rng: ChaCha8Rng,
-    canvas: CanvasId,
+    canvases: Vec<CanvasId>,
+    gathered: usize,
+    unacknowledged: Vec<PublishToken>,
     calls: u64,
     /// What it publishes before its edits.
     greeting: Vec<Publish>,
 }
 
 impl Member {
-    fn new(repository: &str, canvas: &str, content: &str) -> Result<Self, Box<dyn Error>> {
+    fn new(repository: &str, canvases: &str, content: &str, gathered: usize) -> Result<Self, Box<dyn Error>> {
         let repository = RepositoryName::new(repository)?;
         let synchronizer = CanvasP2PSynchronizer::new(Config {
             repositories: vec![repository.clone()],
@@ -86,34 +99,42 @@ impl Member {
             root: None,
         });
         let rng = ChaCha8Rng::seed_from_u64(7);
-        let mut member = Self { synchronizer, rng, canvas: CanvasId::new(canvas)?, calls: 0, greeting: Vec::new() };
-        let mut greeting = member.handle(Input::Connected { connection: 1 });
-        let create = Command::Create {
-            canvas: member.canvas.clone(),
-            content: Canvas::from_json(content)?,
-            author: "flooder".to_owned(),
-        };
-        greeting.extend(member.command(create));
+        let canvases = canvases.split(',').map(CanvasId::new).collect::<Result<Vec<_>, _>>()?;
+        let (unacknowledged, greeting) = (Vec::new(), Vec::new());
+        let mut member =
+            Self { synchronizer, rng, canvases: canvases.clone(), gathered, unacknowledged, calls: 0, greeting };
+        let mut greeting = member.handle(Input::Connected { connection: 1 }, true);
+        let content = Canvas::from_json(content)?;
+        for canvas in canvases {
+            let create = Command::Create { canvas, content: content.clone(), author: "flooder".to_owned() };
+            greeting.extend(member.command(create, true));
+        }
         member.greeting = greeting;
         Ok(member)
     }
 
-    fn edit(&mut self, node: &str, x: usize) -> Result<Publish, Box<dyn Error>> {
+    /// Makes an edit; what leaves with it, if anything does.
+    fn edit(&mut self, nodes: &[&str], x: usize) -> Result<Vec<Publish>, Box<dyn Error>> {
+        let canvas = self.canvases.get(x % self.canvases.len()).cloned().ok_or("no canvas")?;
+        let node = nodes.get(x / self.canvases.len() % nodes.len()).ok_or("no node")?;
         let patch = CanvasPatch::from_json(&format!(r#"{{"nodes":{{"upsert":[{{"id":"{node}","x":{x}}}]}}}}"#))?;
-        let command =
-            Command::Patch { canvas: self.canvas.clone(), patch, seen: Seen::Unknown, author: "flooder".to_owned() };
-        let mut published = self.command(command);
+        let command = Command::Patch { canvas, patch, seen: Seen::Unknown, author: "flooder".to_owned() };
+        let acknowledged = (x + 1).is_multiple_of(self.gathered);
+        let mut published = self.command(command, acknowledged);
         published.retain(|publish| publish.topic.ends_with("/changes"));
-        published.pop().ok_or_else(|| format!("edit {x} was not published").into())
+        if acknowledged && published.is_empty() {
+            return Err(format!("edit {x} was not published").into());
+        }
+        Ok(published)
     }
 
-    fn command(&mut self, command: Command) -> Vec<Publish> {
+    fn command(&mut self, command: Command, acknowledged: bool) -> Vec<Publish> {
         self.calls += 1;
-        self.handle(Input::Command { call: self.calls, command })
+        self.handle(Input::Command { call: self.calls, command }, acknowledged)
     }
 
-    /// Does what an input leads to, acknowledging everything at once.
-    fn handle(&mut self, input: Input) -> Vec<Publish> {
+    /// Does what an input leads to, and acknowledges everything if so wanted.
+    fn handle(&mut self, input: Input, acknowledged: bool) -> Vec<Publish> {
         let now = Now { elapsed_ms: 1_000, unix_ms: 1_000 };
         let mut inputs = vec![input];
         let mut published = Vec::new();
@@ -121,7 +142,10 @@ impl Member {
             let output = self.synchronizer.handle(now, &mut self.rng, input);
             inputs.extend(output.store.map(|(token, _)| Input::Stored(token)));
             inputs.extend(output.subscribe.into_iter().map(|(filter, _)| Input::Subscribed { filter }));
-            inputs.extend(output.publish.iter().filter_map(|publish| publish.token).map(Input::Acknowledged));
+            self.unacknowledged.extend(output.publish.iter().filter_map(|publish| publish.token));
+            if acknowledged {
+                inputs.extend(self.unacknowledged.drain(..).map(Input::Acknowledged));
+            }
             published.extend(output.publish);
             if inputs.is_empty() && output.wake_at_ms.is_some_and(|at_ms| now.reached(at_ms)) {
                 inputs.push(Input::Timer);

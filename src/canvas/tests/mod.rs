@@ -4,7 +4,7 @@ mod adopt;
 mod alone;
 mod bases;
 mod beside;
-mod combine;
+mod combined;
 pub(crate) mod mutation;
 mod plain;
 mod properties;
