@@ -1,8 +1,13 @@
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { MQTTIntegrationService } from '../index.js';
+import type { MQTTIntegrationEvents, NetworkStatus } from '../index.js';
 import type { Extra } from './metrics.js';
+
+/** What is followed: a service, or several that look like one. */
+export interface Followed extends EventEmitter<MQTTIntegrationEvents> {
+  getNetworkStatus(): NetworkStatus;
+}
 
 /** A running HTTP server for probes and metrics. */
 export interface Observatory {
@@ -17,7 +22,7 @@ export interface Observatory {
  * private address.
  */
 export async function observe(
-  service: MQTTIntegrationService,
+  service: Followed,
   { host = '127.0.0.1', port = 0 }: { host?: string; port?: number },
 ): Promise<Observatory> {
   // Loaded here, for no other command needs it.
@@ -57,7 +62,7 @@ interface Answer {
   body: string;
 }
 
-function readiness(service: MQTTIntegrationService): Answer {
+function readiness(service: Followed): Answer {
   const { connected, lastError, repositories } = service.getNetworkStatus();
   const catchingUp = Object.values(repositories).reduce((sum, repository) => sum + repository.catchingUp, 0);
   const body = JSON.stringify({ ready: connected, connected, catchingUp, lastError });
