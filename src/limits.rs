@@ -202,8 +202,9 @@ pub const DOCUMENT_ANSWER_CHANGES: usize = 64;
 pub const HELLO_JITTER_PER_PEER_MS: u64 = 5;
 /// The longest that answers to a newcomer's hello are spread.
 pub const MAX_HELLO_JITTER_MS: u64 = 2_000;
-/// How often peers not heard and unfinished fragments are looked for.
-pub const EXPIRY_CHECK_MS: u64 = 5_000;
+/// How often peers not heard and unfinished fragments are looked for: twice in a heartbeat, within these bounds, so that a
+/// hundred repositories at rest do not keep a processor awake.
+pub const EXPIRY_CHECK_MS: std::ops::RangeInclusive<u64> = 5_000..=15_000;
 /// How long after the first acknowledgement on a topic our own echo may take, before the broker is said to reject it.
 pub const ECHO_TIMEOUT_MS: u64 = 10_000;
 /// How often the first publish on a topic is repeated for want of an echo before that is reported.
@@ -242,6 +243,15 @@ pub const SHARE_WAIT_MS: u64 = 3_000;
 pub const MAX_WAITING_CALLS: usize = 10_000;
 /// Default of `performance.heartbeatInterval`.
 pub const DEFAULT_HEARTBEAT_MS: u64 = 30_000;
+/// Beyond so many peers of a repository each says more rarely that it is there, so that nobody hears more than so many of them
+/// in a heartbeat.
+pub const HEARTBEAT_PEERS: u64 = 50;
+/// Longest heartbeat, configured or stretched, and the longest that is believed of another.
+pub const MAX_HEARTBEAT_MS: u64 = 3_600_000;
+/// Peers beyond those listed that are counted. Further ones are not.
+pub const MAX_UNLISTED_PEERS: usize = 10_000;
+/// About so many peers answer a newcomer's hello, and every server does.
+pub const HELLO_ANSWERS: u64 = 50;
 /// Default of `performance.maxConnections`: most peers listed per repository.
 pub const DEFAULT_MAX_PEERS: usize = 100;
 /// Default of `performance.maxPeerMessagesPerSecond`: messages of one peer that a repository takes in. Beyond: dropped, and

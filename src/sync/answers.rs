@@ -6,13 +6,12 @@ use automerge::{Change, ChangeHash};
 
 use super::asleep::Closed;
 use super::document::Document;
-use super::peers::SERVER_CAPABILITY;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use super::vouching::last_of_actors;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId};
 use crate::limits::{
-    ANSWER_STEP_MS, DOCUMENT_ANSWER_CHANGES, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES,
+    DOCUMENT_ANSWER_CHANGES, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES,
     MAX_CHANGES_PER_MESSAGE, MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS, PROMISE_MS,
 };
 use crate::time::Now;
@@ -126,30 +125,32 @@ impl CanvasP2PSynchronizer {
         let has = promised.is_none_or(|heads| document.replica().is_within(&heads, &request.heads));
         let unknown = document.unknown(request.heads.as_slice());
         let pristine = document.replica().is_pristine();
-        let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
         // Who floods may not hear that it is to answer, and answers of it are likely to be dropped.
         let counts = |peer: &PeerId| !self.throttle.is_throttled(peer);
-        let own = (self.peer, own_is_server);
+        let own = (self.peer, self.is_server());
         let mut rank = self.peers.rank(own, requester, request.request, step.now, counts);
         if !self.config.discovery {
             // Without knowing the others, chance spreads the answers.
             rank = usize::try_from(step.rng.next_u64()).unwrap_or(0) % MAX_ANSWER_RANK;
-        }
-        if pristine {
-            rank += self.peers.confirmed().count();
+        } else if !self.is_server() {
+            rank = self.peers.in_crowd(rank, step.rng.next_u64());
         }
         let doubted = self.answers.asked_again(requester, &request.document, has, step.now);
+        // Those who have nothing are asked after all others, and some of them are enough to say so.
+        let before = if pristine { self.peers.confirmed().count().min(MAX_ANSWER_RANK) } else { 0 };
+        let last = if doubted || (pristine && self.config.discovery) { MAX_DOUBTED_RANK } else { MAX_ANSWER_RANK };
         if !self.throttle.may_be_answered(requester, step.now) {
             self.statistics.reject("asks for too much");
-        } else if rank <= if doubted { MAX_DOUBTED_RANK } else { MAX_ANSWER_RANK } || pristine {
+        } else if rank <= last {
             let known = request.heads.as_slice().iter().chain(&request.have).copied().collect();
             let document = request.document.clone();
             let answer = PendingAnswer { requester, document, known, covered: Vec::new(), doubted };
             self.answers.pending.insert(request.request, answer);
-            if rank == 0 {
+            let steps = (before + rank) as u64;
+            if steps == 0 {
                 self.answer(step, request.request);
             } else {
-                let delay_ms = ANSWER_STEP_MS * rank.min(MAX_ANSWER_RANK) as u64;
+                let delay_ms = self.peers.answer_step_ms() * steps;
                 self.timers.set(Timer::Answer(request.request), step.now.after(delay_ms));
             }
         }

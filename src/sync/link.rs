@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use super::error::SyncError;
 use super::io::{Event, QualityOfService};
 use super::outbox::Echo;
-use super::peers::{PeerChange, PeerInfo};
+use super::peers::{PeerChange, PeerInfo, SERVER_CAPABILITY};
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::ids::{DocumentId, PeerId, RepositoryName};
-use crate::limits::{ECHO_ATTEMPTS, ECHO_TIMEOUT_MS, EXPIRY_CHECK_MS, HELLO_JITTER_PER_PEER_MS, MAX_HELLO_JITTER_MS};
+use crate::limits::{
+    ECHO_ATTEMPTS, ECHO_TIMEOUT_MS, EXPIRY_CHECK_MS, HELLO_ANSWERS, HELLO_JITTER_PER_PEER_MS, MAX_HELLO_JITTER_MS,
+};
 use crate::wire::{Body, Presence, PresenceStatus, Priority, Topic, Will};
 
 /// Where the connection stands.
@@ -155,8 +157,8 @@ impl CanvasP2PSynchronizer {
         self.rolled_back.clear();
         self.epochs.connected();
         self.say_key(step, true);
-        self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
-        self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
+        self.schedule_heartbeat(step);
+        self.schedule_expiry(step);
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in &ids {
             self.flush(step, id);
@@ -203,7 +205,19 @@ impl CanvasP2PSynchronizer {
 
     pub(super) fn on_heartbeat(&mut self, step: &mut Step) {
         self.say_presence(step, PresenceStatus::Alive);
-        self.timers.set(Timer::Heartbeat, step.now.after(self.config.heartbeat_ms));
+        self.schedule_heartbeat(step);
+    }
+
+    /// By the heartbeat that we have just told others; a little earlier, so that those who began together do not go on so.
+    fn schedule_heartbeat(&mut self, step: &mut Step) {
+        let heartbeat_ms = self.peers.heartbeat_ms(self.config.heartbeat_ms);
+        let early_ms = step.rng.next_u64() % (heartbeat_ms / 8).max(1);
+        self.timers.set(Timer::Heartbeat, step.now.after(heartbeat_ms - early_ms));
+    }
+
+    pub(super) fn schedule_expiry(&mut self, step: &Step) {
+        let check_ms = (self.config.heartbeat_ms / 2).clamp(*EXPIRY_CHECK_MS.start(), *EXPIRY_CHECK_MS.end());
+        self.timers.set(Timer::Expiry, step.now.after(check_ms));
     }
 
     /// Tells all peers of the repository that we are there; retained, so that newcomers learn of us at once.
@@ -250,17 +264,17 @@ impl CanvasP2PSynchronizer {
             connection: self.link.connection().unwrap_or_default(),
             repositories: self.config.repositories.clone(),
             capabilities: self.config.capabilities.clone(),
-            heartbeat_ms: self.config.heartbeat_ms,
+            heartbeat_ms: self.peers.heartbeat_ms(self.config.heartbeat_ms),
         }
     }
 
     /// A presence arrived. A birth is answered into the newcomer's inbox, after a random time that grows with the number
-    /// of peers, so that a thousand answers do not come at once.
+    /// of peers, so that not all answers come at once; in a crowd by some, and by servers.
     pub(super) fn on_presence(&mut self, step: &mut Step, peer: PeerId, presence: &Presence, retained: bool) {
         if peer == self.peer || !self.config.discovery || self.is_outsider(&peer) {
             return;
         }
-        if presence.status == PresenceStatus::Birth && !retained {
+        if presence.status == PresenceStatus::Birth && !retained && self.answers_hello(step) {
             let count = self.peers.confirmed().count() as u64;
             let spread_ms = (count * HELLO_JITTER_PER_PEER_MS).clamp(1, MAX_HELLO_JITTER_MS);
             let at_ms = step.now.after(step.rng.next_u64() % spread_ms);
@@ -268,6 +282,17 @@ impl CanvasP2PSynchronizer {
         }
         let change = self.peers.presence(peer, presence, retained, step.now);
         self.on_peer_change(step, change);
+    }
+
+    /// Whether we are one of those who stay on.
+    pub(super) fn is_server(&self) -> bool {
+        self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY)
+    }
+
+    /// By chance rather than by rank, which would be a hash of everybody for everybody who comes.
+    fn answers_hello(&self, step: &mut Step) -> bool {
+        let others = self.peers.crowd().max(1);
+        self.is_server() || others <= HELLO_ANSWERS || step.rng.next_u64() % others < HELLO_ANSWERS
     }
 
     /// A Last Will arrived: if it is our own, and we are there, others learn of that at once.

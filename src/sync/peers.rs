@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::ids::{Nonce, PeerId, RepositoryName};
-use crate::limits::WILL_GRACE_MS;
+use crate::limits::{
+    ANSWER_STEP_MS, HEARTBEAT_PEERS, HELLO_ANSWERS, MAX_HEARTBEAT_MS, MAX_UNLISTED_PEERS, WILL_GRACE_MS,
+};
 use crate::time::Now;
 use crate::wire::{Presence, PresenceStatus, Will};
 
@@ -17,7 +19,7 @@ const EXPIRY_HEARTBEATS: u64 = 3;
 /// A peer heard within this many heartbeats takes part in elections.
 const ELECTION_HEARTBEATS: u64 = 2;
 /// The shortest and longest heartbeat that we believe of another, so that nobody stays for ever or flickers.
-const HEARTBEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
+const HEARTBEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 1_000..=MAX_HEARTBEAT_MS;
 
 /// A peer as applications see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub(crate) enum PeerChange {
 pub(crate) struct PeerTable {
     peers: BTreeMap<PeerId, Peer>,
     max_peers: usize,
+    /// Those that are not listed for want of room, each with when it counts as gone: only how many they are matters.
+    unlisted: BTreeMap<PeerId, u64>,
 }
 
 #[derive(Debug)]
@@ -77,7 +81,19 @@ struct Peer {
 
 impl PeerTable {
     pub(crate) fn new(max_peers: usize) -> Self {
-        Self { peers: BTreeMap::new(), max_peers }
+        Self { peers: BTreeMap::new(), max_peers, unlisted: BTreeMap::new() }
+    }
+
+    /// How many others are there, as far as is known, listed or not.
+    pub(crate) fn crowd(&self) -> u64 {
+        (self.peers.len() + self.unlisted.len()) as u64
+    }
+
+    /// How long until we say again that we are there. Everybody hears everybody, so in a crowd each says it more rarely: of
+    /// all together nobody hears more than [`HEARTBEAT_PEERS`] in a heartbeat as configured.
+    pub(crate) fn heartbeat_ms(&self, configured_ms: u64) -> u64 {
+        let stretched_ms = configured_ms.saturating_mul(self.crowd()) / HEARTBEAT_PEERS;
+        stretched_ms.min(MAX_HEARTBEAT_MS).max(configured_ms)
     }
 
     /// Peers that were heard live.
@@ -115,6 +131,23 @@ impl PeerTable {
             .count()
     }
 
+    /// A rank among those who are known, as one among all who are there: in a crowd only a part of them is known, and several
+    /// who each take themselves for the first should not be so at once.
+    pub(crate) fn in_crowd(&self, rank: usize, random: u64) -> usize {
+        let crowd = self.crowd();
+        if crowd <= HELLO_ANSWERS {
+            return rank;
+        }
+        let each = (crowd / (self.confirmed().count() as u64).max(1)).max(1);
+        let within = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        rank.saturating_mul(within(each)).saturating_add(within(random % each))
+    }
+
+    /// How long each lower-ranked peer waits for the one before it: in a crowd it takes longer until everybody has heard it.
+    pub(crate) fn answer_step_ms(&self) -> u64 {
+        ANSWER_STEP_MS * (1 + self.crowd() / HEARTBEAT_PEERS)
+    }
+
     /// Takes in a presence; `retained` when it is what the broker had kept.
     pub(crate) fn presence(&mut self, id: PeerId, presence: &Presence, retained: bool, now: Now) -> PeerChange {
         let known = self.peers.get(&id);
@@ -126,13 +159,17 @@ impl PeerTable {
             }
         }
         if presence.status == PresenceStatus::Offline {
+            self.unlisted.remove(&id);
             return self.remove(id);
         }
+        let heartbeat_ms = presence.heartbeat_ms.clamp(*HEARTBEAT_RANGE_MS.start(), *HEARTBEAT_RANGE_MS.end());
         let was_confirmed = known.is_some_and(|peer| peer.info.confirmed);
         let clock_ahead_ms = known.and_then(|peer| peer.info.clock_ahead_ms);
         if known.is_none() && !self.make_room(retained) {
+            self.count_unlisted(id, now.after(EXPIRY_HEARTBEATS * heartbeat_ms));
             return PeerChange::None;
         }
+        self.unlisted.remove(&id);
         let info = PeerInfo {
             id,
             repositories: presence.repositories.clone(),
@@ -148,7 +185,7 @@ impl PeerTable {
             connection: presence.connection,
             heard_ms: now.elapsed_ms,
             doomed_at_ms: None,
-            heartbeat_ms: presence.heartbeat_ms.clamp(*HEARTBEAT_RANGE_MS.start(), *HEARTBEAT_RANGE_MS.end()),
+            heartbeat_ms,
         };
         self.peers.insert(id, peer);
         if discovered { PeerChange::Discovered(info) } else { PeerChange::None }
@@ -157,6 +194,8 @@ impl PeerTable {
     /// Takes in a Last Will. Whoever has it can publish it while its peer is there, which then says so: the peer is gone if
     /// nothing is heard of it until the time that this returns.
     pub(crate) fn will(&mut self, id: PeerId, will: &Will, now: Now) -> Option<u64> {
+        // If it is there all the same it says so.
+        self.unlisted.remove(&id);
         let peer = self.peers.get_mut(&id)?;
         if (peer.instance, peer.connection) != (will.instance, will.connection) {
             return None;
@@ -188,8 +227,9 @@ impl PeerTable {
 
     /// Removes those not heard for too long; returns those of them that were confirmed.
     pub(crate) fn expire(&mut self, now: Now) -> Vec<PeerInfo> {
+        self.unlisted.retain(|_, at_ms| !now.reached(*at_ms));
         let overdue = |peer: &Peer| {
-            now.reached(peer.heard_ms.saturating_add(EXPIRY_HEARTBEATS * peer.heartbeat_ms))
+            now.reached(peer.expires_ms())
                 || peer.doomed_at_ms.is_some_and(|at_ms| now.reached(at_ms))
         };
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| overdue(peer)).map(|peer| peer.info.id).collect();
@@ -222,10 +262,24 @@ impl PeerTable {
             return true;
         }
         let unconfirmed = self.peers.values().find(|peer| !peer.info.confirmed).map(|peer| peer.info.id);
-        match unconfirmed {
-            Some(id) if !retained => self.peers.remove(&id).is_some(),
-            _ => false,
+        let Some(given_up) = unconfirmed.filter(|_| !retained).and_then(|id| self.peers.remove(&id)) else {
+            return false;
+        };
+        self.count_unlisted(given_up.info.id, given_up.expires_ms());
+        true
+    }
+
+    fn count_unlisted(&mut self, id: PeerId, expires_ms: u64) {
+        if self.unlisted.len() < MAX_UNLISTED_PEERS || self.unlisted.contains_key(&id) {
+            self.unlisted.insert(id, expires_ms);
         }
+    }
+}
+
+impl Peer {
+    /// When it counts as gone unless it is heard before.
+    fn expires_ms(&self) -> u64 {
+        self.heard_ms.saturating_add(EXPIRY_HEARTBEATS * self.heartbeat_ms)
     }
 }
 
@@ -342,6 +396,33 @@ mod tests {
             PeerChange::Discovered(_)
         ));
         assert_eq!(table.presence(PEER, &presence(PresenceStatus::Alive, 1), false, at(0)), PeerChange::None);
+    }
+
+    #[test]
+    fn in_a_crowd_each_says_more_rarely_that_it_is_there_so_that_nobody_hears_more() {
+        let mut table = PeerTable::new(30);
+        let peer = |number: u64| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            PeerId(id)
+        };
+        for count in 1..=2_000 {
+            let stays = presence(PresenceStatus::Alive, 1);
+            table.presence(peer(count), &stays, count % 2 == 0, at(0));
+            table.presence(peer(count), &stays, count % 2 == 0, at(0));
+            assert_eq!(table.crowd(), count, "listed or not");
+            let heartbeat_ms = table.heartbeat_ms(30_000);
+            assert!(heartbeat_ms >= 30_000);
+            assert!(count * 30_000 / heartbeat_ms <= HEARTBEAT_PEERS + 1, "{count}: {heartbeat_ms}");
+        }
+        assert_eq!(table.heartbeat_ms(3_600_000), 3_600_000);
+        assert_eq!(table.heartbeat_ms(u64::MAX), u64::MAX, "what is configured is not shortened");
+        table.presence(peer(2_000), &presence(PresenceStatus::Offline, 1), false, at(1));
+        table.will(peer(1_999), &Will { instance: 1, connection: 1 }, at(1));
+        assert_eq!(table.crowd(), 1_998);
+        table.expire(at(90_000));
+        assert_eq!(table.crowd(), 0);
+        assert_eq!(table.heartbeat_ms(30_000), 30_000);
     }
 
     #[test]

@@ -31,7 +31,6 @@ use super::throttle::Throttle;
 use super::timers::{Timer, Timers};
 use crate::crypto::Identity;
 use crate::ids::{CanvasId, DocumentId, Nonce, PeerId, RepositoryName, Session};
-use crate::limits::EXPIRY_CHECK_MS;
 use crate::time::Now;
 use crate::wire::{Body, Priority, Reassembler, Stamp, Statement, Topic, TopicSpace, seal_on};
 
@@ -334,7 +333,7 @@ impl CanvasP2PSynchronizer {
             self.on_peer_left(step, info);
         }
         self.crowded = true;
-        self.timers.set(Timer::Expiry, step.now.after(EXPIRY_CHECK_MS));
+        self.schedule_expiry(step);
     }
 
     /// What is due at the end of every step: announcements that come together, storage, and the order of notices.

@@ -72,6 +72,17 @@ impl Process {
     }
 
     pub fn begin(key: u8, start: u64, bounds: Bounds, storage: MemoryStorage) -> Self {
+        Self::begin_with(key, start, bounds, storage, 3_600_000)
+    }
+
+    /// One that says so often that it is there, connected.
+    pub fn with_heartbeat(key: u8, heartbeat_ms: u64) -> Self {
+        let mut process = Self::begin_with(key, 1, Bounds::default(), MemoryStorage::default(), heartbeat_ms);
+        process.input(Input::Connected { connection: 1 });
+        process
+    }
+
+    fn begin_with(key: u8, start: u64, bounds: Bounds, storage: MemoryStorage, heartbeat_ms: u64) -> Self {
         let config = Config {
             repository: repository(),
             repositories: vec![repository()],
@@ -84,7 +95,7 @@ impl Process {
             auto_sync: true,
             discovery: true,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
-            heartbeat_ms: 3_600_000,
+            heartbeat_ms,
             max_peers: 100,
             rates: Rates { peer: PEER_RATE, ..Rates::default() },
             outbound: Outbound::new(MAX_MESSAGES_PER_SECOND),

@@ -5,7 +5,6 @@ use std::ops::Bound;
 use sha2::{Digest as _, Sha256};
 
 use super::super::io::PublishToken;
-use super::super::peers::SERVER_CAPABILITY;
 use super::super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::super::timers::Timer;
 use super::Snapshots;
@@ -103,8 +102,7 @@ impl CanvasP2PSynchronizer {
         }
         let hash = Sha256::digest(Topic::Changes(id.clone()).plain_path());
         let nonce = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        let own_is_server = self.config.capabilities.iter().any(|word| word == SERVER_CAPABILITY);
-        self.peers.rank((self.peer, own_is_server), self.peer, Nonce(nonce), step.now, |_| true).min(MAX_SNAPSHOT_RANK)
+        self.peers.rank((self.peer, self.is_server()), self.peer, Nonce(nonce), step.now, |_| true).min(MAX_SNAPSHOT_RANK)
             as u64
     }
 
