@@ -39,7 +39,7 @@ async function during({ brokerFigures }, workers, work) {
 }
 
 /** So many peers on one broker, spread over repositories, in each of which one edits; then silence for two heartbeats. */
-export function peers({ peers, repositories: count, processes, heartbeatSeconds = 10, edits = 500, pauseMs = 20 }) {
+export function peers({ peers, repositories: count, processes, heartbeatSeconds = 5, edits = 500, pauseMs = 20 }) {
   return onStage(async (stage) => {
     const repositories = names(count);
     const config = {
@@ -119,7 +119,7 @@ export function repositories({ repositories: count, canvases, nodes = 20, idleMs
 }
 
 /** So many people edit one canvas at once. */
-export function people({ people, processes, edits = 40, pauseMs = 500, nodes = 200 }) {
+export function people({ people, processes, edits = 10, pauseMs = 2000, nodes = 200 }) {
   return onStage(async (stage) => {
     const repositories = names(1);
     const config = { broker: stage.broker, repositories };
@@ -183,18 +183,21 @@ export function canvas({ nodes, edits = 200 }) {
   });
 }
 
-/** A service with so many empty repositories, which does nothing. Memory is what each repository adds to that of one. */
-export function idle({ repositories: count, idleMs = 20_000 }) {
+/**
+ * A service with so many empty repositories, which does nothing; for the first minute announcements become rarer. Memory is
+ * what each repository adds to that of one.
+ */
+export function idle({ repositories: count, settleMs = 60_000, idleMs = 20_000 }) {
   return onStage(async (stage) => {
     const started = async (repositories) => {
       const worker = stage.worker();
       const config = { broker: { ...stage.broker, connectTimeoutMs: 120_000 }, repositories };
       const [ms] = await worker.ask('start', { count: 1, config });
-      await pause(Math.min(idleMs / 2, 5000));
       return { worker, ms };
     };
     const one = await started(names(1));
     const many = await started(names(count).map((name) => `other-${name}`));
+    await pause(settleMs);
     await one.worker.ask('settle');
     const [alone] = await figures([one.worker]);
     const idle = await during(stage, [many.worker], () => pause(idleMs));
@@ -237,7 +240,7 @@ export const SCENARIOS = {
     },
   },
   people: {
-    title: 'People who edit one canvas, two edits a second each',
+    title: 'People who edit one canvas, an edit every two seconds each',
     run: people,
     sizes: {
       full: { people: 50, processes: 5 },
@@ -256,7 +259,7 @@ export const SCENARIOS = {
     sizes: {
       full: { repositories: 100 },
       tenth: { repositories: 10 },
-      tiny: { repositories: 2, idleMs: 100 },
+      tiny: { repositories: 2, settleMs: 0, idleMs: 100 },
     },
   },
 };

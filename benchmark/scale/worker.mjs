@@ -5,6 +5,8 @@ import { board } from '../peers/board.mjs';
 
 /** Services that connect at the same time. */
 const AT_ONCE = 8;
+/** Nodes that are created at once. */
+const PIECE = 10_000;
 const PATIENCE_MS = 300_000;
 
 const services = [];
@@ -34,14 +36,18 @@ const orders = {
     return times;
   },
 
-  /** Creates a board in each of so many canvases of the repositories. */
+  /** Creates a board in each of so many canvases of the repositories; a large one in pieces, as one edit is bounded. */
   async create({ repositories, canvases, nodes }) {
     const began = now();
     for (const repository of repositories) {
       const made = Array.from({ length: canvases }, (_, n) =>
-        services[0].createCanvas(repository, `canvas-${n}`, board(nodes), 'bench'),
+        services[0].createCanvas(repository, `canvas-${n}`, board(Math.min(nodes, PIECE)), 'bench'),
       );
       await Promise.all(made);
+      for (let from = PIECE; from < nodes; from += PIECE) {
+        const patch = { nodes: { upsert: board(nodes).nodes.slice(from, from + PIECE) } };
+        await services[0].patchCanvas(repository, 'canvas-0', patch, 'bench');
+      }
     }
     await services[0].flush();
     return now() - began;
