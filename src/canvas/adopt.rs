@@ -24,7 +24,7 @@ fn is_derived(actor: &ActorId) -> bool {
 /// A whole canvas document, as it came from elsewhere.
 #[derive(Debug)]
 pub struct WholeCanvas {
-    replica: Replica,
+    pub(super) replica: Replica,
     /// What is out of the ordinary about it.
     unusual: Option<&'static str>,
 }

@@ -2,6 +2,7 @@
 
 use automerge::{Change, ChangeMetadata};
 
+use crate::canvas::adopt::WholeCanvas;
 use crate::canvas::document::CanvasDocument;
 use crate::canvas::index::IndexDocument;
 use crate::canvas::replica::Replica;
@@ -97,6 +98,13 @@ impl CanvasDocument {
     pub fn size_with(&mut self, changes: &[Change], most: &Size) -> Size {
         let entries = self.view.entries();
         with(self.replica.size(entries, most), changes)
+    }
+}
+
+impl WholeCanvas {
+    /// Whether a document that held nothing would have room for it; what it does to entries is seen when it is there.
+    pub fn fits(&mut self, most: &Size) -> bool {
+        self.replica.size(0, most).fits(most)
     }
 }
 

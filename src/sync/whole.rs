@@ -26,8 +26,10 @@ impl CanvasP2PSynchronizer {
     ) -> Result<usize, CanvasError> {
         let SavedDocument { document: bytes, vouchers: claimed } = saved;
         let changes = if self.documents.get(id).is_some_and(|document| document.canvas().is_some()) {
-            let whole = WholeCanvas::load(&bytes)?;
-            if let Some(vouchers) = self.may_take_over(id, &whole, &claimed) {
+            let mut whole = WholeCanvas::load(&bytes)?;
+            if whole.fits(&self.config.bounds.of(id))
+                && let Some(vouchers) = self.may_take_over(id, &whole, &claimed)
+            {
                 return Ok(self.take_over(step, id, whole, vouchers, source));
             }
             whole.replica().changes_since(&[])
