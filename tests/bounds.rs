@@ -172,6 +172,10 @@ fn a_newcomer_takes_in_nothing_of_what_is_too_large() {
     run(&mut ada, &mut ben, 10 * MINUTES_MS);
     assert_eq!((full(&ben, &document()), ben.rolled_back()), (1, 0));
     assert_eq!(nodes(&ben), 0);
+    assert_eq!(ben.count(|event| matches!(event, Event::Canvas(_))), 0, "nobody knows what is in it");
+    let error = SyncError::Full { document: document() };
+    assert_eq!(refused(&mut ben, Command::Get { canvas: canvas(), at: None }), Some(error));
+    assert_eq!(refused(&mut ben, delete_named("plan")), None, "it can be deleted");
 }
 
 #[test]
@@ -199,10 +203,11 @@ fn of_too_many_canvases_some_are_followed_and_all_is_well_with_them() {
     assert_eq!(followed(&ben), 5);
     let error = SyncError::TooManyCanvases { repository: repository(), max: 5 };
     assert_eq!(refused(&mut ben, create_named("more")), Some(error.clone()));
-    let unknown: Vec<CanvasId> = (0..20).map(|number| named(&format!("c{number}"))).collect();
+    let unknown: Vec<CanvasId> = (0..17).map(|number| named(&format!("c{number}"))).collect();
     let unknown = unknown.iter().find(|name| !ben.synchronizer.document_ids().contains(&document_of(name.as_str())));
-    let sync = Command::Sync { canvas: unknown.cloned() };
-    assert_eq!(refused(&mut ben, sync), Some(error));
+    let unknown = unknown.unwrap().clone();
+    assert_eq!(refused(&mut ben, Command::Sync { canvas: Some(unknown.clone()) }), Some(error));
+    assert_eq!(refused(&mut ben, Command::Delete { canvas: unknown, author: "ben".to_owned() }), None);
     ada.edit(7);
     run(&mut ada, &mut ben, 20 * MINUTES_MS);
     assert!(same(&ada, &ben, &document()));

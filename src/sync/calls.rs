@@ -116,7 +116,8 @@ impl CanvasP2PSynchronizer {
 
     /// A canvas that has nothing in it is not announced by its content.
     fn report_empty(&mut self, step: &mut Step, id: &DocumentId) {
-        let unreported = self.documents.get(id).is_some_and(|document| !document.reported);
+        // Of what is full before anything of it was taken in, nobody knows what is in it.
+        let unreported = self.documents.get(id).is_some_and(|document| !document.reported && !document.full);
         if unreported && let Some(entry) = self.canvas_of(id).and_then(|canvas| self.entry(&canvas)) {
             let author = entry.created_by.clone();
             let source = Source { peer: self.peer, sent_unix_ms: step.now.unix_ms, kept: false };

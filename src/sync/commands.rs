@@ -174,7 +174,11 @@ impl CanvasP2PSynchronizer {
         author: &str,
         origin: Origin,
     ) -> Result<Reply, SyncError> {
-        self.require(canvas)?;
+        match self.require(canvas) {
+            // What there was no room for can be deleted all the same.
+            Ok(_) | Err(SyncError::Full { .. } | SyncError::TooManyCanvases { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let index_id = self.index_id();
         let Some(index) =
             self.documents.get_mut(&index_id).and_then(|document| document.edit_index(&self.peer, step.rng))

@@ -55,7 +55,14 @@ impl CanvasP2PSynchronizer {
         let awake = |id: &DocumentId| self.documents.get(id).map(|document| document.reported);
         let arrived =
             |id: &DocumentId| awake(id).or(self.asleep.get(id).map(|asleep| asleep.reported)).unwrap_or_default();
-        self.listed(canvas).and_then(|id| if arrived(&id) { Ok(id) } else { Err(self.not_found(canvas)) })
+        let document = self.listed(canvas)?;
+        if arrived(&document) {
+            Ok(document)
+        } else if self.is_full(&document) {
+            Err(SyncError::Full { document })
+        } else {
+            Err(self.not_found(canvas))
+        }
     }
 
     pub(super) fn not_found(&self, canvas: &CanvasId) -> SyncError {

@@ -232,7 +232,7 @@ impl Node {
 
     /// A document as bytes, from memory or from disk.
     pub fn document(&self, id: &DocumentId) -> Vec<u8> {
-        let stored = || mqtt_p2p::sync::compact(id, self.disk.load(id).unwrap()).unwrap();
+        let stored = || mqtt_p2p::sync::compact(id, self.disk.load(id).unwrap_or_default()).unwrap();
         self.synchronizer.save_document(id).unwrap_or_else(stored)
     }
 }
