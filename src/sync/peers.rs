@@ -228,10 +228,8 @@ impl PeerTable {
     /// Removes those not heard for too long; returns those of them that were confirmed.
     pub(crate) fn expire(&mut self, now: Now) -> Vec<PeerInfo> {
         self.unlisted.retain(|_, at_ms| !now.reached(*at_ms));
-        let overdue = |peer: &Peer| {
-            now.reached(peer.expires_ms())
-                || peer.doomed_at_ms.is_some_and(|at_ms| now.reached(at_ms))
-        };
+        let overdue =
+            |peer: &Peer| now.reached(peer.expires_ms()) || peer.doomed_at_ms.is_some_and(|at_ms| now.reached(at_ms));
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| overdue(peer)).map(|peer| peer.info.id).collect();
         gone.into_iter()
             .filter_map(|id| match self.remove(id) {

@@ -102,8 +102,9 @@ impl CanvasP2PSynchronizer {
         }
         let hash = Sha256::digest(Topic::Changes(id.clone()).plain_path());
         let nonce = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        self.peers.rank((self.peer, self.is_server()), self.peer, Nonce(nonce), step.now, |_| true).min(MAX_SNAPSHOT_RANK)
-            as u64
+        self.peers
+            .rank((self.peer, self.is_server()), self.peer, Nonce(nonce), step.now, |_| true)
+            .min(MAX_SNAPSHOT_RANK) as u64
     }
 
     /// Whether the broker keeps a snapshot of everything that a document holds. What holds nothing needs none.
