@@ -20,8 +20,8 @@ use mqtt_p2p::sync::{StoredDocument, compact};
 
 /// Nodes, and moves that were made before.
 const SIZES: [(usize, usize); 4] = [(10, 100), (1_000, 100), (10_000, 100), (1_000, 100_000)];
-/// After so many edits the document is loaded again.
-const EDITS_PER_DOCUMENT: usize = 200;
+/// After so many edits the document is loaded again. More than wait for Automerge, so that what it does with them counts.
+const EDITS_PER_DOCUMENT: usize = 1_024;
 const SAMPLES: usize = 10;
 const WARM_UP: Duration = Duration::from_millis(300);
 const MEASUREMENT: Duration = Duration::from_secs(2);
