@@ -24,7 +24,7 @@ const run = promisify(execFile);
 /** Why counts cannot be compared with a baseline's, in words for people; undefined when they can. */
 export function incomparable(baseline, now) {
   if (baseline.target !== now.target) return `the baseline was counted on ${baseline.target}, this is ${now.target}`;
-  const [then, here] = [baseline.cpu, now.cpu].map((features) => features.join(', ') || 'none of its extensions');
+  const [then, here] = [baseline.cpu, now.cpu].map((features) => features || 'none of its extensions');
   return then === here ? undefined : `the baseline was counted on a processor with ${then}, this one has ${here}`;
 }
 
@@ -79,7 +79,7 @@ async function countAll() {
   return {
     rustc: said('release'),
     target: said('host'),
-    cpu: counted[0].cpu,
+    cpu: counted[0].cpu.join(' '),
     operations: Object.fromEntries(names.map((name, index) => [name, counted[index].instructions])),
   };
 }
