@@ -32,6 +32,7 @@ export function chart(results) {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ${FONT}>`,
+    '<title>How figures grow from a tenth of the size to the whole</title>',
     text(16, 28, 'From a tenth of the size to the whole: how many times as much', 'font-size="17" font-weight="600"'),
     ...marks.map((ratio) => axis(ratio, x(ratio), height)),
     ...drawn,

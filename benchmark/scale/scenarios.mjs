@@ -83,7 +83,7 @@ export function peers({ peers, repositories: count, processes, heartbeatSeconds 
 }
 
 /** One service with so many repositories and canvases in each, on disk; a second one comes and has everything. */
-export function repositories({ repositories: count, canvases, nodes = 20, idleMs = 20_000, edits = 100 }) {
+export function repositories({ repositories: count, canvases, nodes = 20, idleMs = 10_000, edits = 100 }) {
   const folder = mkdtempSync(join(tmpdir(), 'mqtt-p2p-scale-'));
   const scene = async (stage) => {
     const repositories = names(count);
@@ -225,8 +225,8 @@ export const SCENARIOS = {
     title: 'Peers in one repository, one of whom edits twice a second',
     run: peers,
     sizes: {
-      full: { peers: 200, repositories: 1, processes: 4, edits: 30, pauseMs: 500 },
-      tenth: { peers: 20, repositories: 1, processes: 4, edits: 30, pauseMs: 500 },
+      full: { peers: 100, repositories: 1, processes: 4, edits: 30, pauseMs: 500 },
+      tenth: { peers: 10, repositories: 1, processes: 2, edits: 30, pauseMs: 500 },
       tiny: { peers: 2, repositories: 1, processes: 1, heartbeatSeconds: 1, edits: 2 },
     },
   },
