@@ -117,7 +117,7 @@ impl<'a> Checker<'a> {
             };
             object = Some((row.object, present));
             match present {
-                Object::Root => self.root_row(&row, change, &mut key)?,
+                Object::Root => check_root_row(&row, change, &mut key)?,
                 Object::Map(map) => self.map_row(&row, change, map, &mut key)?,
                 Object::Text(made_by) => self.text_row(&row, change, made_by)?,
             }
@@ -140,16 +140,6 @@ impl<'a> Checker<'a> {
         Ok(Object::Text(*made_by))
     }
 
-    /// The root's keys are written by the first change alone, which is known.
-    fn root_row(&mut self, row: &OperationRow<'a>, change: u32, key: &mut Option<&'a str>) -> Result<(), &'static str> {
-        let Key::Map(name) = row.key else { return Err("a map has elements") };
-        if change != 0 || row.successors > 0 || key.is_some_and(|before| before >= name) {
-            return Err("it writes at the root of the document");
-        }
-        *key = Some(name);
-        Ok(())
-    }
-
     fn map_row(
         &mut self,
         row: &OperationRow<'a>,
@@ -170,7 +160,7 @@ impl<'a> Checker<'a> {
         }
         match row.action {
             SET if row.value_type <= BYTES => {}
-            MAKE_TEXT if self.root.texts.contains(&map) && row.value_type == 0 => {
+            MAKE_TEXT if self.root.texts.contains(&map) && row.value_type == 0 && row.value.is_empty() => {
                 self.texts.insert(row.id, change);
             }
             _ => return Err("it does to a map what is out of the ordinary"),
@@ -237,18 +227,25 @@ impl<'a> Checker<'a> {
         let mut next = 0;
         for (id, change) in overwriting.drain(..) {
             let is_next = operations.get(next).is_some_and(|(operation, _)| *operation == id);
-            if !is_next {
-                match operations.binary_search_by_key(&id, |(operation, _)| *operation) {
-                    Ok(place) => next = place,
-                    Err(_) => {
-                        self.lineage.note_deletion(id, change, *number)?;
-                        continue;
-                    }
-                }
+            if is_next {
+                next += 1;
+            } else if let Ok(place) = operations.binary_search_by_key(&id, |(operation, _)| *operation) {
+                next = place + 1;
+            } else {
+                self.lineage.note_deletion(id, change, *number)?;
             }
-            next += 1;
         }
         operations.clear();
         Ok(())
     }
+}
+
+/// The root's keys are written by the first change alone, which is known.
+fn check_root_row<'a>(row: &OperationRow<'a>, change: u32, key: &mut Option<&'a str>) -> Result<(), &'static str> {
+    let Key::Map(name) = row.key else { return Err("a map has elements") };
+    if change != 0 || row.successors > 0 || key.is_some_and(|before| before >= name) {
+        return Err("it writes at the root of the document");
+    }
+    *key = Some(name);
+    Ok(())
 }
