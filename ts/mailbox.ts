@@ -62,15 +62,15 @@ export class Mailbox {
   }
 
   /**
-   * Sends a command under a fresh number; settles with its outcome. `send` may return that the mailbox has something, of
+   * Sends a command under a fresh number; settles with its outcome. `send` may return `true`: the mailbox has something, of
    * which the native side does not tell then.
    */
-  call<T>(send: (call: number) => boolean | void): Promise<T> {
+  call<T>(send: (call: number) => unknown): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const call = ++this.#lastCall;
       this.#calls.set(call, { resolve: resolve as (value: unknown) => void, reject });
       try {
-        if (send(call)) this.#ringSoon();
+        if (send(call) === true) this.#ringSoon();
       } catch (cause) {
         this.#calls.delete(call);
         reject(publicError(cause));

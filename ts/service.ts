@@ -250,7 +250,7 @@ export class MQTTIntegrationService extends EventEmitter<MQTTIntegrationEvents> 
     return { peer: this, repository, canvasId };
   }
 
-  #call<T>(send: (call: number) => boolean | void): Promise<T> {
+  #call<T>(send: (call: number) => unknown): Promise<T> {
     return this.#mailbox.call(send);
   }
 

@@ -30,6 +30,7 @@ impl CombinedChanges {
     ///
     /// # Errors
     /// The changes.
+    #[allow(clippy::result_large_err, reason = "they are given back as they were, to be kept")]
     pub fn add(&mut self, next: CanvasChanges) -> Result<(), CanvasChanges> {
         if !(self.nodes.takes(&next.nodes) && self.edges.takes(&next.edges)) {
             return Err(next);

@@ -290,16 +290,13 @@ impl CanvasDocument {
         let before = self.replica.heads();
         let batch = patching::plan(&self.view, &self.known(seen)?, patch);
         let composed = batch.as_puts(&self.view).and_then(|puts| self.replica.compose(author, puts));
-        let mut edit = match composed {
-            Some(plain) => {
-                let changes = plain.changes.clone();
-                LocalEdit { diff: self.append(plain), changes, ..LocalEdit::default() }
-            }
-            None => {
-                let changes: Vec<Change> = self.write(None, &batch, author)?.into_iter().collect();
-                let touched = self.touched_by(&changes);
-                self.finish(changes, &touched, true, Heads::default())
-            }
+        let mut edit = if let Some(plain) = composed {
+            let changes = plain.changes.clone();
+            LocalEdit { diff: self.append(plain), changes, ..LocalEdit::default() }
+        } else {
+            let changes: Vec<Change> = self.write(None, &batch, author)?.into_iter().collect();
+            let touched = self.touched_by(&changes);
+            self.finish(changes, &touched, true, Heads::default())
         };
         edit.content = batch.has_content() && !edit.changes.is_empty();
         self.held.patched(patch, &before, &self.replica.heads());

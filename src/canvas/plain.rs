@@ -21,9 +21,9 @@ use crate::limits::{MAX_KNOWN_WRITERS, MAX_PLAIN_CHANGES, MAX_PLAIN_OPERATIONS};
 /// One thing to put: map, key and value.
 pub(crate) type Put = (usize, String, ScalarValue);
 
-/// Which operation alone stands at a key, if any does. At the bound all is forgotten, and asked again.
+/// Which operation alone stands at a key that was written lately. At the bound all is forgotten, and asked again.
 #[derive(Debug, Default)]
-pub(super) struct Writers(BTreeMap<(usize, String), Option<OpId>>);
+pub(super) struct Writers(BTreeMap<(usize, String), OpId>);
 
 impl Writers {
     pub(super) fn extend(&mut self, newer: Self) {
@@ -77,17 +77,17 @@ impl Plain {
         }
     }
 
-    /// Which operation alone stands at a key after these changes; `None` if more do, or a text.
-    fn writer(&self, replica: &Replica, place: &(usize, String)) -> Option<Option<OpId>> {
+    /// What stands at a key after these changes: one operation or none; `None` if more do, or a text.
+    fn standing(&self, replica: &Replica, place: &(usize, String)) -> Option<Vec<OpId>> {
         let known = self.writers.0.get(place).or_else(|| replica.tail.writers.0.get(place));
         if let Some(writer) = known {
-            return Some(writer.clone());
+            return Some(vec![writer.clone()]);
         }
         // Automerge has not taken in the tail, but what that wrote is known.
         let (map, key) = place;
         match replica.doc.get_all(replica.maps.id(*map), key.as_str()).ok()?.as_slice() {
-            [] => Some(None),
-            [(Stored::Scalar(_), id)] => text_id(id).map(|(counter, actor)| Some(OpId::new(counter, &actor))),
+            [] => Some(Vec::new()),
+            [(Stored::Scalar(_), id)] => text_id(id).map(|(counter, actor)| vec![OpId::new(counter, &actor)]),
             _ => None,
         }
     }
@@ -97,7 +97,7 @@ impl Plain {
         let hash = change.hash();
         for (counter, (map, key, value)) in (first..).zip(puts) {
             let writer = OpId::new(counter, change.actor_id());
-            self.writers.0.insert((map, key.clone()), Some(writer));
+            self.writers.0.insert((map, key.clone()), writer);
             self.touched.keys.insert((map, key.clone()));
             self.values.0.insert((map, key), value);
         }
@@ -116,10 +116,9 @@ impl Plain {
                 return None;
             };
             let place = (replica.maps.index_of(&object)?, key.to_string());
-            let overwrites: Vec<&OpId> = op.pred.iter().collect();
-            let writer = self.writer(replica, &place)?;
+            let overwrites_it = op.pred.iter().eq(&self.standing(replica, &place)?);
             // Of two puts at one key the second would overwrite the first.
-            if overwrites != writer.iter().collect::<Vec<_>>() || !places.insert(place.clone()) {
+            if !overwrites_it || !places.insert(place.clone()) {
                 return None;
             }
             puts.push((place.0, place.1, value));
@@ -166,7 +165,7 @@ impl Replica {
         let mut places = BTreeSet::new();
         for (map, key, value) in &puts {
             let place = (*map, key.clone());
-            let overwritten = plain.writer(self, &place)?;
+            let overwritten = plain.standing(self, &place)?;
             if !places.insert(place) {
                 return None;
             }
@@ -174,7 +173,7 @@ impl Replica {
                 action: OpType::Put(value.clone()),
                 obj: self.maps.object(*map)?,
                 key: Key::Map(key.as_str().into()),
-                pred: overwritten.into_iter().collect::<Vec<_>>().into(),
+                pred: overwritten.into(),
                 insert: false,
             });
         }

@@ -348,7 +348,9 @@ fn history(edits: &[(bool, Vec<Mutation>)]) -> CanvasDocument {
         let document = if *by_a { &mut a } else { &mut b };
         let mut canvas = document.canvas();
         document.note_returned();
-        mutations.iter().for_each(|mutation| mutation.apply_to(&mut canvas));
+        for mutation in mutations {
+            mutation.apply_to(&mut canvas);
+        }
         document.update(&canvas, &Base::Last, "author").unwrap();
         if step % 3 == 2 {
             sync(&mut a, &mut b);
@@ -380,7 +382,9 @@ proptest! {
         prop_assert_eq!(unusual(&bytes, &rows), None);
         for tampering in tamperings {
             let mut others = rows.clone();
-            tampering.iter().for_each(|each| each.apply_to(&mut others));
+            for each in &tampering {
+                each.apply_to(&mut others);
+            }
             let chunk = with_rows(&bytes, &others);
             if unusual(&bytes, &others).is_some() {
                 continue;
