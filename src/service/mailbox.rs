@@ -179,7 +179,10 @@ pub(crate) struct Hush<'a>(&'a Mailbox);
 impl Hush<'_> {
     /// Whether there is something, which whoever asks must take then.
     pub(crate) fn end(self) -> bool {
-        !self.0.state().items.is_empty()
+        let mut state = self.0.state();
+        // At once with looking: what comes next is rung for.
+        state.hushed = false;
+        !state.items.is_empty()
     }
 }
 
