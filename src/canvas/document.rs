@@ -53,21 +53,6 @@ pub struct LocalEdit {
     pub conflicts: Vec<Conflict>,
 }
 
-/// The canvas as the application was told that it is, while the document that should say so is lost.
-#[derive(Debug)]
-pub struct Told {
-    view: View,
-    touched: Touched,
-}
-
-impl Told {
-    /// What leads from what was told to what a document, loaded again, says.
-    #[must_use]
-    pub fn corrected_by(mut self, document: &CanvasDocument) -> CanvasChanges {
-        self.view.refresh(reader(&document.replica, None), &self.touched)
-    }
-}
-
 /// What changes from elsewhere did.
 #[derive(Debug, Default)]
 pub struct Applied {
@@ -179,29 +164,6 @@ impl CanvasDocument {
         Version(self.replica.heads())
     }
 
-    /// Whether there is anything for [`merge`](Self::merge) to do.
-    #[must_use]
-    pub fn is_to_be_merged(&self) -> bool {
-        self.replica.has_tail()
-    }
-
-    /// Has Automerge take in what it was spared so far. To be called now and then; what needs it, does it.
-    pub fn merge(&mut self) {
-        self.replica.merge_tail();
-    }
-
-    /// Whether something that was here has gone, as never happens unless Automerge fails: see [`Applied::damaged`].
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.replica.is_lost()
-    }
-
-    /// What was told of a document that is about to be thrown away, and may be otherwise when it is loaded again.
-    pub fn take_told(&mut self) -> Option<Told> {
-        let touched = self.replica.lost.take()?;
-        Some(Told { view: std::mem::take(&mut self.view), touched })
-    }
-
     /// The canvas at present.
     #[must_use]
     pub fn canvas(&self) -> Canvas {
@@ -292,6 +254,10 @@ impl CanvasDocument {
         let composed = batch.as_puts(&self.view).and_then(|puts| self.replica.compose(author, puts));
         let mut edit = if let Some(plain) = composed {
             let changes = plain.changes.clone();
+            for change in &changes {
+                // It goes on with the texts that are being edited.
+                self.own_texts.record(change, &plain.touched);
+            }
             LocalEdit { diff: self.append(plain), changes, ..LocalEdit::default() }
         } else {
             let changes: Vec<Change> = self.write(None, &batch, author)?.into_iter().collect();
@@ -331,6 +297,15 @@ impl CanvasDocument {
             let diff = self.append(plain);
             return Applied { diff, damaged: self.is_lost(), ..Applied::of(&changes) };
         }
+        self.take_in(changes, stands)
+    }
+
+    /// The same, but Automerge takes all of it in at once, and nothing waits.
+    pub fn apply_at_once(&mut self, changes: Vec<Change>) -> Applied {
+        self.take_in(changes, &|_| true)
+    }
+
+    fn take_in(&mut self, changes: Vec<Change>, stands: &dyn Fn(&Change) -> bool) -> Applied {
         let is_first = self.replica.is_pristine();
         let mut taken = self.replica.take(changes, stands);
         if taken.damaged {

@@ -131,9 +131,18 @@ impl Replica {
         taken
     }
 
-    /// Has Automerge take in changes that are part of the replica already; whether it did.
-    pub(super) fn take_in(&mut self, changes: &[Change]) -> bool {
-        matches!(self.try_apply(changes), Attempt::Applied)
+    /// Has Automerge take in changes that are part of the replica already.
+    ///
+    /// # Errors
+    /// Those that it refuses, with why.
+    pub(super) fn take_in(&mut self, changes: Vec<Change>) -> Result<(), Vec<(ChangeHash, String)>> {
+        let mut taken = match self.try_apply(&changes) {
+            Attempt::Applied => return Ok(()),
+            Attempt::Refused(_) => Taken::default(),
+            Attempt::Broken { restored, .. } => Taken { damaged: !restored, ..Taken::default() },
+        };
+        self.apply_one_by_one(changes, &mut taken);
+        Err(taken.rejected)
     }
 
     /// Checks a change before Automerge sees it: what it touches, and its operations, which to decode takes longest.

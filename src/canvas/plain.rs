@@ -139,10 +139,15 @@ impl Replica {
             if change.len() > MAX_PLAIN_OPERATIONS || change.is_empty() || held(&change.hash()) {
                 return None;
             }
-            if !change.deps().iter().all(held) || !is_canonical(change) {
+            // What follows the operations may mean something to Automerge that nobody here looks at.
+            if !change.deps().iter().all(held) || !change.extra_bytes().is_empty() {
                 return None;
             }
+            // Checked first: the decoder panics on some inputs.
             let (_, operations) = self.check(change, &mut batch).ok()?;
+            if !is_canonical(change) {
+                return None;
+            }
             let puts = plain.puts_of(self, operations)?;
             plain.add(change.clone(), change.start_op().get(), puts);
         }
@@ -195,8 +200,8 @@ impl Replica {
     }
 }
 
-/// Whether a change is encoded as Automerge encodes it. What is not reads back as another one.
-pub(super) fn is_canonical(change: &Change) -> bool {
+/// Whether a change that can be decoded is encoded as Automerge encodes it. What is not reads back as another one.
+fn is_canonical(change: &Change) -> bool {
     let expanded = ExpandedChange { hash: None, ..change.decode() };
     Change::from(expanded).raw_bytes() == change.raw_bytes()
 }

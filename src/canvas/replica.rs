@@ -12,7 +12,7 @@ use crate::canvas::derived;
 use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
 use crate::canvas::size::Grown;
-use crate::canvas::tail::Tail;
+use crate::canvas::tail::{Lost, Tail};
 use crate::ids::Heads;
 use crate::limits::MAX_CHANGE_OPERATIONS;
 
@@ -31,8 +31,8 @@ pub struct Replica {
     /// All changes but those of the tail.
     pub(super) doc: Automerge,
     pub(super) tail: Tail,
-    /// What was touched by changes that were here and have gone: see [`Replica::is_lost`].
-    pub(super) lost: Option<Touched>,
+    /// See [`Replica::is_lost`].
+    pub(super) lost: Option<Lost>,
     pub(super) maps: Maps,
     pub(super) root: &'static Root,
     pub(super) root_hash: ChangeHash,

@@ -10,9 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::{ActorId, Automerge, Change, ChangeHash, ReadDoc};
 
+use crate::canvas::changes::CanvasChanges;
+use crate::canvas::document::{CanvasDocument, reader};
 use crate::canvas::plain::{Plain, Writers};
 use crate::canvas::replica::Replica;
 use crate::canvas::schema::Touched;
+use crate::canvas::view::View;
 use crate::limits::MAX_TAIL_CHANGES;
 
 /// Plain changes in the order in which they came, which is a causal one.
@@ -41,6 +44,14 @@ impl Tail {
         let range = |change: &Change| change.start_op().get()..=change.max_op();
         self.changes.iter().any(|change| change.actor_id() == actor && range(change).contains(&counter))
     }
+}
+
+/// What a replica said that it holds, and does not.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    keys: BTreeSet<(usize, String)>,
+    /// What Automerge refused, with why.
+    pub(super) refused: Vec<(ChangeHash, String)>,
 }
 
 /// What of a replica is no ancestor of some changes.
@@ -81,8 +92,8 @@ impl Replica {
         }
     }
 
-    /// Has Automerge take in what waits. Should it make anything else of it, or refuse it, the replica
-    /// [is lost](Self::is_lost): that is not what the changes say.
+    /// Has Automerge take in what waits. Should it refuse any of it, as has never been seen, the replica
+    /// [is lost](Self::is_lost).
     pub(super) fn merge_tail(&mut self) {
         if self.tail.is_empty() {
             return;
@@ -90,8 +101,10 @@ impl Replica {
         let changes = std::mem::take(&mut self.tail.changes);
         self.tail.places.clear();
         let keys = std::mem::take(&mut self.tail.keys);
-        if !self.take_in(&changes) {
-            self.lost.get_or_insert_default().extend(Touched { keys, ..Touched::default() });
+        if let Err(refused) = self.take_in(changes) {
+            let lost = self.lost.get_or_insert_default();
+            lost.keys.extend(keys);
+            lost.refused.extend(refused);
         }
     }
 
@@ -100,12 +113,21 @@ impl Replica {
         self.lost.is_some()
     }
 
+    /// What was touched by changes that may have gone with those that were refused.
+    pub(super) fn take_lost_keys(&mut self) -> Option<Touched> {
+        let mut keys = self.lost.take()?.keys;
+        keys.append(&mut self.tail.keys);
+        Some(Touched { keys, ..Touched::default() })
+    }
+
     /// All changes, as Automerge would have them; the replica stays as it is.
     pub(super) fn merged(&self) -> Automerge {
         let mut doc = self.doc.clone();
-        // Of what it refuses, `merge_tail` tells.
-        let _ = catch_unwind(AssertUnwindSafe(|| doc.apply_changes(self.tail.changes.iter().cloned())));
-        doc
+        match catch_unwind(AssertUnwindSafe(|| doc.apply_changes(self.tail.changes.iter().cloned()))) {
+            Ok(Ok(())) => doc,
+            // Of what it refuses `merge_tail` tells.
+            _ => self.doc.clone(),
+        }
     }
 
     fn beyond(&self, have: &[ChangeHash]) -> Beyond<'_> {
@@ -139,5 +161,50 @@ impl Replica {
         let Beyond { merged, tail } = self.beyond(have);
         let merged = self.doc.get_changes_meta(&merged).into_iter().map(|change| change.hash);
         merged.chain(tail.into_iter().map(Change::hash)).collect()
+    }
+}
+
+impl CanvasDocument {
+    /// Whether there is anything for [`merge`](Self::merge) to do.
+    #[must_use]
+    pub fn is_to_be_merged(&self) -> bool {
+        self.replica.has_tail()
+    }
+
+    /// Has Automerge take in what it was spared so far. To be called now and then; what needs it, does it.
+    pub fn merge(&mut self) {
+        self.replica.merge_tail();
+    }
+
+    /// Whether something that was here has gone, as never happens unless Automerge fails: see [`Applied::damaged`](crate::canvas::Applied::damaged).
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.replica.is_lost()
+    }
+
+    /// Changes that were here and that Automerge has refused since, with why.
+    pub fn take_refused(&mut self) -> Vec<(ChangeHash, String)> {
+        self.replica.lost.as_mut().map(|lost| std::mem::take(&mut lost.refused)).unwrap_or_default()
+    }
+
+    /// What was told of a document that is about to be thrown away, and may be otherwise when it is loaded again.
+    pub fn take_told(&mut self) -> Option<Told> {
+        let touched = self.replica.take_lost_keys()?;
+        Some(Told { view: std::mem::take(&mut self.view), touched })
+    }
+}
+
+/// The canvas as the application was told that it is, while the document that should say so is lost.
+#[derive(Debug)]
+pub struct Told {
+    view: View,
+    touched: Touched,
+}
+
+impl Told {
+    /// What leads from what was told to what a document, loaded again, says.
+    #[must_use]
+    pub fn corrected_by(mut self, document: &CanvasDocument) -> CanvasChanges {
+        self.view.refresh(reader(&document.replica, None), &self.touched)
     }
 }

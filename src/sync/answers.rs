@@ -188,6 +188,9 @@ impl CanvasP2PSynchronizer {
     /// Our turn: send what the requester lacks and nobody has announced.
     pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
         let Some(answer) = self.answers.pending.remove(&request) else { return };
+        if let Some(document) = self.documents.get_mut(&answer.document) {
+            document.content.merge();
+        }
         let Some(document) = self.held(&answer.document) else { return };
         let replica = document.replica();
         let first = answer.covered.is_empty();

@@ -62,11 +62,19 @@ impl Content {
         snapshot.map_or_else(|| Ok(Self::new(id)), |bytes| Self::load(id, &bytes))
     }
 
-    /// Takes in changes about which nobody need be told; returns those that were new.
+    /// Takes in changes about which nobody need be told; returns those that were new. What was loaded must be whole, so
+    /// Automerge takes them in at once.
     pub(crate) fn apply(&mut self, changes: Vec<Change>) -> Vec<ChangeHash> {
         match self {
-            Self::Canvas(canvas) => canvas.apply(changes).hashes,
+            Self::Canvas(canvas) => canvas.apply_at_once(changes).hashes,
             Self::Index(index) => index.apply(changes).hashes,
+        }
+    }
+
+    /// Has Automerge take in what waits for it: then saving takes no copy.
+    pub(crate) fn merge(&mut self) {
+        if let Content::Canvas(canvas) = self {
+            canvas.merge();
         }
     }
 

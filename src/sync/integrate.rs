@@ -205,12 +205,16 @@ impl CanvasP2PSynchronizer {
     /// What follows; gives back what is to be held.
     fn after_taking(&mut self, step: &mut Step, id: &DocumentId, taken: Taken) -> Vec<Change> {
         let Some(document) = self.documents.get_mut(id) else { return Vec::new() };
+        let mut refused = taken.rejected;
         if taken.damaged {
+            if let Content::Canvas(canvas) = &mut document.content {
+                refused.append(&mut canvas.take_refused());
+            }
             // It comes back from storage, without what damaged it, and with a fresh actor.
             document.start_over();
             step.out.load.push(id.clone());
         }
-        for (hash, reason) in taken.rejected {
+        for (hash, reason) in refused {
             document.quarantine(hash);
             self.statistics.quarantined += 1;
             step.event(Event::Quarantined { document: id.clone(), hash, reason });

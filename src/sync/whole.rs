@@ -42,7 +42,7 @@ impl CanvasP2PSynchronizer {
     /// Whether taking a document over does what taking in its changes one by one would do, and who vouches for them then.
     fn may_take_over(&self, id: &DocumentId, whole: &WholeCanvas, claimed: &[Voucher]) -> Option<Vec<Voucher>> {
         let document = self.documents.get(id)?;
-        let is_new = document.state == State::Whole && document.is_untouched();
+        let is_new = document.state == State::Whole && document.is_untouched() && !document.full;
         if !is_new || !document.canvas()?.may_adopt(whole) {
             return None;
         }

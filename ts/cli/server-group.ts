@@ -195,8 +195,7 @@ export class ServerGroup extends EventEmitter<MQTTIntegrationEvents> {
       this.division.emit('serving', { repository: name, peerId: service.getNetworkStatus().peerId });
     } catch (error) {
       if (!this.#ending) this.#failed(name, error as Error);
-      await service.disconnect();
-      this.#held.delete(name);
+      await this.#end(name, service);
     }
     this.#answer();
     this.#step();
@@ -220,10 +219,20 @@ export class ServerGroup extends EventEmitter<MQTTIntegrationEvents> {
     if (this.#ending || !this.#plan().leave.includes(name)) return;
     held.state = 'leaving';
     await this.#say();
-    await held.service.disconnect();
-    this.#held.delete(name);
+    await this.#end(name, held.service);
     this.division.emit('left', { repository: name });
     this.#step();
+  }
+
+  /** Whatever becomes of the service, the repository is held no more, and may be opened again. */
+  async #end(name: string, service: MQTTIntegrationService): Promise<void> {
+    try {
+      await service.disconnect();
+    } catch (error) {
+      this.#failed(name, error as Error);
+    } finally {
+      this.#held.delete(name);
+    }
   }
 
   /** Names and payloads are the services' own, so no type is needed to vouch for them. */

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{TWO, canvas, pair, patch, peer};
 use crate::canvas::root::CanvasMap;
-use crate::canvas::{Canvas, CanvasDocument, Value};
+use crate::canvas::{Canvas, CanvasDocument, Value, chunk, decode_change};
 use crate::limits::{MAX_KNOWN_WRITERS, MAX_TAIL_CHANGES};
 
 fn changes(document: &mut CanvasDocument, json: &str) -> Vec<Change> {
@@ -138,14 +138,44 @@ fn what_does_not_say_what_it_overwrites_stands_beside_that() {
     assert!(b.is_to_be_merged());
 }
 
+/// What a document makes of a change that would be plain, were it not for something hidden in it: nothing, and it goes on.
+fn is_refused(document: &mut CanvasDocument, bad: &Change) {
+    let before = document.canvas();
+    let applied = document.apply(vec![bad.clone()]);
+    assert_eq!(applied.rejected.iter().map(|(hash, _)| *hash).collect::<Vec<_>>(), [bad.hash()]);
+    assert!(applied.hashes.is_empty() && applied.diff.is_empty() && document.canvas() == before);
+    document.merge();
+    assert!(!document.is_lost() && !document.replica().contains(&bad.hash()));
+    changes(document, &moved(99));
+    assert!(document.is_to_be_merged());
+}
+
 #[test]
-fn what_is_encoded_otherwise_than_automerge_does_is_left_to_it() {
+fn what_follows_the_operations_is_left_to_automerge() {
     let (_, mut b) = pair(TWO);
-    let mut other = put(&b, &[("a/x", 5)], true).decode();
-    other.extra_bytes = vec![1, 2, 3];
-    assert!(is_plain(&mut b, &Change::from(other.clone())), "what follows the operations is kept");
-    let canonical = Change::from(other);
-    assert!(super::super::plain::is_canonical(&canonical));
+    let first = put(&b, &[("a/x", 5)], true);
+    b.apply(vec![first]);
+    let mut second = put(&b, &[("a/x", 6)], true).decode();
+    second.extra_bytes = vec![1, 2, 3];
+    assert!(!is_plain(&mut b, &Change::from(second)));
+    // What Automerge takes for the name of an author may only come with an actor's first change; it panics over others.
+    let mut third = put(&b, &[("a/x", 7)], true).decode();
+    third.extra_bytes = vec![1, 0];
+    is_refused(&mut b, &Change::from(third));
+}
+
+#[test]
+fn what_names_an_actor_that_it_does_not_list_is_refused() {
+    let (mut a, mut b) = pair(TWO);
+    b.apply(changes(&mut a, &moved(11)));
+    let good = put(&b, &[("a/x", 12)], true);
+    let (kind, body) = chunk::split(good.raw_bytes()).unwrap();
+    // The first of the other actors, whose number comes before it; without it the last index leads nowhere.
+    let listed: Vec<u8> = [16].into_iter().chain([1; 16]).collect();
+    let at = body.windows(listed.len()).position(|part| part == listed).unwrap();
+    let unlisted = [&body[..at - 1], &[body[at - 1] - 1], &body[at + listed.len()..]].concat();
+    let bad = decode_change(chunk::join(kind, &unlisted)).unwrap();
+    is_refused(&mut b, &bad);
 }
 
 #[test]
@@ -183,6 +213,7 @@ fn what_was_told_of_a_document_that_is_lost_is_corrected_by_the_one_that_is_load
     a.replica.doc = crate::canvas::replica::empty();
     a.merge();
     assert!(a.is_lost());
+    assert_eq!(a.take_refused().len(), 1);
     let told = a.take_told().unwrap();
     let restored = CanvasDocument::load(&saved).unwrap();
     told.corrected_by(&restored).apply_to(&mut copy);
