@@ -210,6 +210,9 @@ impl CanvasP2PSynchronizer {
         self.bounded.parked_bytes -= bytes;
         if behind || !complete {
             self.ask_if_auto(step, id);
+        } else if !self.asleep_announced {
+            // It slept when this connection came, so it was not asked for, and will not be announced with the others.
+            self.schedule_announcement(step, id);
         }
         for parked in parked {
             self.unpark(step, id, parked);
@@ -300,6 +303,7 @@ impl CanvasP2PSynchronizer {
     /// Announces the heads of all documents that are asleep: after connecting instead of asking for each, and from time to
     /// time as a safety net. Who differs wakes them.
     pub(super) fn on_announce_asleep(&mut self, step: &mut Step) {
+        self.asleep_announced = true;
         self.announcing.extend(self.asleep.keys().cloned());
         let jitter_ms = step.rng.next_u64() % ANNOUNCE_MAX_MS;
         self.timers.set(Timer::AnnounceAsleep, step.now.after(ANNOUNCE_MAX_MS + jitter_ms));
@@ -307,6 +311,7 @@ impl CanvasP2PSynchronizer {
 
     /// We have just connected.
     pub(super) fn schedule_asleep(&mut self, step: &mut Step) {
+        self.asleep_announced = false;
         let jitter_ms = step.rng.next_u64() % ANNOUNCE_MIN_MS;
         self.timers.set(Timer::AnnounceAsleep, step.now.after(jitter_ms));
     }

@@ -95,6 +95,8 @@ pub struct CanvasP2PSynchronizer {
     pub(super) closed: VecDeque<Closed>,
     /// Documents that only storage has.
     pub(super) asleep: BTreeMap<DocumentId, Asleep>,
+    /// Whether the heads of documents that are asleep were announced on this connection.
+    pub(super) asleep_announced: bool,
     /// Whether there may be more documents in memory than there should.
     pub(super) crowded: bool,
     pub(super) bounded: Bounded,
@@ -188,6 +190,7 @@ impl CanvasP2PSynchronizer {
             documents: BTreeMap::from([(index.clone(), Document::new(index, live))]),
             closed: VecDeque::new(),
             asleep: BTreeMap::new(),
+            asleep_announced: false,
             crowded: false,
             bounded: Bounded::default(),
             peers: PeerTable::new(config.max_peers),
