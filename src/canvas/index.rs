@@ -126,11 +126,15 @@ impl IndexDocument {
         read(&self.replica, canvas)
     }
 
-    /// Puts an entry in, in place of any with its id.
+    /// Puts an entry in, in place of any with its id. Nothing happens if a newer generation of it has been listed: who shares
+    /// a canvas back may not have heard that it was deleted and made anew.
     ///
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn put(&mut self, entry: &IndexEntry, author: &str) -> Result<LocalIndexEdit, CanvasError> {
+        if self.last_generation(&entry.canvas, &entry.origin).is_some_and(|last| last > entry.generation) {
+            return Ok(LocalIndexEdit::default());
+        }
         self.edit(&entry.canvas, author, |tx, maps| {
             let key = entry.canvas.as_str();
             let lineage = property_key(key, entry.origin.as_str());
@@ -409,6 +413,19 @@ mod tests {
         a.put(&second, "me").unwrap();
         let applied = sync(&mut b, &mut a);
         assert_eq!((applied.appeared, applied.disappeared), (vec![second], vec![first]));
+    }
+
+    #[test]
+    fn an_older_generation_does_not_replace_a_newer_one() {
+        let mut index = index(1);
+        let (first, second) = (entry("plan", 1, "home"), entry("plan", 2, "home"));
+        for entry in [&first, &second] {
+            index.put(entry, "me").unwrap();
+        }
+        assert_eq!(index.put(&first, "me").unwrap().changes, []);
+        assert_eq!(index.entry(&first.canvas), Some(&second));
+        index.delete(&first.canvas, "me").unwrap();
+        assert_eq!(index.put(&first, "me").unwrap().appeared, []);
     }
 
     #[test]
