@@ -93,6 +93,9 @@ pub const MAX_INBOX_BYTES: usize = 32 << 20;
 pub const MAX_INBOX_CALLS: usize = 50_000;
 /// Longest patch, as JSON, that is made on the caller's thread when its repository is idle. Longer: on the core's threads.
 pub const MAX_PATCH_HERE_BYTES: usize = 4 << 10;
+/// Outcomes and events that may wait for the application when it makes an edit on its own thread. More: it makes many in one
+/// turn of its event loop, and they go to the core's threads, where they may be refused.
+pub const MAX_WAITING_HERE: usize = 1_024;
 /// Bytes of outcomes and events that wait for the application before repositories take in no more.
 pub const MAX_MAILBOX_BYTES: usize = 32 << 20;
 /// Bytes that wait for the application when packets that were overheard are dropped and counted, and logs are dropped.

@@ -61,6 +61,11 @@ impl Mailbox {
         leave(state, rings);
     }
 
+    /// How many outcomes and events wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().items.len()
+    }
+
     /// For the application's thread: the doorbell is silent until it has heard whether there is something.
     pub(crate) fn hush(&self) -> Hush<'_> {
         self.state().hushed = true;

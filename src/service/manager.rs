@@ -29,7 +29,7 @@ use crate::drivers::storage::MemoryStorage;
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
 use crate::ids::{RepositoryName, Session};
-use crate::limits::LEAVE_TIMEOUT_MS;
+use crate::limits::{LEAVE_TIMEOUT_MS, MAX_WAITING_HERE};
 use crate::sync::{CanvasP2PSynchronizer, Command, Outbound, Reply, RepositoryStatus, SyncError};
 use crate::wire::TopicSpace;
 
@@ -339,8 +339,8 @@ impl P2PNetworkManager {
         self.repository(repository)?.inbox.push_call(call)
     }
 
-    /// [`call`](Self::call) for a small edit. If its repository has nothing else to do, the edit is made and sent on the
-    /// caller's thread, and no other is woken. Whether the mailbox has something since, of which the doorbell does not tell.
+    /// [`call`](Self::call) for a small edit. If its repository has nothing else to do, and the application has taken most of
+    /// what there was for it, the edit is made and sent on the caller's thread, and no other is woken. Whether the mailbox has something since, of which the doorbell does not tell.
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -354,7 +354,8 @@ impl P2PNetworkManager {
         let repository = self.repository(repository)?;
         let call = Call { prepare: Box::new(prepare), answer_to: AnswerTo::Application(call) };
         // Taken first, so that the call wakes nobody.
-        let turn = repository.inbox.is_idle().then(|| repository.turns.take()).flatten();
+        let here = repository.inbox.is_idle() && self.inner.mailbox.waiting() < MAX_WAITING_HERE;
+        let turn = here.then(|| repository.turns.take()).flatten();
         repository.inbox.push_call(call)?;
         let Some(mut turn) = turn else { return Ok(false) };
         let hush = self.inner.mailbox.hush();
