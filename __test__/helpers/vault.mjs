@@ -85,7 +85,7 @@ export function vaultAt(path) {
     /** All canvas files by name, and whatever else was left there. */
     names: () =>
       readdirSync(path, { recursive: true })
-        .filter((name) => !/^\.git(\/|$)/.test(name) && statSync(join(path, name)).isFile())
+        .filter((name) => !/^\.git(\/|$)/.test(name) && statSync(join(path, name), { throwIfNoEntry: false })?.isFile())
         .sort(),
     /** Waits until the file fits: equals a canvas, or passes a test. */
     until: (id, wanted) =>

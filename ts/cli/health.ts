@@ -39,8 +39,10 @@ async function run(options: Options): Promise<void> {
   const service = new MQTTIntegrationService(wanted.config);
   service.on('error', () => {}); // The report tells.
   await interruptible(
-    async () => {
+    async (interrupted) => {
       const checks = [...(await network(service, wanted)), storage(place(options, wanted))];
+      // Of what was not finished nothing is known.
+      if (interrupted.aborted) return;
       const report = { healthy: checks.every(({ ok }) => ok), checks };
       if (wanted.json) printJson(report);
       else show(report);
