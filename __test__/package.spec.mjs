@@ -46,7 +46,7 @@ test('import and require give the same names', () => {
 const PUBLISHED = {
   'the program': /^(dist\/[\w./-]+\.js|index\.d\.ts|binding\.js|binding\.d\.ts|package\.json)$/,
   'to build the addon from':
-    /^(src\/.+\.(rs|root)|benches\/\w+\.rs|benchmark\/flood\.rs|build\.rs|Cargo\.(toml|lock))$/,
+    /^(src\/.+\.(rs|root)|benches\/[\w/]+\.rs|benchmark\/flood\.rs|build\.rs|Cargo\.(toml|lock))$/,
   'what builds it': /^scripts\/(install|native|stamps)\.mjs$/,
   'the documents': /^((README|ARCHITECTURE|CHANGELOG)\.md|docs\/[\w-]+\.md|docs\/images\/\w+\.svg)$/,
   'for operators': /^deploy\/[\w./-]+$/,

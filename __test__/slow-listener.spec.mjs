@@ -34,7 +34,8 @@ test('edits that a busy application has not been told of are told as one, which 
   });
   // Messages in between, so that these are several events whatever arrives together.
   const say = (times) => Array.from({ length: times }, () => ada.broadcastMessage({}, { repository: REPOSITORY }));
-  const edit = (n) => ada.patchCanvas(REPOSITORY, CANVAS, { properties: { n, [`n${n}`]: n } }, 'ada');
+  // Too large to be made at once, ahead of the messages.
+  const edit = (n) => ada.patchCanvas(REPOSITORY, CANVAS, { properties: { n, [`n${n}`]: 'x'.repeat(5_000) } }, 'ada');
   const calls = [say(CROWD), Array.from({ length: EDITS }, (_, n) => [edit(n), say(BETWEEN)])];
   await Promise.all(calls.flat(3));
   await until(() => copy.n === EDITS - 1, 'the last edit');
