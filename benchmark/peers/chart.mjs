@@ -1,5 +1,7 @@
 // The picture of a run: how many times the raw broker's figure each system takes, on a logarithmic axis, less to the left
 // being better whatever the figure.
+import { logAxis } from '../log-axis.mjs';
+
 const SYSTEMS = { 'mqtt-p2p': '#2563eb', yjs: '#d97706', 'automerge-repo': '#9333ea' };
 const WIDTH = 960;
 const LEFT = 390;
@@ -12,16 +14,8 @@ const FONT = 'font-family="system-ui, sans-serif"';
 export function chart(results) {
   const rows = Object.values(results).map(rowOf).filter(Boolean);
   const all = rows.flatMap(({ dots }) => dots.map(({ ratio }) => ratio));
-  const low = Math.floor(Math.log10(Math.min(1, ...all)));
-  const high = Math.ceil(Math.log10(Math.max(10, ...all)));
-  const x = (ratio) => LEFT + ((Math.log10(ratio) - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
+  const { x, grid } = logAxis(all, { least: 1, most: 10, left: LEFT, right: WIDTH - RIGHT });
   const height = TOP + rows.length * ROW + 24;
-  const bottom = height - 24;
-  const grid = Array.from({ length: high - low + 1 }, (_, n) => 10 ** (low + n)).map(
-    (ratio) =>
-      `<line x1="${x(ratio)}" y1="${TOP - 12}" x2="${x(ratio)}" y2="${bottom}" stroke="#8888" stroke-width="${ratio === 1 ? 2 : 0.5}"/>` +
-      `<text x="${x(ratio)}" y="${TOP - 18}" text-anchor="middle" font-size="12" fill="#777">${label(ratio)}</text>`,
-  );
   const legend = Object.entries(SYSTEMS).map(
     ([system, color], n) =>
       `<circle cx="${LEFT + 10 + n * 170}" cy="52" r="6" fill="${color}"/>` +
@@ -31,7 +25,7 @@ export function chart(results) {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ${FONT}>`,
     '<text x="16" y="28" font-size="17" font-weight="600" fill="#777">Times what the raw broker takes; further left is better</text>',
     ...legend,
-    ...grid,
+    ...grid(TOP - 12, height - 24),
     ...rows.map((row, n) => drawn(row, TOP + n * ROW + ROW / 2, x)),
     '</svg>',
     '',
@@ -62,5 +56,4 @@ function drawn({ title, figure, floor, dots }, y, x) {
   ].join('');
 }
 
-const label = (ratio) => (ratio >= 1 ? `${ratio.toLocaleString('en')}×` : `1/${Math.round(1 / ratio)}`);
 const short = (value) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(2));

@@ -1,5 +1,7 @@
 // The picture of the runs: for each scenario how many times a figure grew from a tenth of the size to the whole, on a logarithmic
 // axis. At 1× a peer, repository or edit costs the same at both sizes.
+import { logAxis } from '../log-axis.mjs';
+
 const WIDTH = 960;
 const LEFT = 330;
 const RIGHT = 60;
@@ -15,11 +17,8 @@ export function chart(results) {
   const scenarios = Object.values(results).filter(({ tenth, full }) => tenth && full);
   const groups = scenarios.map(({ title, tenth, full }) => ({ title, rows: rowsOf(tenth.figures, full.figures) }));
   const ratios = groups.flatMap(({ rows }) => rows.map(({ ratio }) => ratio));
-  const low = Math.floor(Math.log10(Math.min(0.5, ...ratios)));
-  const high = Math.ceil(Math.log10(Math.max(10, ...ratios)));
-  const x = (ratio) => LEFT + ((Math.log10(ratio) - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
+  const { x, grid } = logAxis(ratios, { least: 0.5, most: 10, left: LEFT, right: WIDTH - RIGHT });
   const height = TOP + groups.reduce((sum, { rows }) => sum + HEAD + rows.length * ROW, 0) + 16;
-  const marks = Array.from({ length: high - low + 1 }, (_, n) => 10 ** (low + n));
   let y = TOP;
   const drawn = groups.flatMap(({ title, rows }) => {
     y += HEAD;
@@ -34,7 +33,7 @@ export function chart(results) {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ${FONT}>`,
     '<title>How figures grow from a tenth of the size to the whole</title>',
     text(16, 28, 'From a tenth of the size to the whole: how many times as much', 'font-size="17" font-weight="600"'),
-    ...marks.map((ratio) => axis(ratio, x(ratio), height)),
+    ...grid(TOP - 10, height - 16),
     ...drawn,
     '</svg>',
     '',
@@ -46,14 +45,6 @@ function rowsOf(tenth, full) {
   return Object.keys(full)
     .filter((name) => tenth[name] > 0 && full[name] > 0)
     .map((name) => ({ name, from: tenth[name], to: full[name], ratio: full[name] / tenth[name] }));
-}
-
-function axis(ratio, x, height) {
-  const label = ratio >= 1 ? `${ratio}×` : `1/${Math.round(1 / ratio)}`;
-  return (
-    `<line x1="${x}" y1="${TOP - 10}" x2="${x}" y2="${height - 16}" stroke="#8888" stroke-width="${ratio === 1 ? 2 : 0.5}"/>` +
-    text(x, TOP - 16, label, 'font-size="12" text-anchor="middle"')
-  );
 }
 
 function drawnRow({ name, from, to, ratio }, y, x) {
