@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::legacy::Op;
-use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjType, ReadDoc};
+use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ExpandedChange, ObjType, ReadDoc};
 
 use crate::canvas::derived;
 use crate::canvas::replica::{Newest, Replica, empty};
@@ -145,8 +144,8 @@ impl Replica {
         Err(taken.rejected)
     }
 
-    /// Checks a change before Automerge sees it: what it touches, and its operations, which to decode takes longest.
-    pub(super) fn check(&self, change: &Change, batch: &mut Batch) -> Result<(Touched, Vec<Op>), String> {
+    /// Checks a change before Automerge sees it: what it touches, and all that is in it, which to decode takes longest.
+    pub(super) fn check(&self, change: &Change, batch: &mut Batch) -> Result<(Touched, ExpandedChange), String> {
         if change.deps().iter().any(|dep| batch.refused.contains(dep)) {
             return Err(DEPENDS_ON_REFUSED.to_owned());
         }
@@ -173,9 +172,9 @@ impl Replica {
             return Err("it is empty and leaves numbers of operations out".to_owned());
         }
         derived::verify(change).map_err(|error| error.to_string())?;
-        let operations = catch_unwind(AssertUnwindSafe(|| change.decode().operations))
-            .map_err(|_| "the decoder panicked".to_owned())?;
-        let mut touched = inspect(self.root, &self.maps, change, &operations)?;
+        let expanded =
+            catch_unwind(AssertUnwindSafe(|| change.decode())).map_err(|_| "the decoder panicked".to_owned())?;
+        let mut touched = inspect(self.root, &self.maps, change, &expanded.operations)?;
         batch.made.append(&mut touched.made);
         let is_text = |id| batch.made.contains(id) || self.doc.object_type(text_object(id)) == Ok(ObjType::Text);
         if !touched.texts.iter().all(is_text) {
@@ -193,7 +192,7 @@ impl Replica {
         batch.newest.insert(change.actor_id().clone(), last);
         batch.last_operations.insert(change.actor_id().clone(), change.max_op());
         batch.ends.insert(change.hash(), change.max_op());
-        Ok((touched, operations))
+        Ok((touched, expanded))
     }
 
     /// The counter of a change's last operation, or of the last one before it if it has none.

@@ -1,7 +1,7 @@
 //! Which change each operation of a whole document's chunk belongs to.
 
 use crate::canvas::schema::MAX_COUNTER;
-use crate::canvas::tables::{ChangeRow, Id, Tables};
+use crate::canvas::tables::{ChangeRow, Id, Ids, Tables};
 
 /// Stands for an operation that has a row of its own.
 const ROW: u32 = u32::MAX;
@@ -25,7 +25,7 @@ impl Lineage {
         let floors = check_changes(&tables.changes, tables.actors.len())?;
         let mut finder = Finder::new(&tables.changes, &floors, tables.actors.len());
         let mut starts: Vec<u32> = vec![0; tables.changes.len()];
-        let mut changes_of = |mut ids: crate::canvas::tables::Ids<'_>| {
+        let mut changes_of = |mut ids: Ids<'_>| {
             let mut places = Vec::new();
             while let Some(id) = ids.next()? {
                 let place = finder.find(id).ok_or("an operation belongs to no change")?;

@@ -108,20 +108,20 @@ impl Plain {
     }
 
     /// What a checked change puts, if it is plain.
-    fn puts_of(&self, replica: &Replica, operations: Vec<Op>) -> Option<Vec<Put>> {
+    fn puts_of(&self, replica: &Replica, operations: &[Op]) -> Option<Vec<Put>> {
         let mut places = BTreeSet::new();
         let mut puts = Vec::with_capacity(operations.len());
         for op in operations {
-            let (ObjectId::Id(object), Key::Map(key), OpType::Put(value)) = (op.obj, op.key, op.action) else {
+            let (ObjectId::Id(object), Key::Map(key), OpType::Put(value)) = (&op.obj, &op.key, &op.action) else {
                 return None;
             };
-            let place = (replica.maps.index_of(&object)?, key.to_string());
+            let place = (replica.maps.index_of(object)?, key.to_string());
             let overwrites_it = op.pred.iter().eq(&self.standing(replica, &place)?);
             // Of two puts at one key the second would overwrite the first.
             if !overwrites_it || !places.insert(place.clone()) {
                 return None;
             }
-            puts.push((place.0, place.1, value));
+            puts.push((place.0, place.1, value.clone()));
         }
         Some(puts)
     }
@@ -144,11 +144,11 @@ impl Replica {
                 return None;
             }
             // Checked first: the decoder panics on some inputs.
-            let (_, operations) = self.check(change, &mut batch).ok()?;
-            if !is_canonical(change) {
+            let (_, expanded) = self.check(change, &mut batch).ok()?;
+            let puts = plain.puts_of(self, &expanded.operations)?;
+            if !is_canonical(change, expanded) {
                 return None;
             }
-            let puts = plain.puts_of(self, operations)?;
             plain.add(change.clone(), change.start_op().get(), puts);
         }
         Some(plain)
@@ -200,8 +200,7 @@ impl Replica {
     }
 }
 
-/// Whether a change that can be decoded is encoded as Automerge encodes it. What is not reads back as another one.
-fn is_canonical(change: &Change) -> bool {
-    let expanded = ExpandedChange { hash: None, ..change.decode() };
-    Change::from(expanded).raw_bytes() == change.raw_bytes()
+/// Whether a change is encoded as Automerge encodes what is in it. What is not reads back as another one.
+fn is_canonical(change: &Change, expanded: ExpandedChange) -> bool {
+    Change::from(ExpandedChange { hash: None, ..expanded }).raw_bytes() == change.raw_bytes()
 }

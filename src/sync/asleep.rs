@@ -220,7 +220,6 @@ impl CanvasP2PSynchronizer {
     }
 
     fn unpark(&mut self, step: &mut Step, id: &DocumentId, parked: Parked) {
-        // What was parked before it may have been a patch.
         match parked {
             Parked::Command { call, command } => self.on_command(step, call, command),
             Parked::Message { topic, header, body, retained } => {

@@ -235,11 +235,6 @@ impl CanvasP2PSynchronizer {
         let raw = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
         self.keep(id, raw);
         step.own = true;
-        self.send(step, id, changes, content);
-    }
-
-    /// Publishes own changes as soon as may be.
-    pub(super) fn send(&mut self, step: &mut Step, id: &DocumentId, changes: &[Change], content: bool) {
         if let Some(document) = self.documents.get_mut(id) {
             document.outbox.push(changes, content);
         }

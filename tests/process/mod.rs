@@ -151,7 +151,7 @@ impl Process {
     pub fn command(&mut self, command: Command) {
         self.calls += 1;
         self.input(Input::Command { call: self.calls, command });
-        // The second half of an edit is due at once.
+        // What is due at once.
         self.input(Input::Timer);
     }
 

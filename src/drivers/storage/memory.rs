@@ -26,7 +26,8 @@ impl MemoryStorage {
     /// Whether a document has gathered enough to compact it. That takes the longer the more there is of it, so the more may
     /// gather: all together it takes a fixed time for each change.
     pub(crate) fn is_to_be_compacted(&self, document: &DocumentId) -> bool {
-        self.0.get(document).is_some_and(|kept| kept.change_bytes > COMPACT_BYTES.max(kept.compacted_bytes / 2))
+        let compacted_bytes = self.0.get(document).map_or(0, |kept| kept.compacted_bytes);
+        self.uncompacted_bytes(document) > COMPACT_BYTES.max(compacted_bytes / 2)
     }
 
     fn carry_out(&mut self, operation: StoreOperation) {
