@@ -10,14 +10,17 @@ const codesIn = (text) => new Set(text.match(/\bERR_[A-Z_]+\b/g));
 
 test('too many calls at once are refused, none is lost, and the service goes on', async (t) => {
   const peer = await onePeer(t, await embedded(t));
-  await peer.createCanvas(REPOSITORY, CANVAS, {}, 'ada');
-  // All in one turn of the event loop, far more than may wait.
+  await peer.createCanvas(REPOSITORY, CANVAS, { text: 'x'.repeat(1_000_000) }, 'ada');
+  // More than the core makes ahead of the application, so that it takes in no more until this turn of the event loop is over.
+  const answers = Array.from({ length: 50 }, () => peer.getCanvas(REPOSITORY, CANVAS));
+  // All in one turn, far more than may wait.
   const edits = Array.from({ length: 100_000 }, (_, n) =>
     peer.patchCanvas(REPOSITORY, CANVAS, { properties: { n } }, 'ada').then(
       () => 'made',
       (error) => error,
     ),
   );
+  await Promise.all(answers);
   const outcomes = await Promise.all(edits);
   const refused = outcomes.filter((outcome) => outcome !== 'made');
   assert.ok(refused.length > 0, 'none of 100,000 calls was refused');

@@ -9,7 +9,6 @@ import { until } from './helpers/wait.mjs';
 /** More than wait before edits of one canvas are merged. */
 const CROWD = 300;
 const EDITS = 6;
-const BETWEEN = 10;
 const DEADLINE_MS = 30_000;
 
 /** Blocks this thread until a condition holds. */
@@ -28,17 +27,21 @@ test('edits that a busy application has not been told of are told as one, which 
     copy = applyCanvasChanges(copy, changes);
     told.push({ merged, origin, version });
   });
-  const { edits } = ben.getRepositoryStatus(REPOSITORY);
+  const arrived = () => ben.getRepositoryStatus(REPOSITORY).edits.remote;
+  const say = () => ada.broadcastMessage({}, { repository: REPOSITORY });
+  const calls = [];
+  // This thread does nothing else until all edits have come, each by itself, behind the messages.
   ben.once('message', () => {
-    block(() => ben.getRepositoryStatus(REPOSITORY).edits.remote >= edits.remote + EDITS, 'all edits');
+    calls.push(...Array.from({ length: CROWD }, say));
+    for (let n = 0; n < EDITS; n++) {
+      const before = arrived();
+      calls.push(ada.patchCanvas(REPOSITORY, CANVAS, { properties: { n, [`n${n}`]: n } }, 'ada'));
+      block(() => arrived() > before, `edit ${n}`);
+    }
   });
-  // Messages in between, so that these are several events whatever arrives together.
-  const say = (times) => Array.from({ length: times }, () => ada.broadcastMessage({}, { repository: REPOSITORY }));
-  // Too large to be made at once, ahead of the messages.
-  const edit = (n) => ada.patchCanvas(REPOSITORY, CANVAS, { properties: { n, [`n${n}`]: 'x'.repeat(5_000) } }, 'ada');
-  const calls = [say(CROWD), Array.from({ length: EDITS }, (_, n) => [edit(n), say(BETWEEN)])];
-  await Promise.all(calls.flat(3));
+  await say();
   await until(() => copy.n === EDITS - 1, 'the last edit');
+  await Promise.all(calls);
   assert.deepEqual({ ...copy }, { ...(await ben.getCanvas(REPOSITORY, CANVAS)) });
   assert.ok(
     told.some(({ merged }) => merged > 1),
