@@ -198,6 +198,8 @@ pub const MAX_PENDING_ANSWERS: usize = 1_024;
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// An answer of at least this many changes to a peer that has nothing is the saved document instead.
 pub const DOCUMENT_ANSWER_CHANGES: usize = 64;
+/// The same of at least so many operations: the saved document is read in less than half the time of its changes.
+pub const DOCUMENT_ANSWER_OPERATIONS: u64 = 16_384;
 /// Answers to a newcomer's hello are spread over this long for each known peer.
 pub const HELLO_JITTER_PER_PEER_MS: u64 = 5;
 /// The longest that answers to a newcomer's hello are spread.

@@ -7,7 +7,6 @@ use automerge::{ActorId, Change, ChangeHash};
 use crate::canvas::aside::Aside;
 use crate::canvas::changes::{CanvasChanges, Conflict};
 use crate::canvas::conflict;
-use crate::canvas::create::import;
 use crate::canvas::error::CanvasError;
 use crate::canvas::held::Held;
 use crate::canvas::lost_text::OwnTextEdits;
@@ -211,15 +210,6 @@ impl CanvasDocument {
         Ok(edit)
     }
 
-    /// The first import into a pristine document.
-    pub(super) fn import(&mut self, canvas: &Canvas) -> Result<LocalEdit, CanvasError> {
-        let batch = import(canvas);
-        let change = self.replica.derive(&self.replica.root_heads(), |tx, maps| batch.write(tx, maps))?;
-        let taken = self.replica.take(change.into_iter().collect(), &|_| true);
-        let content = !taken.applied.is_empty();
-        Ok(self.finish(taken.applied, &taken.touched, content, self.replica.heads()))
-    }
-
     /// Takes in a whole canvas: the difference between it and its base.
     ///
     /// # Errors
@@ -313,7 +303,7 @@ impl CanvasDocument {
         }
         let repair = self.repair_texts(&taken.touched);
         taken.touched.extend(self.touched_by(&repair));
-        let diff = self.view.refresh(reader(&self.replica, None), &taken.touched);
+        let diff = self.refresh(&taken.touched, is_first);
         Applied {
             // Of a canvas that is new here, nobody had anything that could conflict.
             conflicts: if is_first {
@@ -327,6 +317,15 @@ impl CanvasDocument {
             repair,
             ..Applied::of(&taken.applied)
         }
+    }
+
+    /// Reads what was touched; of a document that held nothing, all there is.
+    pub(super) fn refresh(&mut self, touched: &Touched, is_first: bool) -> CanvasChanges {
+        if !is_first {
+            return self.view.refresh(reader(&self.replica, None), touched);
+        }
+        self.view = View::read(reader(&self.replica, None));
+        self.view.as_new()
     }
 
     /// The view at a version all of whose changes are here.

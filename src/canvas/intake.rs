@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ExpandedChange, ObjType, ReadDoc};
 
 use crate::canvas::derived;
+use crate::canvas::error::CanvasError;
 use crate::canvas::replica::{Newest, Replica, empty};
 use crate::canvas::schema::{TextId, Touched, inspect, text_object};
 use crate::canvas::standing::settle;
@@ -128,6 +129,23 @@ impl Replica {
             taken.touched.extend(inspected.remove(&change.hash()).unwrap_or_default());
         }
         taken
+    }
+
+    /// Takes in a change that was just made here.
+    ///
+    /// # Errors
+    /// Automerge refused it; the replica is as before, or [lost](Self::is_lost).
+    pub(super) fn take_made(&mut self, change: &Change) -> Result<(), CanvasError> {
+        match self.take_in(vec![change.clone()]) {
+            Ok(()) => {
+                self.note(change);
+                Ok(())
+            }
+            Err(refused) => {
+                let reason = refused.into_iter().next().map_or_else(|| PANICKED.to_owned(), |(_, reason)| reason);
+                Err(CanvasError::Internal(reason))
+            }
+        }
     }
 
     /// Has Automerge take in changes that are part of the replica already.

@@ -27,6 +27,7 @@ mod document;
 mod error;
 pub mod file;
 mod held;
+mod import;
 mod index;
 mod intake;
 mod lineage;

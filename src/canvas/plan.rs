@@ -32,6 +32,39 @@ pub(crate) enum Write {
     Delete { kind: ElementKind, id: String },
 }
 
+impl Write {
+    /// As a put, if it is one.
+    fn as_put(&self) -> Option<Put> {
+        match self {
+            Self::Property { kind, id, property, value: Some(value) } => {
+                let (map, key) = property_place(*kind, id, property);
+                Some((map.number(&key), key, value.to_scalar()))
+            }
+            Self::Order { kind, id, key } => {
+                Some((order_map(*kind).number(id), id.clone(), ScalarValue::Bytes(key.clone())))
+            }
+            _ => None,
+        }
+    }
+
+    fn as_first(&self) -> First<'_> {
+        match self {
+            Self::NewText { id, text } => First::Text(CanvasMap::Texts.number(id), id, text),
+            other => other.as_put().map_or(First::Other, First::Put),
+        }
+    }
+}
+
+/// What is written to a key at which nothing stands.
+pub(crate) enum First<'a> {
+    /// A value.
+    Put(Put),
+    /// A text: map, key and characters.
+    Text(usize, &'a str, &'a str),
+    /// What presupposes something.
+    Other,
+}
+
 /// Operations for one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -76,22 +109,17 @@ impl Batch {
 
     /// The batch as puts, if it is nothing else; the view is of the present.
     pub(crate) fn as_puts(&self, view: &View) -> Option<Vec<Put>> {
-        let put = |write: &Write| match write {
-            Write::Property { kind, id, property, value: Some(value) } => {
-                let (map, key) = property_place(*kind, id, property);
-                Some((map.number(&key), key, value.to_scalar()))
-            }
-            Write::Order { kind, id, key } => {
-                Some((order_map(*kind).number(id), id.clone(), ScalarValue::Bytes(key.clone())))
-            }
-            _ => None,
-        };
         let tag = |(kind, id): &(ElementKind, String)| {
-            let tag = view.side(*kind).get(id).and_then(|entry| entry.tag);
-            (live_map(*kind).number(id), id.clone(), ScalarValue::Uint(next_tag(tag)))
+            put_tag(*kind, id, view.side(*kind).get(id).and_then(|entry| entry.tag))
         };
-        let writes: Option<Vec<Put>> = self.writes.iter().map(put).collect();
+        let writes: Option<Vec<Put>> = self.writes.iter().map(Write::as_put).collect();
         Some(writes?.into_iter().chain(self.alive.iter().map(tag)).collect())
+    }
+
+    /// What the batch writes where nothing stands yet, in the order in which [`write`](Self::write) does.
+    pub(crate) fn firsts(&self) -> impl Iterator<Item = First<'_>> {
+        let tag = |(kind, id): &(ElementKind, String)| First::Put(put_tag(*kind, id, None));
+        self.writes.iter().map(Write::as_first).chain(self.alive.iter().map(tag))
     }
 
     /// How many operations the batch makes at least: each character counts.
@@ -122,6 +150,10 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+fn put_tag(kind: ElementKind, id: &str, tag: Option<u64>) -> Put {
+    (live_map(kind).number(id), id.to_owned(), ScalarValue::Uint(next_tag(tag)))
 }
 
 /// A tag unlike the one that stands there.

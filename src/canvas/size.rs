@@ -74,6 +74,12 @@ fn weight(change: &Change) -> u64 {
 }
 
 impl Replica {
+    /// All operations of its history, and one for each change.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.grown.operations
+    }
+
     /// What it holds; if its bytes as estimated matter where `most` are allowed, they are measured. That takes as long as
     /// saving it, and is not repeated before an eighth of `most` has been added.
     fn size(&mut self, entries: usize, most: &Size) -> Size {

@@ -32,16 +32,16 @@ impl Keeper {
         Self::Disk(DiskKeeper { storage, inbox, storing: false, loading: 0, waiting: VecDeque::new() })
     }
 
-    /// Carries out a batch, and returns the answer if it is there already. In memory it also compacts what has gathered
-    /// much, but no document that is about to be read again because the one in memory was damaged.
+    /// Carries out a batch, and returns the answer if it is there already. What has gathered much in memory is also compacted:
+    /// `save` gives a document as the synchroniser has it, if it is sound.
     pub(crate) fn store(
         &mut self,
         token: StoreToken,
         operations: Vec<StoreOperation>,
-        damaged: &[DocumentId],
+        save: impl FnMut(&DocumentId) -> Option<Vec<u8>>,
     ) -> Option<Input> {
         match self {
-            Self::Memory(storage) => Some(keep(storage, token, operations, damaged)),
+            Self::Memory(storage) => Some(keep(storage, token, operations, save)),
             Self::Disk(keeper) => {
                 keeper.storing = true;
                 let inbox = keeper.inbox.clone();
@@ -121,7 +121,7 @@ fn keep(
     storage: &mut MemoryStorage,
     token: StoreToken,
     operations: Vec<StoreOperation>,
-    damaged: &[DocumentId],
+    mut save: impl FnMut(&DocumentId) -> Option<Vec<u8>>,
 ) -> Input {
     let appended = |operation: &StoreOperation| match operation {
         StoreOperation::Append { document, .. } => Some(document.clone()),
@@ -131,10 +131,9 @@ fn keep(
     let result = storage.apply(operations);
     for document in touched {
         if storage.is_to_be_compacted(&document)
-            && !damaged.contains(&document)
-            && let Err(error) = storage.compact(&document)
+            && let Some(snapshot) = save(&document)
         {
-            tracing::warn!(target: "mqtt:storage", %error, "not compacted");
+            storage.replace(&document, snapshot);
         }
     }
     answer(token, result)

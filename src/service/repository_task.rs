@@ -20,7 +20,7 @@ use crate::drivers::mqtt;
 use crate::drivers::storage::{keep_epoch, pin_root};
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
-use crate::ids::{PeerId, RepositoryName};
+use crate::ids::{DocumentId, PeerId, RepositoryName};
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Epoch, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
     RepositoryStatus, SyncError,
@@ -190,7 +190,10 @@ impl RepositoryTask {
             turn.wake_at_ms = output.wake_at_ms;
             self.tell(output.notices, calls, turn);
             if let Some((token, operations)) = output.store {
-                inputs.extend(self.keeper.store(token, operations, &output.load));
+                // What is to be loaded again was damaged here.
+                let (synchronizer, damaged) = (&mut self.synchronizer, &output.load);
+                let save = |id: &DocumentId| synchronizer.compacted(id).filter(|_| !damaged.contains(id));
+                inputs.extend(self.keeper.store(token, operations, save));
             }
             inputs.extend(self.keeper.load(output.load));
         }

@@ -11,7 +11,7 @@ use super::timers::Timer;
 use super::vouching::last_of_actors;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId};
 use crate::limits::{
-    DOCUMENT_ANSWER_CHANGES, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES, MAX_CHANGES_PER_MESSAGE,
+    DOCUMENT_ANSWER_CHANGES, DOCUMENT_ANSWER_OPERATIONS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES, MAX_CHANGES_PER_MESSAGE,
     MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS, PROMISE_MS,
 };
 use crate::time::Now;
@@ -199,7 +199,9 @@ impl CanvasP2PSynchronizer {
         // Every document holds the root, so a requester that has nothing knows at most that one.
         let has_nothing = known.iter().all(|hash| Some(hash) == replica.history().first());
         let heads = replica.heads();
-        let content = if has_nothing && replica.change_count() > DOCUMENT_ANSWER_CHANGES {
+        let much =
+            replica.change_count() > DOCUMENT_ANSWER_CHANGES || replica.operations() > DOCUMENT_ANSWER_OPERATIONS;
+        let content = if has_nothing && much {
             SyncContent::Document(document.saved(&self.config.identity))
         } else {
             let missing = replica.changes_since(&known);

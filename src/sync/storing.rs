@@ -9,6 +9,7 @@ use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use super::unsaved::Lacking;
+use crate::canvas::CanvasDocument;
 use crate::ids::DocumentId;
 
 /// Something for the application that is held back.
@@ -88,6 +89,14 @@ impl CanvasP2PSynchronizer {
             batch.push(StoreOperation::Acknowledged { document: id.clone(), heads: summary.heads.clone() });
         }
         batch.push(StoreOperation::Describe { document: id.clone(), summary });
+    }
+
+    /// A document as a whole, to be put in the place of its changes in storage; `None` if storage may have more than is here.
+    pub fn compacted(&mut self, id: &DocumentId) -> Option<Vec<u8>> {
+        let document = self.in_memory(id).filter(|document| document.state == State::Whole)?;
+        document.content.merge();
+        let is_lost = document.canvas().is_some_and(CanvasDocument::is_lost);
+        (!is_lost).then(|| document.replica().save())
     }
 
     fn tell_settled(&mut self, step: &mut Step) {

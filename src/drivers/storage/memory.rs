@@ -30,6 +30,15 @@ impl MemoryStorage {
         self.uncompacted_bytes(document) > COMPACT_BYTES.max(compacted_bytes / 2)
     }
 
+    /// Puts a whole document in the place of its changes, which it has.
+    pub(crate) fn replace(&mut self, document: &DocumentId, snapshot: Vec<u8>) {
+        if let Some(kept) = self.0.get_mut(document) {
+            kept.document.snapshot = Some(snapshot);
+            kept.document.changes = Vec::new();
+            kept.compacted_bytes += std::mem::take(&mut kept.change_bytes);
+        }
+    }
+
     fn carry_out(&mut self, operation: StoreOperation) {
         match operation {
             StoreOperation::Append { document, changes } => {
@@ -84,13 +93,11 @@ impl Storage for MemoryStorage {
     }
 
     fn compact(&mut self, document: &DocumentId) -> Result<(), StorageError> {
-        if let Some(kept) = self.0.get_mut(document) {
+        if let Some(kept) = self.0.get(document) {
             let stored = StoredDocument { acknowledged: None, ..kept.document.clone() };
             let snapshot = compact(document, stored)
                 .map_err(|error| StorageError::Unreadable { document: document.clone(), reason: error.to_string() })?;
-            kept.document.snapshot = Some(snapshot);
-            kept.document.changes = Vec::new();
-            kept.compacted_bytes += std::mem::take(&mut kept.change_bytes);
+            self.replace(document, snapshot);
         }
         Ok(())
     }
