@@ -198,6 +198,9 @@ pub const MAX_PENDING_ANSWERS: usize = 1_024;
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// An answer of at least this many changes to a peer that has nothing is the saved document instead.
 pub const DOCUMENT_ANSWER_CHANGES: usize = 64;
+/// Operations of a saved document that are put together again to see that it is right, some 100 bytes each meanwhile. Of a
+/// larger one the changes are taken in one by one.
+pub const MAX_REBUILT_OPERATIONS: usize = 4 << 20;
 /// The same of at least so many operations: the saved document is read in less than half the time of its changes.
 pub const DOCUMENT_ANSWER_OPERATIONS: u64 = 16_384;
 /// Answers to a newcomer's hello are spread over this long for each known peer.

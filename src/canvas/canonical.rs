@@ -38,7 +38,7 @@ enum Object {
 ///
 /// # Errors
 /// What is out of the ordinary.
-pub(super) fn check(tables: &Tables<'_>, root: &Root, maps: &Maps) -> Result<(), &'static str> {
+pub(super) fn check(tables: &Tables<'_>, root: &Root, maps: &Maps) -> Result<Lineage, &'static str> {
     if !tables.actors.is_sorted_by(|before, after| before < after) {
         return Err("its actors are out of order");
     }
@@ -97,7 +97,7 @@ struct Element {
 }
 
 impl<'a> Checker<'a> {
-    fn check(mut self, tables: &Tables<'a>) -> Result<(), &'static str> {
+    fn check(mut self, tables: &Tables<'a>) -> Result<Lineage, &'static str> {
         let mut operations = tables.operations();
         let (mut object, mut key) = (None, None);
         let mut number = 0;
@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
         }
         self.finish_register()?;
         let all = self.successors.next()?.is_none() && self.lineage.is_complete();
-        if all { Ok(()) } else { Err("a change lacks operations") }
+        if all { Ok(self.lineage) } else { Err("a change lacks operations") }
     }
 
     fn begin_object(&mut self, row: &OperationRow<'a>) -> Result<Object, &'static str> {

@@ -51,6 +51,15 @@ pub(crate) fn write_uleb(mut value: u64, out: &mut Vec<u8>) {
     out.push(value.to_le_bytes()[0]);
 }
 
+/// Writes a signed number as LEB128.
+pub(crate) fn write_sleb(mut value: i64, out: &mut Vec<u8>) {
+    while !(-64..64).contains(&value) {
+        out.push(0x80 | (value & 0x7f).to_le_bytes()[0]);
+        value >>= 7;
+    }
+    out.push((value & 0x7f).to_le_bytes()[0]);
+}
+
 /// Splits a single chunk into type and body; `None` if it is none, or more than one.
 pub(crate) fn split(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let (kind, body, rest) = split_first(bytes)?;

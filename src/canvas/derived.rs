@@ -80,12 +80,22 @@ pub(crate) fn derive(change: &Change) -> Result<Change, ChangeError> {
 /// The chunk with the actor that follows from the rest of it.
 fn with_derived_actor(change: &Change) -> Option<Vec<u8>> {
     let (kind, body) = chunk::split(change.raw_bytes())?;
+    let body = derived_body(body)?;
+    (kind == CHANGE).then(|| chunk::join(CHANGE, &body))
+}
+
+fn derived_body(body: &[u8]) -> Option<Vec<u8>> {
     let actor = actor_range(body)?;
     let mut body = body.to_vec();
     body.get_mut(actor.clone())?.fill(0);
     let derived = Sha256::new().chain_update(LABEL).chain_update(&body).finalize();
     body.get_mut(actor)?.copy_from_slice(&derived);
-    (kind == CHANGE).then(|| chunk::join(CHANGE, &body))
+    Some(body)
+}
+
+/// Whether the actor of a change's chunk with this body follows from the rest of it.
+pub(crate) fn is_derived_body(body: &[u8]) -> bool {
+    derived_body(body).is_some_and(|derived| derived == body)
 }
 
 /// Where a change's actor stands: after the count of dependencies and their hashes.

@@ -126,7 +126,11 @@ mod tests {
     }
 
     fn canvas() -> impl Strategy<Value = Canvas> {
-        (elements(), elements(), properties()).prop_map(|(nodes, edges, properties)| Canvas { nodes, edges, properties })
+        (elements(), elements(), properties()).prop_map(|(nodes, edges, properties)| Canvas {
+            nodes,
+            edges,
+            properties,
+        })
     }
 
     proptest! {

@@ -289,7 +289,7 @@ impl Replica {
 
     fn try_apply(&mut self, changes: &[Change]) -> Attempt {
         let before = self.doc.get_heads();
-        let doc = &mut self.doc;
+        let doc = &mut *self.doc;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             doc.apply_changes(changes.to_vec())?;
             Ok(are_intact(doc, changes, &before))
@@ -315,7 +315,7 @@ impl Replica {
         match rebuilt {
             Ok(Ok(mut rebuilt)) if rebuilt.get_heads() == heads => {
                 rebuilt.set_actor(self.doc.get_actor().clone());
-                self.doc = rebuilt;
+                self.doc = rebuilt.into();
                 true
             }
             _ => false,

@@ -69,9 +69,32 @@ impl Lineage {
         Ok(())
     }
 
-    fn mark(&mut self, id: Id, change: u32) -> Option<&mut u32> {
+    /// How many operations there are.
+    pub(super) fn operations(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// The place of a change's operation when all are counted through.
+    pub(super) fn place(&self, id: Id, change: u32) -> Option<usize> {
         let (first, start) = *self.firsts.get(change as usize)?;
-        self.marks.get_mut((first + id.counter.checked_sub(start)?) as usize)
+        Some((first + id.counter.checked_sub(start)?) as usize)
+    }
+
+    /// The places of a change's first operation and of the one after its last, and the first one's counter.
+    pub(super) fn of_change(&self, number: usize) -> (usize, usize, u32) {
+        let (first, start) = self.firsts.get(number).copied().unwrap_or_default();
+        let next = self.firsts.get(number + 1).map_or(self.marks.len(), |(next, _)| *next as usize);
+        (first as usize, next, start)
+    }
+
+    /// Whether the operation at a place has a row of its own.
+    pub(super) fn has_row(&self, place: usize) -> bool {
+        self.marks.get(place) == Some(&ROW)
+    }
+
+    fn mark(&mut self, id: Id, change: u32) -> Option<&mut u32> {
+        let place = self.place(id, change)?;
+        self.marks.get_mut(place)
     }
 
     /// Notes that an operation of a change deletes in a register, and in no other; not one that has a row of its own.
@@ -91,7 +114,7 @@ impl Lineage {
 }
 
 /// Checks what can be known of changes without their operations; of each, the counter after which its operations begin.
-fn check_changes(changes: &[ChangeRow], actors: usize) -> Result<Vec<u32>, &'static str> {
+fn check_changes(changes: &[ChangeRow<'_>], actors: usize) -> Result<Vec<u32>, &'static str> {
     let mut newest: Vec<Option<(u32, u64)>> = vec![None; actors];
     let mut floors = Vec::with_capacity(changes.len());
     for (place, change) in (0..).zip(changes) {
@@ -115,7 +138,7 @@ fn check_changes(changes: &[ChangeRow], actors: usize) -> Result<Vec<u32>, &'sta
 
 /// Finds the change of an operation. Those of one actor have ranges of counters that do not overlap, in order.
 struct Finder<'a> {
-    changes: &'a [ChangeRow],
+    changes: &'a [ChangeRow<'a>],
     floors: &'a [u32],
     by_actor: Vec<Vec<u32>>,
     /// Of each actor, where something was found last: the next is likely there, or just behind.
@@ -123,7 +146,7 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(changes: &'a [ChangeRow], floors: &'a [u32], actors: usize) -> Self {
+    fn new(changes: &'a [ChangeRow<'a>], floors: &'a [u32], actors: usize) -> Self {
         let mut by_actor = vec![Vec::new(); actors];
         for (place, change) in (0..).zip(changes) {
             by_actor[change.actor as usize].push(place);

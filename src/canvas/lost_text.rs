@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use automerge::{Change, ChangeHash, ObjId, ObjType, ReadDoc};
+use automerge::{Automerge, Change, ChangeHash, ObjId, ObjType, ReadDoc};
 
 use crate::canvas::document::CanvasDocument;
 use crate::canvas::plan::{Batch, Write};
@@ -78,7 +78,7 @@ impl CanvasDocument {
 
     fn carry_over(&mut self, id: &str) -> Option<(TextId, String)> {
         let lost = self.view.nodes.get(id)?.text.clone()?;
-        let doc = &self.replica.doc;
+        let doc: &Automerge = &self.replica.doc;
         let (value, object) = doc.get(self.replica.maps.id(CanvasMap::Texts.number(id)), id).ok()??;
         let winner = text_id(&object).filter(|winner| *winner != lost && value.is_object())?;
         if doc.object_type(&object).ok()? != ObjType::Text {

@@ -2,10 +2,9 @@
 //! about who has what.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
-use automerge::{ActorId, Automerge, Change, ChangeHash, LoadOptions, PatchLog, ROOT, ReadDoc, TextEncoding};
+use automerge::{ActorId, Automerge, Change, ChangeHash, PatchLog, ROOT, ReadDoc, TextEncoding};
 
 use crate::canvas::chunk;
 use crate::canvas::derived;
@@ -13,6 +12,7 @@ use crate::canvas::error::CanvasError;
 use crate::canvas::schema::{Maps, Root, SCHEMA, Touched, inspect};
 use crate::canvas::size::Grown;
 use crate::canvas::tail::{Lost, Tail};
+use crate::canvas::unread::{self, Document};
 use crate::ids::Heads;
 use crate::limits::MAX_CHANGE_OPERATIONS;
 
@@ -29,7 +29,7 @@ pub struct Newest {
 #[derive(Debug)]
 pub struct Replica {
     /// All changes but those of the tail.
-    pub(super) doc: Automerge,
+    pub(super) doc: Document,
     pub(super) tail: Tail,
     /// See [`Replica::is_lost`].
     pub(super) lost: Option<Lost>,
@@ -50,14 +50,29 @@ pub(super) fn empty() -> Automerge {
     Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint)
 }
 
+/// The first change of every document of a kind.
+pub(super) fn root_change(root: &Root) -> Change {
+    Change::from_bytes(root.bytes.to_vec()).unwrap_or_else(|_| unreachable!("the constants are tested"))
+}
+
+/// A document that holds nothing but its root.
+pub(super) fn with_root(root: &Root) -> Automerge {
+    let mut doc = empty();
+    match doc.apply_changes([root_change(root)]) {
+        Ok(()) => doc,
+        Err(_) => unreachable!("the constants are tested"),
+    }
+}
+
 impl Replica {
     /// A document that holds nothing but its root.
     pub(super) fn new(root: &'static Root) -> Self {
-        let mut doc = empty();
-        let change = match Change::from_bytes(root.bytes.to_vec()) {
-            Ok(change) if doc.apply_changes([change.clone()]).is_ok() => change,
-            _ => unreachable!("the constants are tested"),
-        };
+        Self::of(root, with_root(root).into())
+    }
+
+    /// A document that is a root as far as is noted.
+    fn of(root: &'static Root, doc: Document) -> Self {
+        let change = root_change(root);
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
         let mut grown = Grown::default();
         grown.add(&change);
@@ -79,11 +94,8 @@ impl Replica {
     pub(super) fn load(root: &'static Root, bytes: &[u8]) -> Result<Self, CanvasError> {
         let corrupt = |reason: &str| CanvasError::Corrupt(reason.to_owned());
         chunk::check_document(bytes).map_err(corrupt)?;
-        let options = || LoadOptions::new().text_encoding(TextEncoding::UnicodeCodePoint);
-        let doc = catch_unwind(AssertUnwindSafe(|| Automerge::load_with_options(bytes, options())))
-            .map_err(|_| corrupt("the decoder panicked"))?
-            .map_err(|error| corrupt(&error.to_string()))?;
-        let mut replica = Self { doc, ..Self::new(root) };
+        let doc = unread::load(bytes).map_err(CanvasError::Corrupt)?;
+        let mut replica = Self::of(root, doc.into());
         if !replica.contains(&replica.root_hash) {
             return Err(corrupt("it is a document of another kind"));
         }
@@ -108,7 +120,7 @@ impl Replica {
     /// The document in Automerge's own form, uncompressed.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        if self.has_tail() { self.merged().save_nocompress() } else { self.doc.save_nocompress() }
+        if self.tail.is_empty() { self.doc.save() } else { self.merged().save_nocompress() }
     }
 
     /// Edits are made under this actor from now on. Never one that another process, or a copy of this document, uses.
@@ -168,7 +180,7 @@ impl Replica {
     /// Whether the document holds this change.
     #[must_use]
     pub fn contains(&self, hash: &ChangeHash) -> bool {
-        self.tail.change(hash).is_some() || self.doc.get_missing_deps(&[*hash]).is_empty()
+        self.tail.change(hash).is_some() || self.doc.holds(hash)
     }
 
     /// Whether the document holds all of these changes.
@@ -294,15 +306,9 @@ impl Replica {
     /// The actors of the newest changes.
     #[must_use]
     pub fn head_actors(&self) -> Vec<ActorId> {
-        self.newest_hashes().iter().filter_map(|head| Some(self.change(head)?.actor_id().clone())).collect()
-    }
-
-    /// The actor and the message of the last change that has one.
-    pub(super) fn last_said(&self) -> Option<(ActorId, String)> {
-        self.log.iter().rev().find_map(|hash| {
-            let change = self.doc.get_change_meta_by_hash(hash)?;
-            Some((change.actor.into_owned(), change.message?.into_owned()))
-        })
+        let heads = self.newest_hashes();
+        let newest = self.newest.iter().filter(|(_, newest)| heads.contains(&newest.hash));
+        newest.map(|(actor, _)| actor.clone()).collect()
     }
 
     /// Notes a change that the document now holds.

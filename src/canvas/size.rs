@@ -60,6 +60,11 @@ impl Grown {
         Self { operations, bytes: bytes as u64, estimated: 0 }
     }
 
+    /// That of a document of so many operations and changes that was saved in so many bytes.
+    pub(super) fn rebuilt(operations_and_changes: usize, bytes: usize) -> Self {
+        Self { operations: operations_and_changes as u64, bytes: bytes as u64, estimated: 0 }
+    }
+
     /// The document has taken in a change.
     pub(super) fn add(&mut self, change: &Change) {
         self.operations += weight(change);

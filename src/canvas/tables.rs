@@ -3,6 +3,8 @@
 //! See the Automerge binary format specification, section "Document chunk". What this version of the schema never writes
 //! (marks, columns of later versions) is not read: whoever asks is told so.
 
+use automerge::ChangeHash;
+
 use crate::canvas::chunk::{self, DOCUMENT, read_uleb};
 use crate::canvas::columns::{Booleans, DAMAGED, Deltas, Runs};
 
@@ -16,13 +18,16 @@ pub(super) struct Id {
 
 /// A row of the table of changes.
 #[derive(Debug, Clone)]
-pub(super) struct ChangeRow {
+pub(super) struct ChangeRow<'a> {
     pub(super) actor: u32,
     pub(super) sequence: u64,
     /// The counter of its last operation; of those before it, if it has none.
     pub(super) max_op: u32,
     /// Places in the table of those that it depends on.
     pub(super) deps: Vec<u32>,
+    pub(super) time: i64,
+    /// Empty if there is none.
+    pub(super) message: &'a str,
 }
 
 /// Where in its object an operation has its place.
@@ -56,7 +61,9 @@ pub(super) struct OperationRow<'a> {
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     pub(super) actors: Vec<&'a [u8]>,
-    pub(super) changes: Vec<ChangeRow>,
+    pub(super) changes: Vec<ChangeRow<'a>>,
+    /// Those on which no other depends, as it says.
+    pub(super) heads: Vec<ChangeHash>,
     columns: OperationColumns<'a>,
 }
 
@@ -90,13 +97,44 @@ impl<'a> Tables<'a> {
         for _ in 0..count {
             actors.push(chunk::take_bytes(&mut rest).ok_or(DAMAGED)?);
         }
+        let heads = read_heads(rest).ok_or(DAMAGED)?;
         let (change_columns, operation_columns, mut data) = chunk::read_columns_of_document(rest).ok_or(DAMAGED)?;
         let changes = read_changes(&split(&change_columns, &mut data)?, actors.len())?;
         let mut columns = OperationColumns::default();
         for (specification, column) in split(&operation_columns, &mut data)? {
             *columns.of(specification).ok_or(UNKNOWN)? = column;
         }
-        Ok(Self { actors, changes, columns })
+        Ok(Self { actors, changes, heads, columns })
+    }
+
+    /// An actor by its place in the table; empty if there is none.
+    pub(super) fn actor(&self, place: u32) -> &'a [u8] {
+        self.actors.get(place as usize).copied().unwrap_or_default()
+    }
+
+    /// Of these hashes of the changes, those on which no other depends, in order.
+    pub(super) fn newest_of(&self, hashes: &[ChangeHash]) -> Vec<ChangeHash> {
+        let mut is_newest = vec![true; hashes.len()];
+        for dep in self.changes.iter().flat_map(|change| &change.deps) {
+            if let Some(newest) = is_newest.get_mut(*dep as usize) {
+                *newest = false;
+            }
+        }
+        let newest = hashes.iter().zip(is_newest).filter(|(_, newest)| *newest).map(|(hash, _)| *hash);
+        let mut newest: Vec<_> = newest.collect();
+        newest.sort_unstable();
+        newest
+    }
+
+    /// The last change of each actor that has any, and its place.
+    pub(super) fn newest_of_actors(&self) -> impl Iterator<Item = (&ChangeRow<'a>, usize)> {
+        let mut newest = vec![None; self.actors.len()];
+        for (place, change) in self.changes.iter().enumerate() {
+            if let Some(newest) = newest.get_mut(change.actor as usize) {
+                *newest = Some((change, place));
+            }
+        }
+        newest.into_iter().flatten()
     }
 
     /// All operations, in the order in which they stand.
@@ -165,14 +203,25 @@ fn split<'a>(columns: &chunk::Columns, data: &mut &'a [u8]) -> Result<Vec<(u64, 
     columns.iter().map(take).collect::<Option<_>>().ok_or(DAMAGED)
 }
 
-fn read_changes(columns: &[(u64, &[u8])], actors: usize) -> Result<Vec<ChangeRow>, &'static str> {
-    const KNOWN: [u64; 9] = [0x01, 0x03, 0x13, 0x23, 0x35, 0x40, 0x43, 0x56, 0x57];
+fn read_heads(mut rest: &[u8]) -> Option<Vec<ChangeHash>> {
+    let count = usize::try_from(read_uleb(&mut rest)?).ok()?;
+    let (hashes, _) = rest.as_chunks();
+    Some(hashes.get(..count)?.iter().copied().map(ChangeHash).collect())
+}
+
+fn read_changes<'a>(columns: &[(u64, &'a [u8])], actors: usize) -> Result<Vec<ChangeRow<'a>>, &'static str> {
+    const EXTRA_BYTES: u64 = 0x57;
+    const KNOWN: [u64; 9] = [0x01, 0x03, 0x13, 0x23, 0x35, 0x40, 0x43, 0x56, EXTRA_BYTES];
     if !columns.iter().all(|(specification, _)| KNOWN.contains(specification)) {
         return Err(UNKNOWN);
     }
     let column = |wanted: u64| columns.iter().find(|(found, _)| *found == wanted).map_or(&[][..], |(_, bytes)| *bytes);
     let (mut actor, mut sequence) = (Runs::<u64>::new(column(0x01)), Deltas::new(column(0x03)));
+    if !column(EXTRA_BYTES).is_empty() {
+        return Err(UNKNOWN);
+    }
     let mut max_op = Deltas::new(column(0x13));
+    let (mut time, mut message) = (Deltas::new(column(0x23)), Runs::<&str>::new(column(0x35)));
     let (mut counts, mut dependencies) = (Runs::<u64>::new(column(0x40)), Deltas::new(column(0x43)));
     let mut changes: Vec<ChangeRow> = Vec::new();
     while !actor.has_ended() {
@@ -187,9 +236,16 @@ fn read_changes(columns: &[(u64, &[u8])], actors: usize) -> Result<Vec<ChangeRow
             sequence: sequence.next()?.ok_or(DAMAGED)?,
             max_op: max_op.next()?.and_then(|counter| u32::try_from(counter).ok()).ok_or(DAMAGED)?,
             deps,
+            time: time.next()?.and_then(|time| i64::try_from(time).ok()).ok_or(DAMAGED)?,
+            message: message.next()?.unwrap_or_default(),
         });
     }
-    let ended = sequence.has_ended() && max_op.has_ended() && counts.has_ended() && dependencies.has_ended();
+    let ended = sequence.has_ended()
+        && time.has_ended()
+        && message.has_ended()
+        && max_op.has_ended()
+        && counts.has_ended()
+        && dependencies.has_ended();
     if ended { Ok(changes) } else { Err(DAMAGED) }
 }
 

@@ -8,13 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::{ActorId, Automerge, Change, ChangeHash, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash};
 
 use crate::canvas::changes::CanvasChanges;
 use crate::canvas::document::{CanvasDocument, reader};
 use crate::canvas::plain::{Plain, Writers};
 use crate::canvas::replica::Replica;
 use crate::canvas::schema::Touched;
+use crate::canvas::shown::Shown;
+use crate::canvas::tables::Tables;
 use crate::canvas::view::View;
 use crate::limits::MAX_TAIL_CHANGES;
 
@@ -64,12 +66,12 @@ struct Beyond<'a> {
 impl Replica {
     /// The newest changes, the smallest hash first.
     pub(super) fn newest_hashes(&self) -> Vec<ChangeHash> {
-        if self.tail.is_empty() { self.doc.get_heads() } else { self.tail.heads.clone() }
+        if self.tail.is_empty() { self.doc.heads() } else { self.tail.heads.clone() }
     }
 
     /// Whether there is something that Automerge has still to take in.
     pub(super) fn has_tail(&self) -> bool {
-        !self.tail.is_empty()
+        !self.tail.is_empty() || self.doc.is_unread()
     }
 
     /// Holds changes from now on, which were found to be plain as the replica is.
@@ -95,7 +97,8 @@ impl Replica {
     /// Has Automerge take in what waits. Should it refuse any of it, as has never been seen, the replica
     /// [is lost](Self::is_lost).
     pub(super) fn merge_tail(&mut self) {
-        if self.tail.is_empty() {
+        self.doc.read();
+        if self.tail.is_empty() || self.is_lost() {
             return;
         }
         let changes = std::mem::take(&mut self.tail.changes);
@@ -110,23 +113,30 @@ impl Replica {
 
     /// Whether changes that were here have gone: the document must be loaded again.
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.is_some()
+        self.lost.is_some() || self.doc.has_failed()
     }
 
     /// What was touched by changes that may have gone with those that were refused.
     pub(super) fn take_lost_keys(&mut self) -> Option<Touched> {
-        let mut keys = self.lost.take()?.keys;
+        let unreadable = self.doc.take_failed();
+        if unreadable.is_none() && self.lost.is_none() {
+            return None;
+        }
+        let mut keys = self.lost.take().unwrap_or_default().keys;
         keys.append(&mut self.tail.keys);
+        let tables = unreadable.as_deref().and_then(|bytes| Tables::read(bytes).ok());
+        let shown = tables.and_then(|tables| Shown::read(&tables, &self.maps).ok()).unwrap_or_default();
+        keys.extend(shown.entries.into_iter().map(|(map, key, _)| (map, key.to_owned())));
         Some(Touched { keys, ..Touched::default() })
     }
 
     /// All changes, as Automerge would have them; the replica stays as it is.
     pub(super) fn merged(&self) -> Automerge {
-        let mut doc = self.doc.clone();
+        let mut doc = Automerge::clone(&self.doc);
         match catch_unwind(AssertUnwindSafe(|| doc.apply_changes(self.tail.changes.iter().cloned()))) {
             Ok(Ok(())) => doc,
             // Of what it refuses `merge_tail` tells.
-            _ => self.doc.clone(),
+            _ => Automerge::clone(&self.doc),
         }
     }
 
@@ -141,7 +151,7 @@ impl Replica {
             }
         }
         tail.reverse();
-        let is_merged = |hash: &ChangeHash| self.doc.get_missing_deps(&[*hash]).is_empty();
+        let is_merged = |hash: &ChangeHash| self.doc.holds(hash);
         let merged = reached.into_iter().filter(is_merged).chain([self.root_hash]).collect();
         Beyond { merged, tail }
     }

@@ -9,6 +9,7 @@ use crate::canvas::model::{Canvas, ElementKind, Properties};
 use crate::canvas::reader::{Reader, Source, order, tag};
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{TextId, Touched, split_key, text_id};
+use crate::canvas::shown::Shown;
 use crate::canvas::side::{Before, Side, TEXT};
 use crate::canvas::value::Value;
 
@@ -37,11 +38,27 @@ impl View {
                 });
             }
         }
-        let ids = view.nodes.ids();
-        view.settle_all(ElementKind::Node, &ids);
-        let ids = view.edges.ids();
-        view.settle_all(ElementKind::Edge, &ids);
+        view.settle_whole();
         view
+    }
+
+    /// What a whole document shows.
+    pub(crate) fn shown(shown: &Shown<'_>) -> Self {
+        let mut view = Self::default();
+        for (number, key, stands) in &shown.entries {
+            if let Some(map) = CanvasMap::at(*number).filter(|map| map.number(key) == *number) {
+                view.take(shown, map, key, Some(stands.found()));
+            }
+        }
+        view.settle_whole();
+        view
+    }
+
+    fn settle_whole(&mut self) {
+        let ids = self.nodes.ids();
+        self.settle_all(ElementKind::Node, &ids);
+        let ids = self.edges.ids();
+        self.settle_all(ElementKind::Edge, &ids);
     }
 
     /// How many elements and properties the document holds, deleted ones included.

@@ -11,8 +11,8 @@ use super::timers::Timer;
 use super::vouching::last_of_actors;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId};
 use crate::limits::{
-    DOCUMENT_ANSWER_CHANGES, DOCUMENT_ANSWER_OPERATIONS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES, MAX_CHANGES_PER_MESSAGE,
-    MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS, PROMISE_MS,
+    DOCUMENT_ANSWER_CHANGES, DOCUMENT_ANSWER_OPERATIONS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES,
+    MAX_CHANGES_PER_MESSAGE, MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS, PROMISE_MS,
 };
 use crate::time::Now;
 use crate::wire::{Body, Changes, Priority, SyncAnnouncement, SyncContent, SyncReply, SyncRequest, Topic};

@@ -9,7 +9,6 @@ use super::stored::{StoreOperation, StoredDocument};
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
 use super::timers::Timer;
 use super::unsaved::Lacking;
-use crate::canvas::CanvasDocument;
 use crate::ids::DocumentId;
 
 /// Something for the application that is held back.
@@ -71,6 +70,13 @@ impl CanvasP2PSynchronizer {
 
     fn write_document(&mut self, id: &DocumentId, batch: &mut Vec<StoreOperation>) {
         let Some(document) = self.in_memory(id) else { return };
+        if document.unsaved.is_whole() {
+            document.content.merge();
+            if document.is_lost() {
+                // It is about to be loaded again.
+                return;
+            }
+        }
         let replica = document.content.replica();
         match document.unsaved.begin(|count| replica.newest(count)) {
             Lacking::Changes(changes) if changes.is_empty() => {}
@@ -95,8 +101,7 @@ impl CanvasP2PSynchronizer {
     pub fn compacted(&mut self, id: &DocumentId) -> Option<Vec<u8>> {
         let document = self.in_memory(id).filter(|document| document.state == State::Whole)?;
         document.content.merge();
-        let is_lost = document.canvas().is_some_and(CanvasDocument::is_lost);
-        (!is_lost).then(|| document.replica().save())
+        (!document.is_lost()).then(|| document.replica().save())
     }
 
     fn tell_settled(&mut self, step: &mut Step) {

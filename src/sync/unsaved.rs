@@ -50,6 +50,11 @@ impl Unsaved {
         self.all = true;
     }
 
+    /// Whether storage has nothing, and is to get it as one.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.all
+    }
+
     /// Whether storage has everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0 && !self.all

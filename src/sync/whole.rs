@@ -42,7 +42,8 @@ impl CanvasP2PSynchronizer {
     /// Whether taking a document over does what taking in its changes one by one would do, and who vouches for them then.
     fn may_take_over(&self, id: &DocumentId, whole: &WholeCanvas, claimed: &[Voucher]) -> Option<Vec<Voucher>> {
         let document = self.documents.get(id)?;
-        let is_new = document.state == State::Whole && document.is_untouched() && !document.full;
+        let is_new =
+            document.state == State::Whole && document.is_untouched() && !document.full && !document.was_damaged;
         if !is_new || !document.canvas()?.may_adopt(whole) {
             return None;
         }
@@ -74,7 +75,9 @@ impl CanvasP2PSynchronizer {
         document.vouching.take_over(vouchers);
         document.unsaved.add_all();
         let source = source.behind(applied.by.as_ref(), &mut document.vouching, &[], &self.peer);
-        self.saver.add(id);
+        // What Automerge cannot read is not to be kept, and reading takes time.
+        self.keep_lazily(step, id);
+        self.merge_later(step, id);
         let count = applied.hashes.len();
         self.statistics.remote_changes += count as u64;
         self.report_edit(step, id, applied.author, source, Origin::Remote, applied.diff);

@@ -210,7 +210,7 @@ fn what_was_told_of_a_document_that_is_lost_is_corrected_by_the_one_that_is_load
     let saved = a.replica().save();
     a.patch(&patch(&moved(11)), "author").unwrap().diff.apply_to(&mut copy);
     // Automerge, of which everything is gone, cannot take in what waits.
-    a.replica.doc = crate::canvas::replica::empty();
+    a.replica.doc = crate::canvas::replica::empty().into();
     a.merge();
     assert!(a.is_lost());
     assert_eq!(a.take_refused().len(), 1);
