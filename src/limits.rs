@@ -57,6 +57,8 @@ pub const MAX_PLAIN_CHANGES: usize = 64;
 pub const MAX_TAIL_CHANGES: usize = 256;
 /// How long they wait at most.
 pub const TAIL_MS: u64 = 1_000;
+/// Operations of a whole document that are taken over in a millisecond, at least.
+pub const OPERATIONS_TAKEN_PER_MS: u64 = 1_000;
 /// Keys of a document of which it is remembered what wrote them last. More: all are forgotten.
 pub const MAX_KNOWN_WRITERS: usize = 1_024;
 /// Most conflicts that one edit or one batch of changes reports. Further ones are resolved alike, but not reported.

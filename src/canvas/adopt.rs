@@ -82,6 +82,9 @@ impl Replica {
     /// # Errors
     /// What is out of the ordinary: applying its changes might make another document.
     fn of_chunk(root: &'static Root, bytes: &[u8]) -> Result<(Self, Contents), &'static str> {
+        if !chunk::is_sound(bytes) {
+            return Err("its checksum is wrong");
+        }
         let tables = Tables::read(bytes)?;
         let mut replica = Self::new(root);
         let lineage = canonical::check(&tables, root, &replica.maps)?;

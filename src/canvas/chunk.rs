@@ -87,6 +87,12 @@ pub(crate) fn join(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Whether the checksum of a single chunk is that of its content.
+pub(crate) fn is_sound(bytes: &[u8]) -> bool {
+    let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.split_at_checked(CHECKSUM_BYTES));
+    rest.is_some_and(|(checksum, tail)| Sha256::digest(tail).starts_with(checksum))
+}
+
 /// Checks the size and type of what should be one uncompressed change. (Automerge itself refuses deflated columns in
 /// those.)
 pub(crate) fn check_change(bytes: &[u8]) -> Result<(), &'static str> {

@@ -65,3 +65,47 @@ pub(super) fn write_booleans(rows: impl Iterator<Item = bool>, out: &mut Vec<u8>
         write_uleb(count, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hexane::{DeltaEncoder, Encoder, EncoderApi};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    }
+
+    /// Few values, so that there are runs; some take several bytes.
+    fn number() -> impl Strategy<Value = Option<u32>> {
+        prop::option::weighted(0.8, prop_oneof![0..3_u32, Just(64), Just(u32::MAX), any::<u32>()])
+    }
+
+    proptest! {
+        #[test]
+        fn columns_are_written_as_automerge_writes_them(
+            numbers in prop::collection::vec(number(), 1..40),
+            names in prop::collection::vec(prop::option::weighted(0.8, "[ab]?"), 1..20),
+            truths in prop::collection::vec(any::<bool>(), 1..40),
+        ) {
+            let wide: Vec<Option<u64>> = numbers.iter().map(|number| number.map(u64::from)).collect();
+            let expected = written(|out| drop(Encoder::<Option<u64>>::encode_to(out, wide.iter().copied())));
+            prop_assert_eq!(written(|out| write_runs(&wide, out, write_uleb)), expected);
+            let signed = numbers.iter().map(|number| number.map(i64::from));
+            let expected = written(|out| drop(DeltaEncoder::<Option<i64>>::encode_to(out, signed)));
+            prop_assert_eq!(written(|out| write_deltas(numbers.iter().copied(), out)), expected);
+            let names: Vec<Option<&str>> = names.iter().map(Option::as_deref).collect();
+            let expected = written(|out| drop(Encoder::<Option<String>>::encode_to(out, names.iter().copied())));
+            let write = |name: &str, out: &mut Vec<u8>| {
+                write_uleb(name.len() as u64, out);
+                out.extend_from_slice(name.as_bytes());
+            };
+            prop_assert_eq!(written(|out| write_runs(&names, out, write)), expected);
+            let expected = written(|out| drop(Encoder::<bool>::encode_to(out, truths.iter().copied())));
+            prop_assert_eq!(written(|out| write_booleans(truths.iter().copied(), out)), expected);
+        }
+    }
+}

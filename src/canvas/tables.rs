@@ -104,6 +104,11 @@ impl<'a> Tables<'a> {
         for (specification, column) in split(&operation_columns, &mut data)? {
             *columns.of(specification).ok_or(UNKNOWN)? = column;
         }
+        // Last comes where the heads stand among the changes, which follows from them.
+        let places = heads.iter().map(|_| read_uleb(&mut data)).collect::<Option<Vec<_>>>();
+        if places.is_none() || !data.is_empty() {
+            return Err(DAMAGED);
+        }
         Ok(Self { actors, changes, heads, columns })
     }
 

@@ -194,6 +194,8 @@ impl CanvasP2PSynchronizer {
         canvas.merge();
         if canvas.is_lost() {
             self.lose(step, id);
+        } else if self.documents.get(id).is_some_and(|document| document.unsaved.is_whole()) {
+            self.saver.add(id);
         }
     }
 

@@ -7,9 +7,11 @@ use super::document::State;
 use super::integrate::Source;
 use super::io::Origin;
 use super::synchronizer::{CanvasP2PSynchronizer, Step};
+use super::timers::Timer;
 use super::vouching::Incoming;
 use crate::canvas::{CanvasError, Newest, WholeCanvas};
 use crate::ids::DocumentId;
+use crate::limits::{OPERATIONS_TAKEN_PER_MS, TAIL_MS};
 use crate::wire::{SavedDocument, Voucher};
 
 impl CanvasP2PSynchronizer {
@@ -75,9 +77,9 @@ impl CanvasP2PSynchronizer {
         document.vouching.take_over(vouchers);
         document.unsaved.add_all();
         let source = source.behind(applied.by.as_ref(), &mut document.vouching, &[], &self.peer);
-        // What Automerge cannot read is not to be kept, and reading takes time.
-        self.keep_lazily(step, id);
-        self.merge_later(step, id);
+        // What Automerge cannot read is not to be kept, so it is kept when that was read.
+        self.saver.add_lazily(id, step.now);
+        self.read_later(step, id);
         let count = applied.hashes.len();
         self.statistics.remote_changes += count as u64;
         self.report_edit(step, id, applied.author, source, Origin::Remote, applied.diff);
@@ -87,6 +89,14 @@ impl CanvasP2PSynchronizer {
             document.settle();
         }
         count
+    }
+
+    /// Has Automerge read a document that was taken over, before long: what has just been shown of it may take an answer or an
+    /// event first. Neither clock nor step say how long it took to take it over; about as long as this.
+    fn read_later(&mut self, step: &Step, id: &DocumentId) {
+        let operations = self.documents.get(id).map_or(0, |document| document.replica().operations());
+        self.timers
+            .set_no_later(Timer::Merge(id.clone()), step.now.after(TAIL_MS + operations / OPERATIONS_TAKEN_PER_MS));
     }
 }
 

@@ -13,6 +13,7 @@ use crate::canvas::canonical::check;
 use crate::canvas::chunk::{self, DOCUMENT, read_uleb, take_bytes};
 use crate::canvas::replica::Replica;
 use crate::canvas::tables::{Id, Key, Tables};
+use crate::canvas::unread::{Document, Unread};
 use crate::canvas::{Base, CanvasDocument, Value, WholeCanvas, root};
 
 /// Takes over what a document saves, and compares with applying its changes.
@@ -78,6 +79,49 @@ fn what_is_taken_over_is_what_its_changes_make() {
     update(&mut other, |canvas| set(canvas, 0, "text", Value::String("cats".into())));
     sync(&mut taken_over, &mut other);
     assert!(text_of(&taken_over, 0).contains("cats"));
+}
+
+#[test]
+fn what_is_taken_over_is_read_when_more_is_asked_than_is_known() {
+    let document = rich();
+    let saved = document.replica().save();
+    let mut taken_over = CanvasDocument::new();
+    taken_over.set_actor(ActorId::from([99; 24]));
+    taken_over.adopt(WholeCanvas::load(&saved).unwrap());
+    let (own, other) = (taken_over.replica(), document.replica());
+    assert_eq!(taken_over.canvas(), document.canvas());
+    assert_eq!((own.heads(), own.save(), own.head_actors()), (other.heads(), other.save(), other.head_actors()));
+    assert!(own.contains_all(other.history()) && own.is_covered_by(&other.heads()));
+    assert!(own.doc.is_unread() && taken_over.is_to_be_merged());
+    taken_over.merge();
+    assert!(!taken_over.is_to_be_merged() && !taken_over.is_lost());
+    assert_eq!(*taken_over.replica().doc.get_actor(), ActorId::from([99; 24]));
+    assert_eq!(taken_over.replica().save(), saved);
+}
+
+/// None is known. All that is not looked at here is what Automerge makes of the hashes, and of memory that runs out.
+#[test]
+fn what_automerge_cannot_read_after_all_is_taken_back() {
+    let saved = rich().replica().save();
+    let mut document = CanvasDocument::new();
+    let mut copy = document.canvas();
+    document.adopt(WholeCanvas::load(&saved).unwrap()).diff.apply_to(&mut copy);
+    let mut bytes = saved.clone();
+    bytes[5] ^= 1;
+    let (heads, hashes) = (document.replica().doc.heads(), document.replica().history().iter().copied().collect());
+    document.replica.doc = Document::later(Unread { bytes, heads, hashes, actor: None });
+    assert!(!document.is_lost() && !copy.nodes.is_empty());
+    document.merge();
+    assert!(document.is_lost());
+    document.take_told().unwrap().corrected_by(&CanvasDocument::new()).apply_to(&mut copy);
+    assert_eq!(copy, CanvasDocument::new().canvas());
+}
+
+#[test]
+fn a_chunk_that_was_damaged_on_the_way_is_none() {
+    let mut saved = rich().replica().save();
+    saved[5] ^= 1;
+    assert!(WholeCanvas::load(&saved).is_err());
 }
 
 #[test]
