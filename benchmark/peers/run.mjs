@@ -1,10 +1,12 @@
 // This product beside Yjs, automerge-repo and the raw broker, the same workloads in one run, every peer a process of its
 // own:
 //   npm run bench:peers [-- --quick] [--only latency,throughput] [--systems floor,mqtt-p2p] [--out results.json]
-//     [--chart chart.svg]
+//     [--chart chart.svg] [--rounds 3]
+// `--systems floor,mqtt-p2p-sealed` is this product with encryption and on disk.
 // Where a workload is repeated, systems take turns, and each figure is the median.
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -58,6 +60,10 @@ function medians(figures) {
     ]),
   );
 }
+
+/** Where peers put what is not to stay. */
+process.env.SCRATCH = mkdtempSync(join(tmpdir(), 'mqtt-p2p-bench-'));
+process.on('exit', () => rmSync(process.env.SCRATCH, { recursive: true, force: true }));
 
 const rounds = flags.quick ? 1 : Number(flags.rounds);
 const results = {};
