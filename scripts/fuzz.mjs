@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { root } from './stamps.mjs';
 
-const TARGETS = ['envelope', 'bodies', 'fragments', 'topics', 'canvas_json', 'changes'];
+const TARGETS = ['envelope', 'bodies', 'fragments', 'topics', 'canvas_json', 'changes', 'documents'];
 const AT_ONCE = 2;
 /** More than any input needs; a bomb that is not stopped exceeds it. */
 const MAX_MEMORY_MB = 2048;

@@ -8,28 +8,11 @@ use std::panic::set_hook;
 
 use automerge::{ActorId, Change};
 use libfuzzer_sys::fuzz_target;
-use mqtt_p2p::canvas::{Canvas, CanvasDocument, IndexDocument, decode_change};
-use sha2::{Digest, Sha256};
+use mqtt_p2p::canvas::{Canvas, CanvasDocument, IndexDocument, WholeCanvas, decode_change};
 
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
-const CHANGE: u8 = 1;
+mod chunk;
 
-/// A change chunk with a checksum that fits.
-fn chunk(body: &[u8]) -> Vec<u8> {
-    let mut tail = vec![CHANGE];
-    let mut length = body.len();
-    loop {
-        let low = (length & 0x7f) as u8;
-        length >>= 7;
-        tail.push(if length == 0 { low } else { low | 0x80 });
-        if length == 0 {
-            break;
-        }
-    }
-    tail.extend_from_slice(body);
-    let digest = Sha256::digest(&tail);
-    [&MAGIC, &digest[..4], &tail].concat()
-}
+use chunk::{CHANGE, chunk};
 
 fn parse(data: &[u8]) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -37,7 +20,7 @@ fn parse(data: &[u8]) -> Vec<Change> {
     while let [high, low, after @ ..] = rest {
         let (body, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(after.len()));
         rest = after;
-        changes.extend(decode_change(chunk(body)));
+        changes.extend(decode_change(chunk(CHANGE, body)));
     }
     changes
 }
@@ -75,7 +58,14 @@ fuzz_target!(
         assert!(!document.is_lost(), "what was taken in as plain is refused");
         let canvas = document.canvas_json();
         Canvas::from_json(&canvas).expect("whatever was applied, the canvas is one");
-        let loaded = CanvasDocument::load(&document.replica().save()).expect("what was saved can be loaded");
+        let saved = document.replica().save();
+        let loaded = CanvasDocument::load(&saved).expect("what was saved can be loaded");
         assert_eq!(loaded.canvas_json(), canvas);
+        let whole = WholeCanvas::load(&saved).expect("what was saved can be loaded");
+        let mut newcomer = CanvasDocument::new();
+        if newcomer.may_adopt(&whole) {
+            newcomer.adopt(whole);
+            assert_eq!(newcomer.canvas_json(), canvas);
+        }
     }
 );

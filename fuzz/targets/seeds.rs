@@ -1,4 +1,4 @@
-//! Writes what real edits make as inputs of the `changes` target: `seeds <folder>`.
+//! Writes what real edits make as inputs of the `changes` and `documents` targets: `seeds <folder of the corpus>`.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,18 @@ use mqtt_p2p::ids::{CanvasId, Generation, RepositoryName};
 /// Bytes before a chunk's length: magic number, checksum, type.
 const BEFORE_LENGTH: usize = 4 + 4 + 1;
 
+/// What a chunk holds.
+fn body_of(chunk: &[u8]) -> &[u8] {
+    let tail = &chunk[BEFORE_LENGTH..];
+    let length_bytes = tail.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    &tail[length_bytes..]
+}
+
 /// The bodies of chunks, each behind its length.
 fn input(changes: &[Change]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for change in changes {
-        let tail = &change.raw_bytes()[BEFORE_LENGTH..];
-        let length_bytes = tail.iter().take_while(|byte| **byte >= 0x80).count() + 1;
-        let body = &tail[length_bytes..];
+        let body = body_of(change.raw_bytes());
         bytes.extend_from_slice(&u16::try_from(body.len()).expect("a small change").to_be_bytes());
         bytes.extend_from_slice(body);
     }
@@ -60,7 +65,11 @@ fn main() -> std::io::Result<()> {
         ("edits", edits.concat()),
         ("index", [entries, gone].concat()),
     ] {
-        std::fs::write(folder.join(name), input(&changes))?;
+        std::fs::write(folder.join("changes").join(name), input(&changes))?;
+        let mut whole = CanvasDocument::new();
+        if name != "index" && whole.apply(changes).rejected.is_empty() {
+            std::fs::write(folder.join("documents").join(name), body_of(&whole.replica().save()))?;
+        }
     }
     Ok(())
 }
