@@ -32,7 +32,7 @@ impl CanvasDocument {
 impl Replica {
     /// The content-derived change that carries a batch out in a document which holds nothing but the root, and in which the
     /// batch writes no key twice; `None` if that is empty.
-    pub(super) fn first_change(&self, batch: &Batch) -> Result<Option<Change>, CanvasError> {
+    fn first_change(&self, batch: &Batch) -> Result<Option<Change>, CanvasError> {
         check_size(batch.operations())?;
         let actor = derived::zero_actor();
         let internal = |what: &str| CanvasError::Internal(what.to_owned());

@@ -16,18 +16,18 @@ use crate::canvas::tables::{Id, Key, OperationRow, Tables};
 #[derive(Debug, Default)]
 pub(super) struct Shown<'a> {
     /// Map, key and what stands there.
-    pub(super) entries: Vec<(usize, &'a str, Stands)>,
+    pub(super) entries: Vec<(usize, &'a str, ShownValue)>,
     texts: BTreeMap<TextId, String>,
 }
 
 /// What stands at a key.
 #[derive(Debug)]
-pub(super) enum Stands {
+pub(super) enum ShownValue {
     Scalar(ScalarValue),
     Text(TextId),
 }
 
-impl Stands {
+impl ShownValue {
     /// As Automerge gives it.
     pub(super) fn found(&self) -> (Stored<'_>, ObjId) {
         match self {
@@ -100,12 +100,12 @@ impl<'a> Shown<'a> {
         let Some((map, key, row)) = standing else { return Ok(()) };
         const SET: u64 = 1;
         let stands = if row.action == SET {
-            Stands::Scalar(scalar(row.value_type, row.value).ok_or(DAMAGED)?)
+            ShownValue::Scalar(scalar(row.value_type, row.value).ok_or(DAMAGED)?)
         } else {
             // Of one into which nothing was ever written there are no rows.
             let id = name(row.id)?;
             self.texts.entry(id.clone()).or_default();
-            Stands::Text(id)
+            ShownValue::Text(id)
         };
         self.entries.push((map, key, stands));
         Ok(())
