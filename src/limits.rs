@@ -49,11 +49,11 @@ pub const MAX_INDEX_BYTES: u64 = MAX_BODY_BYTES as u64;
 pub const MAX_INDEX_ENTRIES: u64 = 1 << 20;
 /// Most canvases of a repository that are followed. More: `ERR_PAYLOAD_TOO_LARGE`, once.
 pub const MAX_CANVASES_PER_REPOSITORY: usize = 100_000;
-/// A change of more operations is given to Automerge at once, as are more changes that came together.
+/// A change of more operations is given to Automerge at once.
 pub const MAX_PLAIN_OPERATIONS: usize = 64;
-/// See [`MAX_PLAIN_OPERATIONS`].
-pub const MAX_PLAIN_CHANGES: usize = 64;
-/// Changes of a document that wait for Automerge to take them in. More: it does, together.
+/// So are changes that came together and have more. What somebody who was away edited meanwhile comes together.
+pub const MAX_PLAIN_BATCH_OPERATIONS: usize = 4_096;
+/// Changes of a document that wait for Automerge to take them in, beside those that came together. More: it does, together.
 pub const MAX_TAIL_CHANGES: usize = 256;
 /// How long they wait at most.
 pub const TAIL_MS: u64 = 1_000;

@@ -16,7 +16,7 @@ use crate::canvas::reader::Source;
 use crate::canvas::replica::Replica;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{TextId, Touched, text_id};
-use crate::limits::{MAX_KNOWN_WRITERS, MAX_PLAIN_CHANGES, MAX_PLAIN_OPERATIONS};
+use crate::limits::{MAX_KNOWN_WRITERS, MAX_PLAIN_BATCH_OPERATIONS, MAX_PLAIN_OPERATIONS};
 
 /// One thing to put: map, key and value.
 pub(crate) type Put = (usize, String, ScalarValue);
@@ -130,7 +130,8 @@ impl Plain {
 impl Replica {
     /// Changes from elsewhere, if all of them are plain, new, sound and in causal order.
     pub(super) fn as_plain(&self, changes: &[Change]) -> Option<Plain> {
-        if changes.is_empty() || changes.len() > MAX_PLAIN_CHANGES || self.is_pristine() {
+        let operations: usize = changes.iter().map(Change::len).sum();
+        if changes.is_empty() || operations > MAX_PLAIN_BATCH_OPERATIONS || self.is_pristine() {
             return None;
         }
         let (mut plain, mut batch) = (Plain::on(self), Batch::default());

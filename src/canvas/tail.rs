@@ -25,6 +25,8 @@ use crate::limits::MAX_TAIL_CHANGES;
 pub(super) struct Tail {
     changes: Vec<Change>,
     places: BTreeMap<ChangeHash, usize>,
+    /// Of each actor and first operation of a change of it, the last one.
+    ends: BTreeMap<(ActorId, u64), u64>,
     /// The newest changes of the replica, in order, where any change is here.
     heads: Vec<ChangeHash>,
     keys: BTreeSet<(usize, String)>,
@@ -43,8 +45,8 @@ impl Tail {
 
     /// Whether one of the changes made this operation.
     pub(super) fn made(&self, counter: u64, actor: &ActorId) -> bool {
-        let range = |change: &Change| change.start_op().get()..=change.max_op();
-        self.changes.iter().any(|change| change.actor_id() == actor && range(change).contains(&counter))
+        let before = (actor.clone(), 0)..=(actor.clone(), counter);
+        self.ends.range(before).next_back().is_some_and(|(_, end)| counter <= *end)
     }
 }
 
@@ -90,6 +92,7 @@ impl Replica {
         for change in plain.changes {
             self.note(&change);
             self.tail.places.insert(change.hash(), self.tail.changes.len());
+            self.tail.ends.insert((change.actor_id().clone(), change.start_op().get()), change.max_op());
             self.tail.changes.push(change);
         }
     }
@@ -103,6 +106,7 @@ impl Replica {
         }
         let changes = std::mem::take(&mut self.tail.changes);
         self.tail.places.clear();
+        self.tail.ends.clear();
         let keys = std::mem::take(&mut self.tail.keys);
         if let Err(refused) = self.take_in(changes) {
             let lost = self.lost.get_or_insert_default();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{TWO, canvas, pair, patch, peer};
 use crate::canvas::root::CanvasMap;
 use crate::canvas::{Canvas, CanvasDocument, Value, chunk, decode_change};
-use crate::limits::{MAX_KNOWN_WRITERS, MAX_TAIL_CHANGES};
+use crate::limits::{MAX_KNOWN_WRITERS, MAX_PLAIN_BATCH_OPERATIONS, MAX_TAIL_CHANGES};
 
 fn changes(document: &mut CanvasDocument, json: &str) -> Vec<Change> {
     document.patch(&patch(json), "author").unwrap().changes
@@ -204,6 +204,47 @@ fn what_waits_is_taken_in_when_it_is_much_or_anything_needs_it() {
 }
 
 #[test]
+fn what_two_edited_apart_is_plain_when_it_comes_together() {
+    const EACH: usize = 1_100;
+    let (mut a, mut b) = pair(TWO);
+    let theirs: Vec<Change> = (0..EACH).flat_map(|x| changes(&mut a, &moved(x + 10))).collect();
+    for x in 0..EACH {
+        changes(&mut b, &format!(r#"{{"nodes":{{"upsert":[{{"id":"b","x":{x}}}]}}}}"#));
+    }
+    b.merge();
+    let mut copy = b.canvas();
+    let applied = b.apply(theirs.clone());
+    assert_eq!(applied.hashes, theirs.iter().map(Change::hash).collect::<Vec<_>>());
+    applied.diff.apply_to(&mut copy);
+    assert!(b.is_to_be_merged() && copy == b.canvas());
+    assert_eq!(b.canvas().nodes[0].properties["x"], Value::Int(1_109));
+    // What goes on from there knows what wrote last, whoever does.
+    assert_eq!(changes(&mut b, &moved(1))[0].deps().len(), 2);
+    assert!(b.apply(changes(&mut a, r#"{"nodes":{"upsert":[{"id":"a","y":3}]}}"#)).rejected.is_empty());
+    assert!(b.is_to_be_merged());
+    let before = b.canvas();
+    b.merge();
+    assert!(!b.is_lost());
+    assert_eq!(CanvasDocument::load(&b.replica().save()).unwrap().canvas(), before);
+}
+
+#[test]
+fn more_than_a_message_brings_is_given_to_automerge() {
+    let (mut a, mut b) = pair(TWO);
+    let two = |x: usize| format!(r#"{{"nodes":{{"upsert":[{{"id":"a","x":{x},"y":{x}}}]}}}}"#);
+    let mut all: Vec<Change> =
+        (10..).take(MAX_PLAIN_BATCH_OPERATIONS / 2 + 1).flat_map(|x| changes(&mut a, &two(x))).collect();
+    let last = all.split_off(all.len() - 1);
+    let mut c = peer(3, TWO);
+    c.apply(all.clone());
+    assert!(c.is_to_be_merged());
+    b.apply(all.into_iter().chain(last.clone()).collect());
+    assert!(!b.is_to_be_merged());
+    c.apply(last);
+    assert_eq!((b.canvas(), b.replica().heads()), (c.canvas(), c.replica().heads()));
+}
+
+#[test]
 fn what_was_told_of_a_document_that_is_lost_is_corrected_by_the_one_that_is_loaded() {
     let (mut a, _) = pair(TWO);
     let mut copy = a.canvas();
@@ -250,7 +291,10 @@ const PATCHES: [&str; 9] = [
 proptest! {
     /// Each of three peers has a twin that has Automerge take in everything at once, and sees the same at every step.
     #[test]
-    fn it_makes_no_difference_when_automerge_takes_changes_in(actions in prop::collection::vec(action(), 1..60)) {
+    fn it_makes_no_difference_when_automerge_takes_changes_in(
+        actions in prop::collection::vec(action(), 1..60),
+        size in 1..8_usize,
+    ) {
         let peers = || [1, 2, 3].map(|number| peer(number, TWO));
         let (mut lazy, mut eager): ([CanvasDocument; 3], [CanvasDocument; 3]) = (peers(), peers());
         let mut copies: [Canvas; 3] = [1, 2, 3].map(|_| canvas(TWO));
@@ -266,12 +310,12 @@ proptest! {
                 }
                 Action::Hear(who, whom) => {
                     let news = lazy[whom].replica().changes_since(lazy[who].replica().heads().as_slice());
-                    for change in news {
-                        let (one, other) = (lazy[who].apply(vec![change.clone()]), eager[who].apply(vec![change]));
+                    for together in news.chunks(size) {
+                        let one = lazy[who].apply(together.to_vec());
+                        let other = eager[who].apply_at_once(together.to_vec());
                         prop_assert_eq!(&one.diff, &other.diff);
                         prop_assert_eq!((one.hashes, one.rejected, one.conflicts), (other.hashes, other.rejected, other.conflicts));
                         one.diff.apply_to(&mut copies[who]);
-                        eager[who].merge();
                     }
                     who
                 }
