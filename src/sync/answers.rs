@@ -11,8 +11,9 @@ use super::timers::Timer;
 use super::vouching::last_of_actors;
 use crate::ids::{DocumentId, Heads, Nonce, PeerId};
 use crate::limits::{
-    DOCUMENT_ANSWER_CHANGES, DOCUMENT_ANSWER_OPERATIONS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BROKEN_PROMISES,
-    MAX_CHANGES_PER_MESSAGE, MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS, PROMISE_MS,
+    DOCUMENT_ANSWER_CHANGES, DOCUMENT_ANSWER_OPERATIONS, MAX_ANSWER_BYTES, MAX_ANSWER_RANK, MAX_BATCH_CHANGES,
+    MAX_BROKEN_PROMISES, MAX_CHANGES_PER_MESSAGE, MAX_DOUBTED_RANK, MAX_HASHES_PER_LIST, MAX_PENDING_ANSWERS,
+    PROMISE_MS,
 };
 use crate::time::Now;
 use crate::wire::{Body, Changes, Priority, SyncAnnouncement, SyncContent, SyncReply, SyncRequest, Topic};
@@ -188,32 +189,21 @@ impl CanvasP2PSynchronizer {
     /// Our turn: send what the requester lacks and nobody has announced.
     pub(super) fn answer(&mut self, step: &mut Step, request: Nonce) {
         let Some(answer) = self.answers.pending.remove(&request) else { return };
-        if let Some(document) = self.documents.get_mut(&answer.document) {
-            document.content.merge();
-        }
         let Some(document) = self.held(&answer.document) else { return };
-        let replica = document.replica();
-        let first = answer.covered.is_empty();
-        let known: Vec<ChangeHash> =
-            answer.known.iter().chain(&answer.covered).filter(|hash| replica.contains(hash)).copied().collect();
-        // Every document holds the root, so a requester that has nothing knows at most that one.
-        let has_nothing = known.iter().all(|hash| Some(hash) == replica.history().first());
-        let heads = replica.heads();
-        let much =
-            replica.change_count() > DOCUMENT_ANSWER_CHANGES || replica.operations() > DOCUMENT_ANSWER_OPERATIONS;
-        let content = if has_nothing && much {
-            SyncContent::Document(document.saved(&self.config.identity))
-        } else {
-            let missing = replica.changes_since(&known);
-            if missing.is_empty() && !first {
-                return;
-            }
-            if fit(&missing) && (known.len() > 1 || missing.len() < DOCUMENT_ANSWER_CHANGES) {
-                let changes = missing.iter().map(|change| change.raw_bytes().to_vec()).collect();
-                let last = last_of_actors(&missing).into_iter();
+        let heads = document.replica().heads();
+        let content = match lacking(document, &answer) {
+            Some(changes) if changes.is_empty() && !answer.covered.is_empty() => return,
+            Some(changes) => {
+                let last = last_of_actors(&changes).into_iter();
                 let vouchers = document.vouching.vouchers(&document.id, &self.config.identity, last);
+                let changes = changes.iter().map(|change| change.raw_bytes().to_vec()).collect();
                 SyncContent::Changes(Changes { changes, vouchers, proof: None })
-            } else {
+            }
+            None => {
+                if let Some(document) = self.documents.get_mut(&answer.document) {
+                    document.content.merge();
+                }
+                let Some(document) = self.held(&answer.document) else { return };
                 SyncContent::Document(document.saved(&self.config.identity))
             }
         };
@@ -227,6 +217,23 @@ impl CanvasP2PSynchronizer {
         let inbox = Topic::Inbox { repository, peer: answer.requester };
         self.publish(step, &inbox, &reply, Delivery::once(Priority::Low));
     }
+}
+
+/// The changes that somebody lacks whom this answers; `None` if it is better given the whole document.
+fn lacking(document: &Document, answer: &PendingAnswer) -> Option<Vec<Change>> {
+    let replica = document.replica();
+    let known: Vec<ChangeHash> =
+        answer.known.iter().chain(&answer.covered).filter(|hash| replica.contains(hash)).copied().collect();
+    // Every document holds the root, so a requester that has nothing knows at most that one.
+    let has_nothing = known.iter().all(|hash| Some(hash) == replica.history().first());
+    let much = replica.change_count() > DOCUMENT_ANSWER_CHANGES || replica.operations() > DOCUMENT_ANSWER_OPERATIONS;
+    if has_nothing && much {
+        return None;
+    }
+    let missing = replica.changes_since(&known);
+    // Who shares but one point may lack most of it, and as many as come in one message are taken in as fast.
+    let few = known.len() > 1 || missing.len() <= MAX_BATCH_CHANGES;
+    (few && fit(&missing)).then_some(missing)
 }
 
 /// Whether changes may be one answer. A part of them would be of no use: what vouches for it might be in the rest.

@@ -161,8 +161,9 @@ impl CanvasP2PSynchronizer {
         self.schedule_expiry(step);
         let ids: Vec<DocumentId> = self.documents.keys().cloned().collect();
         for id in &ids {
-            self.flush(step, id);
+            // Asked first, for whoever answers would otherwise take in before what was edited meanwhile.
             self.ask_if_auto(step, id);
+            self.flush(step, id);
             self.schedule_announcement(step, id);
         }
         // What is listed and was never asked for.

@@ -95,8 +95,18 @@ impl Outbox {
 
     /// Whether an edit of content, not a mere move, is among them.
     pub(crate) fn has_content(&self) -> bool {
+        self.pending().any(|pending| pending.content)
+    }
+
+    /// The oldest change that the broker may not have.
+    pub(crate) fn oldest(&self) -> Option<&ChangeHash> {
+        self.pending().next().map(|pending| &pending.hash)
+    }
+
+    /// All of them, in causal order.
+    fn pending(&self) -> impl Iterator<Item = &Pending> {
         let in_flight = self.in_flight.iter().flat_map(|flight| &flight.batch);
-        self.waiting.iter().chain(&self.unconfirmed).chain(in_flight).any(|pending| pending.content)
+        self.unconfirmed.iter().chain(in_flight).chain(&self.waiting)
     }
 
     /// Adds own changes, in causal order.

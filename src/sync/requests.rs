@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use automerge::ChangeHash;
+use automerge::{Change, ChangeHash};
 
 use super::asleep::Parked;
 use super::catch_up::Step as Next;
-use super::document::State;
+use super::document::{Document, State};
 use super::integrate::Source;
 use super::synchronizer::{CanvasP2PSynchronizer, Delivery, Step};
 use super::timers::Timer;
 use crate::ids::{DocumentId, Heads, Nonce, RepositoryName};
-use crate::limits::{ALONE_WAIT_MS, MAX_ACTIVE_REQUESTS, MAX_CONCURRENT_ENDS, MAX_DOCUMENTS_PER_ANNOUNCEMENT};
+use crate::limits::{
+    ALONE_WAIT_MS, MAX_ACTIVE_REQUESTS, MAX_CONCURRENT_ENDS, MAX_DOCUMENTS_PER_ANNOUNCEMENT, MAX_HASHES_PER_LIST,
+};
 use crate::wire::{Body, Header, HeadsAnnouncement, Priority, SyncContent, SyncReply, SyncRequest, Topic};
 
 impl CanvasP2PSynchronizer {
@@ -137,7 +139,7 @@ impl CanvasP2PSynchronizer {
             request,
             document: id.clone(),
             heads: document.replica().heads(),
-            have: document.replica().ancestors_at_powers(),
+            have: landmarks(document),
         });
         self.statistics.requests += 1;
         tracing::debug!(target: "mqtt:sync", document = %id, request = request.0, "asking");
@@ -260,4 +262,15 @@ impl CanvasP2PSynchronizer {
             }
         }
     }
+}
+
+/// Of what a document holds, what others may know too: changes ever further back, and what the oldest own one that the broker
+/// may lack builds on.
+fn landmarks(document: &Document) -> Vec<ChangeHash> {
+    let replica = document.replica();
+    let unsent = document.outbox.oldest().and_then(|hash| replica.change(hash));
+    let mut landmarks = replica.ancestors_at_powers();
+    landmarks.extend(unsent.iter().flat_map(Change::deps));
+    landmarks.truncate(MAX_HASHES_PER_LIST);
+    landmarks
 }
