@@ -1,6 +1,6 @@
 //! Where a repository's documents are kept: in memory at once, or on disk by and by.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,9 +13,16 @@ use crate::sync::{Input, StoreOperation, StoreToken};
 /// Carries out what a synchroniser asks of storage.
 pub(crate) enum Keeper {
     /// In memory: the answer is there at once, without another thread.
-    Memory(MemoryStorage),
+    Memory(MemoryKeeper),
     /// On disk: the answer comes through the inbox, and nothing waits for it.
     Disk(DiskKeeper),
+}
+
+#[derive(Default)]
+pub(crate) struct MemoryKeeper {
+    storage: MemoryStorage,
+    /// What has gathered much. Bounded: these are documents that are stored.
+    to_compact: BTreeSet<DocumentId>,
 }
 
 pub(crate) struct DiskKeeper {
@@ -32,16 +39,16 @@ impl Keeper {
         Self::Disk(DiskKeeper { storage, inbox, storing: false, loading: 0, waiting: VecDeque::new() })
     }
 
-    /// Carries out a batch, and returns the answer if it is there already. What has gathered much in memory is also compacted:
-    /// `save` gives a document as the synchroniser has it, if it is sound.
-    pub(crate) fn store(
-        &mut self,
-        token: StoreToken,
-        operations: Vec<StoreOperation>,
-        save: impl FnMut(&DocumentId) -> Option<Vec<u8>>,
-    ) -> Option<Input> {
+    /// In memory.
+    pub(crate) fn memory() -> Self {
+        Self::Memory(MemoryKeeper::default())
+    }
+
+    /// Carries out a batch, and returns the answer if it is there already. What has gathered much in memory is noted for
+    /// [`compact`](Self::compact).
+    pub(crate) fn store(&mut self, token: StoreToken, operations: Vec<StoreOperation>) -> Option<Input> {
         match self {
-            Self::Memory(storage) => Some(keep(storage, token, operations, save)),
+            Self::Memory(keeper) => Some(keeper.keep(token, operations)),
             Self::Disk(keeper) => {
                 keeper.storing = true;
                 let inbox = keeper.inbox.clone();
@@ -54,14 +61,25 @@ impl Keeper {
     /// Reads documents, and returns those that are there already.
     pub(crate) fn load(&mut self, documents: Vec<DocumentId>) -> Vec<Input> {
         match self {
-            Self::Memory(storage) => {
-                let load = |document| Input::Loaded { stored: readable(storage.load(&document)), document };
+            Self::Memory(keeper) => {
+                let load = |document| Input::Loaded { stored: readable(keeper.storage.load(&document)), document };
                 documents.into_iter().map(load).collect()
             }
             Self::Disk(keeper) => {
                 keeper.waiting.extend(documents);
                 keeper.load_waiting();
                 Vec::new()
+            }
+        }
+    }
+
+    /// Compacts what has gathered much in memory; `save` gives a document as the synchroniser has it, if it is sound. Nobody
+    /// should wait for that.
+    pub(crate) fn compact(&mut self, mut save: impl FnMut(&DocumentId) -> Option<Vec<u8>>) {
+        let Self::Memory(MemoryKeeper { storage, to_compact }) = self else { return };
+        for document in std::mem::take(to_compact) {
+            if let Some(snapshot) = save(&document) {
+                storage.replace(&document, snapshot);
             }
         }
     }
@@ -82,6 +100,19 @@ impl Keeper {
     /// Whether a batch is on its way.
     pub(crate) fn is_storing(&self) -> bool {
         matches!(self, Self::Disk(DiskKeeper { storing: true, .. }))
+    }
+}
+
+impl MemoryKeeper {
+    fn keep(&mut self, token: StoreToken, operations: Vec<StoreOperation>) -> Input {
+        let appended = |operation: &StoreOperation| match operation {
+            StoreOperation::Append { document, .. } => Some(document.clone()),
+            _ => None,
+        };
+        let touched: Vec<_> = operations.iter().filter_map(appended).collect();
+        let result = self.storage.apply(operations);
+        self.to_compact.extend(touched.into_iter().filter(|document| self.storage.is_to_be_compacted(document)));
+        answer(token, result)
     }
 }
 
@@ -115,28 +146,6 @@ fn answer(token: StoreToken, result: Result<(), StorageError>) -> Input {
             Input::StoreFailed { token, reason: error.to_string() }
         }
     }
-}
-
-fn keep(
-    storage: &mut MemoryStorage,
-    token: StoreToken,
-    operations: Vec<StoreOperation>,
-    mut save: impl FnMut(&DocumentId) -> Option<Vec<u8>>,
-) -> Input {
-    let appended = |operation: &StoreOperation| match operation {
-        StoreOperation::Append { document, .. } => Some(document.clone()),
-        _ => None,
-    };
-    let touched: Vec<_> = operations.iter().filter_map(appended).collect();
-    let result = storage.apply(operations);
-    for document in touched {
-        if storage.is_to_be_compacted(&document)
-            && let Some(snapshot) = save(&document)
-        {
-            storage.replace(&document, snapshot);
-        }
-    }
-    answer(token, result)
 }
 
 /// A repository's part of a data directory, and what there is to restore.

@@ -25,7 +25,6 @@ use super::router::{LinkState, Router};
 use super::startup::{Startup, identity, number_of_start, synchronizer_config};
 use crate::crypto::Identity;
 use crate::drivers::mqtt::{CanvasMQTTBroker, ConnectionOptions};
-use crate::drivers::storage::MemoryStorage;
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
 use crate::ids::{RepositoryName, Session};
@@ -140,7 +139,7 @@ impl P2PNetworkManager {
                 name: name.clone(),
                 index,
                 synchronizer,
-                keeper: Keeper::Memory(MemoryStorage::default()),
+                keeper: Keeper::memory(),
                 pins: None,
                 epochs: None,
                 restored: None,

@@ -20,7 +20,7 @@ use crate::drivers::mqtt;
 use crate::drivers::storage::{keep_epoch, pin_root};
 use crate::drivers::turns::Turns;
 use crate::histogram::Histogram;
-use crate::ids::{DocumentId, PeerId, RepositoryName};
+use crate::ids::{PeerId, RepositoryName};
 use crate::sync::{
     CanvasP2PSynchronizer, Command, Epoch, Event, Input, Message, Notice, Output, Publish, QualityOfService, Reply,
     RepositoryStatus, SyncError,
@@ -33,6 +33,9 @@ const STATUS_EVERY_TURNS: u64 = 64;
 
 /// Within one turn the application gets so many outcomes and events at once.
 const ITEMS_PER_DELIVERY: usize = 64;
+
+/// What came before a larger message is answered before that is taken in, which takes milliseconds.
+const LARGE_MESSAGE_BYTES: usize = 16 << 10;
 
 /// A call of the application, or of the service itself.
 pub(crate) struct Call {
@@ -117,6 +120,7 @@ impl RepositoryTask {
             wake_at_ms = turn.wake_at_ms;
             self.inbox.mute(self.synchronizer.muted());
             self.mailbox.push(turn.items);
+            self.keeper.compact(|id| self.synchronizer.compacted(id));
             if self.turns.is_taken() && self.inbox.has_more() {
                 // The application's thread has seen to its edit; whatever has come meanwhile is the runtime's.
                 tokio::task::yield_now().await;
@@ -132,6 +136,11 @@ impl RepositoryTask {
         }
         for entry in batch.entries {
             if let Entry::Message(message) = entry {
+                if message.payload.len() > LARGE_MESSAGE_BYTES
+                    && messages.last().is_some_and(|last| last.payload.len() <= LARGE_MESSAGE_BYTES)
+                {
+                    self.step(Input::Messages(std::mem::take(&mut messages)), calls, turn).await;
+                }
                 messages.push(message);
                 continue;
             }
@@ -190,10 +199,7 @@ impl RepositoryTask {
             turn.wake_at_ms = output.wake_at_ms;
             self.tell(output.notices, calls, turn);
             if let Some((token, operations)) = output.store {
-                // What is to be loaded again was damaged here.
-                let (synchronizer, damaged) = (&mut self.synchronizer, &output.load);
-                let save = |id: &DocumentId| synchronizer.compacted(id).filter(|_| !damaged.contains(id));
-                inputs.extend(self.keeper.store(token, operations, save));
+                inputs.extend(self.keeper.store(token, operations));
             }
             inputs.extend(self.keeper.load(output.load));
         }
