@@ -1,6 +1,8 @@
 // What no system on this broker can beat: MQTT publishes at QoS 1 of plain JSON, with neither merging, nor history, nor
 // signatures. An update overwrites; whoever comes late gets the canvas as the retained message of its creator.
-import { connectAsync } from 'mqtt';
+import { once } from 'node:events';
+import { connect as dial } from 'node:net';
+import { MqttClient } from 'mqtt';
 
 /** A move is this long, as that of an editor which names its author and time. */
 const MOVE_BYTES = 200;
@@ -11,9 +13,10 @@ export async function connect({ port, onMove }) {
   // The broker keeps for a client that is away what others publish.
   const clientId = `floor-${process.pid}`;
   const options = { protocolVersion: 4, reconnectPeriod: 100, clean: false, clientId };
-  const client = await connectAsync(`mqtt://127.0.0.1:${port}`, options);
-  client.stream.setNoDelay(true);
-  client.on('connect', () => client.stream.setNoDelay(true));
+  // From the first byte: what was published offline goes out one by one before the client says that it is connected.
+  const client = new MqttClient(() => dial({ port, host: '127.0.0.1', noDelay: true }), options);
+  client.on('error', () => {}); // The network is cut on purpose.
+  await once(client, 'connect');
   const canvases = new Map();
   const arrived = new Map();
 
