@@ -66,7 +66,7 @@ impl CausalBuffer {
                 continue;
             }
             let missing: BTreeSet<ChangeHash> =
-                change.deps().iter().filter(|dep| !known(dep) && !ready_hashes.contains(*dep)).copied().collect();
+                change.deps().iter().filter(|dep| !ready_hashes.contains(*dep) && !known(dep)).copied().collect();
             if missing.is_empty() {
                 self.release(change, &mut ready, &mut ready_hashes);
             } else if !self.wait(change, &missing) {
