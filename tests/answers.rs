@@ -7,9 +7,9 @@ mod process;
 
 use mqtt_p2p::canvas::CanvasDocument;
 use mqtt_p2p::ids::{Heads, Nonce};
-use mqtt_p2p::sync::Message;
-use mqtt_p2p::wire::{Body, SyncAnnouncement, SyncRequest, Topic};
-use process::{Process, document, peer, repository, signed, space, two};
+use mqtt_p2p::sync::{Input, Message};
+use mqtt_p2p::wire::{Body, Description, SyncAnnouncement, SyncRequest, Topic, describe};
+use process::{Process, document, peer, repository, run, signed, space, two};
 
 /// Asks for a document, of which the requester says that it has nothing.
 fn ask(key: u8, request: u64, counter: u64) -> Message {
@@ -65,4 +65,42 @@ fn a_request_under_anothers_number_does_not_take_its_place() {
         return;
     }
     panic!("Ada was always the first to answer");
+}
+
+fn described(message: &Message) -> Description {
+    describe(&[space()], &message.topic, &message.payload)
+}
+
+/// Where a message about the canvas stands among others.
+fn place_of(kind: &str, messages: &[Message]) -> Option<usize> {
+    let is_it = |message: &Description| message.kind.as_deref() == Some(kind) && message.canvas.is_some();
+    messages.iter().position(|message| is_it(&described(message)))
+}
+
+#[test]
+fn who_comes_back_asks_before_it_sends_and_is_sent_what_was_made_meanwhile() {
+    const EACH: u64 = 300;
+    let (mut ada, mut ben) = two();
+    ada.edit(EACH);
+    run(&mut ada, &mut ben, 6_000);
+    for process in [&mut ada, &mut ben] {
+        process.input(Input::Disconnected);
+        process.take_published();
+        (0..EACH).for_each(|x| process.edit(x));
+    }
+    ada.input(Input::Connected { connection: 2 });
+    ada.take_published();
+    ben.input(Input::Connected { connection: 2 });
+    let sent = ben.take_published();
+    let (asked, told) = (place_of("sync-request", &sent).unwrap(), place_of("changes", &sent).unwrap());
+    assert!(asked < told, "{asked} {told}");
+    // All that both know lies before what either did meanwhile.
+    ada.hear(sent[..told].to_vec());
+    let answer = ada.take_published();
+    let answer = described(&answer[place_of("sync-reply", &answer).unwrap()]);
+    assert_eq!(answer.details["content"]["changes"], EACH, "{answer:?}");
+    ada.hear(sent[told..].to_vec());
+    run(&mut ada, &mut ben, 20_000);
+    let heads = |process: &Process| CanvasDocument::load(&process.saved().unwrap()).unwrap().version();
+    assert_eq!(heads(&ada), heads(&ben));
 }
