@@ -92,19 +92,19 @@ mod tests {
             truths in prop::collection::vec(any::<bool>(), 1..40),
         ) {
             let wide: Vec<Option<u64>> = numbers.iter().map(|number| number.map(u64::from)).collect();
-            let expected = written(|out| drop(Encoder::<Option<u64>>::encode_to(out, wide.iter().copied())));
+            let expected = written(|out| _ = Encoder::<Option<u64>>::encode_to(out, wide.iter().copied()));
             prop_assert_eq!(written(|out| write_runs(&wide, out, write_uleb)), expected);
             let signed = numbers.iter().map(|number| number.map(i64::from));
-            let expected = written(|out| drop(DeltaEncoder::<Option<i64>>::encode_to(out, signed)));
+            let expected = written(|out| _ = DeltaEncoder::<Option<i64>>::encode_to(out, signed));
             prop_assert_eq!(written(|out| write_deltas(numbers.iter().copied(), out)), expected);
             let names: Vec<Option<&str>> = names.iter().map(Option::as_deref).collect();
-            let expected = written(|out| drop(Encoder::<Option<String>>::encode_to(out, names.iter().copied())));
+            let expected = written(|out| _ = Encoder::<Option<String>>::encode_to(out, names.iter().copied()));
             let write = |name: &str, out: &mut Vec<u8>| {
                 write_uleb(name.len() as u64, out);
                 out.extend_from_slice(name.as_bytes());
             };
             prop_assert_eq!(written(|out| write_runs(&names, out, write)), expected);
-            let expected = written(|out| drop(Encoder::<bool>::encode_to(out, truths.iter().copied())));
+            let expected = written(|out| _ = Encoder::<bool>::encode_to(out, truths.iter().copied()));
             prop_assert_eq!(written(|out| write_booleans(truths.iter().copied(), out)), expected);
         }
     }

@@ -12,6 +12,9 @@ use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, text_object};
 use crate::canvas::tables::{Id, Key, OperationRow, Tables};
 
+/// The action that puts a value; the other one that stands in a map begins a text.
+const SET: u64 = 1;
+
 /// What stands in the maps of a chunk, and its texts. It has to have passed [`check`](crate::canvas::canonical::check).
 #[derive(Debug, Default)]
 pub(super) struct Shown<'a> {
@@ -98,7 +101,6 @@ impl<'a> Shown<'a> {
         name: &dyn Fn(Id) -> Result<TextId, &'static str>,
     ) -> Result<(), &'static str> {
         let Some((map, key, row)) = standing else { return Ok(()) };
-        const SET: u64 = 1;
         let stands = if row.action == SET {
             ShownValue::Scalar(scalar(row.value_type, row.value).ok_or(DAMAGED)?)
         } else {

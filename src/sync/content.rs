@@ -78,6 +78,11 @@ impl Content {
         }
     }
 
+    /// Whether it is to be loaded again: see [`CanvasDocument::is_lost`].
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Canvas(canvas) if canvas.is_lost())
+    }
+
     pub(crate) fn replica(&self) -> &Replica {
         match self {
             Self::Index(index) => index.replica(),

@@ -87,8 +87,8 @@ pub(crate) struct Document {
     pub(crate) used_ms: u64,
     pub(crate) actor: Actor,
     pub(crate) state: State,
-    /// It was damaged before: what comes is taken in change by change, so that those at fault are found.
-    pub(crate) was_damaged: bool,
+    /// How often it was damaged. Then what comes is taken in change by change, so that those at fault are found.
+    pub(crate) damages: u32,
     /// What the application was told that the damaged document had still to take in.
     pub(crate) told: Option<Told>,
     /// Changes that Automerge refused. Bounded by [`MAX_QUARANTINED_HASHES`]; beyond, the smallest hashes are forgotten,
@@ -115,7 +115,7 @@ impl Document {
             used_ms: 0,
             actor: Actor::None,
             state: State::Whole,
-            was_damaged: false,
+            damages: 0,
             told: None,
             quarantined: BTreeSet::new(),
         }
@@ -123,11 +123,6 @@ impl Document {
 
     pub(crate) fn replica(&self) -> &Replica {
         self.content.replica()
-    }
-
-    /// Whether it is to be loaded again: see [`CanvasDocument::is_lost`].
-    pub(crate) fn is_lost(&self) -> bool {
-        self.canvas().is_some_and(CanvasDocument::is_lost)
     }
 
     pub(crate) fn canvas(&self) -> Option<&CanvasDocument> {
@@ -234,7 +229,7 @@ impl Document {
             self.told = canvas.take_told();
         }
         self.content = Content::new(&self.id);
-        self.was_damaged = true;
+        self.damages = self.damages.saturating_add(1);
         self.state = State::Damaged;
         self.outbox.clear();
         self.forget_waiting();

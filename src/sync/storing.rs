@@ -72,7 +72,7 @@ impl CanvasP2PSynchronizer {
         let Some(document) = self.in_memory(id) else { return };
         if document.unsaved.is_whole() {
             document.content.merge();
-            if document.is_lost() {
+            if document.content.is_lost() {
                 // It is about to be loaded again.
                 return;
             }
@@ -101,7 +101,7 @@ impl CanvasP2PSynchronizer {
     pub fn compacted(&mut self, id: &DocumentId) -> Option<Vec<u8>> {
         let document = self.in_memory(id).filter(|document| document.state == State::Whole)?;
         document.content.merge();
-        (!document.is_lost()).then(|| document.replica().save())
+        (!document.content.is_lost()).then(|| document.replica().save())
     }
 
     fn tell_settled(&mut self, step: &mut Step) {

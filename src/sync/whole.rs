@@ -45,7 +45,7 @@ impl CanvasP2PSynchronizer {
     fn may_take_over(&self, id: &DocumentId, whole: &WholeCanvas, claimed: &[Voucher]) -> Option<Vec<Voucher>> {
         let document = self.documents.get(id)?;
         let is_new =
-            document.state == State::Whole && document.is_untouched() && !document.full && !document.was_damaged;
+            document.state == State::Whole && document.is_untouched() && !document.full && document.damages == 0;
         if !is_new || !document.canvas()?.may_adopt(whole) {
             return None;
         }
