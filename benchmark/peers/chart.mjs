@@ -8,6 +8,8 @@ const LEFT = 390;
 const RIGHT = 40;
 const TOP = 92;
 const ROW = 46;
+/** What a figure below a dot takes. */
+const LABEL = 60;
 const FONT = 'font-family="system-ui, sans-serif"';
 
 /** SVG of the results that `run.mjs` gathers. */
@@ -23,6 +25,7 @@ export function chart(results) {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ${FONT}>`,
+    '<title>How many times what the raw broker takes</title>',
     '<text x="16" y="28" font-size="17" font-weight="600" fill="#777">Times what the raw broker takes; further left is better</text>',
     ...legend,
     ...grid(TOP - 12, height - 24),
@@ -41,7 +44,7 @@ function rowOf({ title, better, systems }) {
     if (typeof value !== 'number') return [];
     return [{ system, value, ratio: better === 'less' ? value / floor : floor / value }];
   });
-  return { title, figure, floor, dots };
+  return { title, figure, floor, dots: dots.toSorted((one, other) => one.ratio - other.ratio) };
 }
 
 function drawn({ title, figure, floor, dots }, y, x) {
@@ -50,9 +53,13 @@ function drawn({ title, figure, floor, dots }, y, x) {
     text(y - 3, title, 'x="16" font-size="13"'),
     text(y + 13, `${figure}; the broker alone: ${short(floor)}`, 'x="16" font-size="11" opacity="0.8"'),
     ...dots.map(({ system, ratio }) => `<circle cx="${x(ratio)}" cy="${y}" r="6" fill="${SYSTEMS[system]}"/>`),
-    ...dots.map(({ ratio, value }) =>
-      text(y + 19, short(value), `x="${x(ratio)}" font-size="10" text-anchor="middle"`),
-    ),
+    ...dots.map(({ ratio, value }, n) => {
+      const isNear = (other) => other && Math.abs(x(other.ratio) - x(ratio)) < LABEL;
+      // Of two that are close, the left one's figure ends where it is, and the right one's begins there.
+      const side = Number(Boolean(isNear(dots[n - 1]))) - Number(Boolean(isNear(dots[n + 1])));
+      const anchor = ['end', 'middle', 'start'][side + 1];
+      return text(y + 19, short(value), `x="${x(ratio) + 2 * side}" font-size="10" text-anchor="${anchor}"`);
+    }),
   ].join('');
 }
 
