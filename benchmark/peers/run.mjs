@@ -32,16 +32,27 @@ const { values: flags } = parseArgs({
 
 const format = (value) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3));
 
-/** A row for each system, with its ratio to the first. */
+/** Rates are the better the more they are, all else the less it is. */
+const better = (name) => (name.endsWith('/s') ? Math.max : Math.min);
+
+/** A row for each system, with its ratios to the first, and to the best of those that are neither the first nor itself. */
 function print(title, rows) {
-  const [, base] = rows[0];
+  const [first, base] = rows[0];
+  const times = (value, of) => (value / of).toFixed(2);
   console.log(`\n${title}`);
   for (const [system, figures] of rows) {
     const cells = Object.entries(figures).map(([name, value]) => {
-      const ratio = base[name] && system !== rows[0][0] ? ` (${(value / base[name]).toFixed(2)}x)` : '';
-      return typeof value === 'number' ? `${name} ${format(value)}${ratio}` : `${name} ${value}`;
+      if (typeof value !== 'number') return `${name} ${value}`;
+      const others = rows.filter(([other]) => other !== first && other !== system).map(([, row]) => row[name]);
+      const best = better(name)(...others.filter((other) => typeof other === 'number'));
+      const ratios = [
+        base[name] && system !== first && `${times(value, base[name])}x`,
+        system !== first && Number.isFinite(best) && `${times(value, best)} of the best other`,
+      ];
+      const shown = ratios.filter(Boolean).join(', ');
+      return `${name} ${format(value)}${shown && ` (${shown})`}`;
     });
-    console.log(`  ${system.padEnd(16)}${cells.map((cell) => cell.padEnd(34)).join('')}`);
+    console.log(`  ${system.padEnd(16)}${cells.map((cell) => cell.padEnd(54)).join('')}`.trimEnd());
   }
 }
 
@@ -68,7 +79,7 @@ process.on('exit', () => rmSync(process.env.SCRATCH, { recursive: true, force: t
 const rounds = flags.quick ? 1 : Number(flags.rounds);
 const results = {};
 for (const name of flags.only.split(',')) {
-  const { title, better, run } = workloads[name];
+  const { title, better: way, run } = workloads[name];
   const runs = new Map(flags.systems.split(',').map((system) => [system, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const [system, figures] of runs) {
@@ -83,7 +94,7 @@ for (const name of flags.only.split(',')) {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   const rows = [...runs].map(([system, figures]) => [system, medians(figures)]);
   print(title, rows);
-  results[name] = { title, better, systems: Object.fromEntries(rows) };
+  results[name] = { title, better: way, systems: Object.fromEntries(rows) };
 }
 if (flags.chart) writeFileSync(flags.chart, chart(results));
 if (flags.out) writeFileSync(flags.out, `${JSON.stringify(results, null, 2)}\n`);
