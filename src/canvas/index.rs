@@ -185,15 +185,18 @@ impl IndexDocument {
         doc.keys(members).filter_map(value).collect()
     }
 
-    /// Adds what admins say of members.
+    /// Adds what admins say of members, as far as it is not there.
     ///
     /// # Errors
     /// [`CanvasError::Internal`] only.
     pub fn state(&mut self, statements: &[Vec<u8>]) -> Result<Option<Change>, CanvasError> {
         self.replica.edit(None, "", |tx, maps| {
             for statement in statements {
-                let key = hex::encode(Sha256::digest(statement));
-                tx.put(map(maps, IndexMap::Members), key, ScalarValue::Bytes(statement.clone()))?;
+                let (members, key) = (map(maps, IndexMap::Members), hex::encode(Sha256::digest(statement)));
+                // Where two have put the same at once, Automerge would delete one of them, which nobody may.
+                if tx.get(members, &key)?.is_none() {
+                    tx.put(members, key, ScalarValue::Bytes(statement.clone()))?;
+                }
             }
             Ok(())
         })
