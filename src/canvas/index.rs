@@ -407,6 +407,18 @@ mod tests {
     }
 
     #[test]
+    fn what_two_said_of_members_at_once_can_be_said_again() {
+        let (mut a, mut b) = (index(1), index(2));
+        for index in [&mut a, &mut b] {
+            index.state(&[b"one".to_vec()]).unwrap().unwrap();
+        }
+        sync(&mut a, &mut b);
+        assert_eq!(a.state(&[b"one".to_vec()]).unwrap(), None);
+        let change = a.state(&[b"one".to_vec(), b"two".to_vec()]).unwrap().unwrap();
+        assert!(b.apply(vec![change]).rejected.is_empty());
+    }
+
+    #[test]
     fn a_newer_generation_replaces_an_older_one_and_not_the_other_way() {
         let (mut a, mut b) = (index(1), index(2));
         let (first, second) = (entry("plan", 1, "home"), entry("plan", 2, "home"));
