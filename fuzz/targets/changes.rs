@@ -4,15 +4,13 @@
 //! fuzzer would never get past them.
 #![no_main]
 
-use std::panic::set_hook;
-
 use automerge::{ActorId, Change};
 use libfuzzer_sys::fuzz_target;
 use mqtt_p2p::canvas::{Canvas, CanvasDocument, IndexDocument, WholeCanvas, decode_change};
 
-mod chunk;
+mod support;
 
-use chunk::{CHANGE, chunk};
+use support::{CHANGE, chunk, quiet_panics};
 
 fn parse(data: &[u8]) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -28,12 +26,7 @@ fn parse(data: &[u8]) -> Vec<Change> {
 fuzz_target!(
     init: {
         // Automerge panics on some of this, which is contained; what is not contained ends the run without a hook's help.
-        let tells = std::env::var_os("FUZZ_PANICS").is_some();
-        set_hook(Box::new(move |panic| {
-            if tells {
-                eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
-            }
-        }));
+        quiet_panics();
     },
     |data: &[u8]| {
         let changes = parse(data);

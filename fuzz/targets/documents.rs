@@ -3,24 +3,17 @@
 //! The input is the body of a document's chunk; the checksum is put right.
 #![no_main]
 
-use std::panic::set_hook;
-
 use libfuzzer_sys::fuzz_target;
 use mqtt_p2p::canvas::{CanvasDocument, WholeCanvas};
 
-mod chunk;
+mod support;
 
-use chunk::{DOCUMENT, chunk};
+use support::{DOCUMENT, chunk, quiet_panics};
 
 fuzz_target!(
     init: {
         // Automerge panics on some of this, which is contained.
-        let tells = std::env::var_os("FUZZ_PANICS").is_some();
-        set_hook(Box::new(move |panic| {
-            if tells {
-                eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
-            }
-        }));
+        quiet_panics();
     },
     |data: &[u8]| {
         let bytes = chunk(DOCUMENT, data);

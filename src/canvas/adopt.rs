@@ -11,7 +11,7 @@ use crate::canvas::derived::{self, DERIVED_ACTOR_BYTES};
 use crate::canvas::document::{Applied, CanvasDocument};
 use crate::canvas::error::CanvasError;
 use crate::canvas::rebuild::rebuild;
-use crate::canvas::replica::{Newest, Replica};
+use crate::canvas::replica::{Newest, Replica, empty};
 use crate::canvas::root;
 use crate::canvas::schema::Root;
 use crate::canvas::shown::Shown;
@@ -86,7 +86,8 @@ impl Replica {
             return Err("its checksum is wrong");
         }
         let tables = Tables::read(bytes)?;
-        let mut replica = Self::new(root);
+        // The document itself comes last.
+        let mut replica = Self::of(root, empty().into());
         let lineage = canonical::check(&tables, root, &replica.maps)?;
         if lineage.operations() > MAX_REBUILT_OPERATIONS {
             return Err("it has very many operations");

@@ -17,10 +17,8 @@ use std::collections::HashMap;
 
 use crate::canvas::lineage::Lineage;
 use crate::canvas::schema::{Maps, Root};
-use crate::canvas::tables::{Id, Ids, Key, OperationRow, Tables};
+use crate::canvas::tables::{Id, Ids, Key, MAKE_TEXT, OperationRow, SET, Tables};
 
-const SET: u64 = 1;
-const MAKE_TEXT: u64 = 4;
 const STRING: u64 = 6;
 /// Values of higher types are counters, timestamps, and those of later versions.
 const BYTES: u64 = 7;

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::canvas::chunk::{CHANGE, write_sleb, write_uleb};
 use crate::canvas::column_writer::{write_booleans, write_deltas, write_runs};
 use crate::canvas::lineage::Lineage;
-use crate::canvas::tables::{ChangeRow, Id, Key, OperationRow, Tables};
+use crate::canvas::tables::{ChangeRow, DELETE, Id, Key, OperationRow, Tables};
 
-const DELETE: u64 = 3;
 const INCOMPLETE: &str = "an operation belongs to no change";
 
 /// An operation as its change has it, but for what it overwrites.

@@ -71,7 +71,7 @@ impl Replica {
     }
 
     /// A document that is a root as far as is noted.
-    fn of(root: &'static Root, doc: Document) -> Self {
+    pub(super) fn of(root: &'static Root, doc: Document) -> Self {
         let change = root_change(root);
         let (root_hash, maps) = (change.hash(), Maps::new(root, change.actor_id()));
         let mut grown = Grown::default();

@@ -10,10 +10,7 @@ use crate::canvas::columns::DAMAGED;
 use crate::canvas::reader::Source;
 use crate::canvas::root::CanvasMap;
 use crate::canvas::schema::{Maps, TextId, text_object};
-use crate::canvas::tables::{Id, Key, OperationRow, Tables};
-
-/// The action that puts a value; the other one that stands in a map begins a text.
-const SET: u64 = 1;
+use crate::canvas::tables::{Id, Key, OperationRow, SET, Tables};
 
 /// What stands in the maps of a chunk, and its texts. It has to have passed [`check`](crate::canvas::canonical::check).
 #[derive(Debug, Default)]
@@ -104,7 +101,7 @@ impl<'a> Shown<'a> {
         let stands = if row.action == SET {
             ShownValue::Scalar(scalar(row.value_type, row.value).ok_or(DAMAGED)?)
         } else {
-            // Of one into which nothing was ever written there are no rows.
+            // Nothing else but a text stands in a map. Of one into which nothing was ever written there are no rows.
             let id = name(row.id)?;
             self.texts.entry(id.clone()).or_default();
             ShownValue::Text(id)

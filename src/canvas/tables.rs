@@ -8,6 +8,13 @@ use automerge::ChangeHash;
 use crate::canvas::chunk::{self, DOCUMENT, read_uleb};
 use crate::canvas::columns::{Booleans, DAMAGED, Deltas, Runs};
 
+/// The action that puts a value.
+pub(super) const SET: u64 = 1;
+/// The action that deletes; it has no row.
+pub(super) const DELETE: u64 = 3;
+/// The action that begins a text.
+pub(super) const MAKE_TEXT: u64 = 4;
+
 /// Names an operation or object: in the order of these fields, as everywhere in Automerge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Id {

@@ -1,4 +1,6 @@
-//! Chunks with a checksum that fits, or the fuzzer would never get past it.
+//! What targets that put chunks of Automerge together have in common.
+
+use std::panic::set_hook;
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +12,17 @@ pub const DOCUMENT: u8 = 0;
 #[allow(dead_code)]
 pub const CHANGE: u8 = 1;
 
-/// Puts a chunk together.
+/// Panics are not told of, unless `FUZZ_PANICS` is set.
+pub fn quiet_panics() {
+    let tells = std::env::var_os("FUZZ_PANICS").is_some();
+    set_hook(Box::new(move |panic| {
+        if tells {
+            eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+    }));
+}
+
+/// Puts a chunk together, with a checksum that fits, or the fuzzer would never get past it.
 pub fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut tail = vec![kind];
     let mut length = body.len();
